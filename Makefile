@@ -15,3 +15,7 @@ build: ## build the programs into bin/
 .PHONY: archtest
 archtest: ## check the import rules
 	go test ./hack/archtest/
+
+.PHONY: test
+test: ## every suite that needs no root; what cannot run is printed as NOT RUN with what to install
+	go run ./hack/testall
