@@ -19,3 +19,19 @@ archtest: ## check the import rules
 .PHONY: test
 test: ## every suite that needs no root; what cannot run is printed as NOT RUN with what to install
 	go run ./hack/testall
+# Tools are pinned in hack/tools/go.mod and built on first use.
+bin/controller-gen: hack/tools/go.mod
+	cd hack/tools && go build -o ../../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
+bin/golangci-lint: hack/tools/go.mod
+	cd hack/tools && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/helm: hack/tools/go.mod
+	cd hack/tools && go build -o ../../bin/helm helm.sh/helm/v3/cmd/helm
+
+.PHONY: generate
+generate: bin/controller-gen ## write deepcopy code, the CRD and the chart's copy of it
+	bin/controller-gen object paths=./api/v1alpha1/...
+	bin/controller-gen crd paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+
+.PHONY: lint
+lint: bin/golangci-lint ## run the linters
+	bin/golangci-lint run ./...
