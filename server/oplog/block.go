@@ -1,0 +1,70 @@
+package oplog
+
+// blockSize is the unit of sharing, reuse and trimming: big enough that the hot path almost never leaves a block, small
+// enough that the backlog keeps close to its size.
+const blockSize = 64 << 10
+
+// run is a stretch of bytes of one block with the same targets. It ends where the next one starts.
+type run struct {
+	at     int    // index of the first byte in the block
+	offset int64  // replication offset before the first byte
+	target Target // who reads it
+}
+
+// block is a fixed piece of the log. Bytes below used never change while the block is in the log.
+type block struct {
+	data []byte // len blockSize
+	used int
+	pos  int64 // physical position of data[0]
+	runs []run // ordered; runs[0].at == 0 once something was appended
+	pins int   // cursors that stand on this block
+}
+
+func newBlock() *block { return &block{data: make([]byte, blockSize)} }
+
+func (b *block) reset(pos int64) {
+	b.used, b.pos, b.pins = 0, pos, 0
+	b.runs = b.runs[:0]
+}
+
+func (b *block) free() int { return len(b.data) - b.used }
+
+// endOfRun is the index one past the last byte of run i.
+func (b *block) endOfRun(i int) int {
+	if i+1 < len(b.runs) {
+		return b.runs[i+1].at
+	}
+	return b.used
+}
+
+// offsetAt is the replication offset before the byte at index at, which must be within the used part or at its end.
+func (b *block) offsetAt(at int) int64 {
+	for i := len(b.runs) - 1; i >= 0; i-- {
+		r := b.runs[i]
+		if r.at > at {
+			continue
+		}
+		if r.target&ToReplicas == 0 {
+			return r.offset
+		}
+		return r.offset + int64(at-r.at)
+	}
+	panic("oplog: offset asked of an empty block")
+}
+
+// startOffset is the replication offset before the block's first byte.
+func (b *block) startOffset() int64 { return b.runs[0].offset }
+
+// seek is the index of the first byte whose preceding offset is offset and that a reader of replica bytes may start at.
+func (b *block) seek(offset int64) int {
+	for i, r := range b.runs {
+		if r.target&ToReplicas == 0 {
+			continue
+		}
+		n := int64(b.endOfRun(i) - r.at)
+		if offset < r.offset+n {
+			return r.at + int(offset-r.offset)
+		}
+	}
+	return b.used
+}

@@ -1,0 +1,201 @@
+package oplog
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+)
+
+// Target says who reads an entry.
+type Target uint8
+
+// The readers of the log. PING, GETACK and PUBLISH go to replicas only; the writes of a writable replica go to the file
+// only.
+const (
+	ToReplicas Target = 1 << iota
+	ToFile
+	ToAll = ToReplicas | ToFile
+)
+
+// NoDB is the selected database of a stream whose reader must be told which one it is: the next effect needs a SELECT.
+const NoDB = -1
+
+// Options of a Log. The zero value is a usable one.
+type Options struct {
+	// BacklogSize is repl-backlog-size in bytes; 0 means 1 MiB. At least one block is always kept.
+	BacklogSize int64
+	// NewID makes a replication ID of 40 hexadecimal characters; nil means from the system's randomness.
+	NewID func() string
+}
+
+// Log is the sequence of effects. The zero value is not usable; see New.
+type Log struct {
+	newID func() string
+
+	wanted   atomic.Uint32 // Target mask of the readers that exist
+	offset   atomic.Int64
+	woken    atomic.Bool // something was appended since the last Wake
+	selected int         // database of the last effect; only the writer touches it
+
+	mu      sync.Mutex
+	ids     IDs
+	size    int64 // repl-backlog-size
+	backlog bool  // replicas are served
+	start   int64 // offset before the first byte that replicas can be given
+	pos     int64 // physical position after the last byte
+	blocks  []*block
+	spare   []*block // reset blocks, at most maxSpare
+	cursors map[*Cursor]struct{}
+	files   int // cursors of the file
+}
+
+const maxSpare = 16
+
+// New opens a log with a fresh history and no reader: nothing is kept until CreateBacklog or a file cursor asks for it.
+func New(o Options) *Log {
+	l := &Log{newID: o.NewID, size: o.BacklogSize, selected: NoDB, cursors: map[*Cursor]struct{}{}}
+	if l.newID == nil {
+		l.newID = RandomID
+	}
+	if l.size <= 0 {
+		l.size = 1 << 20
+	}
+	l.ids = IDs{ID: l.newID(), ID2: noID, Second: -1}
+	return l
+}
+
+// RandomID makes a replication ID from the system's randomness.
+func RandomID() string {
+	var b [20]byte
+	rand.Read(b[:]) // never fails; it crashes the program if the system has no randomness
+	return hex.EncodeToString(b[:])
+}
+
+// Appending: the writer's side, with the engine lock held.
+
+// Wanted is the mask of targets that have a reader. When it is 0 an effect needs no encoding at all.
+func (l *Log) Wanted() Target { return Target(l.wanted.Load()) }
+
+// Append adds one whole effect, or several, for the given readers and returns the replication offset after it. Bytes
+// for readers that do not exist are dropped; p is copied. Call Wake when the batch is over.
+func (l *Log) Append(p []byte, target Target) int64 {
+	target &= l.Wanted()
+	if target == 0 || len(p) == 0 {
+		return l.offset.Load()
+	}
+	l.mu.Lock()
+	offset := l.offset.Load()
+	for rest := p; len(rest) > 0; {
+		b := l.room(target, offset)
+		n := copy(b.data[b.used:], rest)
+		b.used += n
+		l.pos += int64(n)
+		if target&ToReplicas != 0 {
+			offset += int64(n)
+		}
+		rest = rest[n:]
+	}
+	l.offset.Store(offset)
+	l.mu.Unlock()
+	l.woken.Store(true)
+	return offset
+}
+
+// room is the last block, with at least one free byte and its last run open for target.
+func (l *Log) room(target Target, offset int64) *block {
+	var b *block
+	if n := len(l.blocks); n > 0 && l.blocks[n-1].free() > 0 {
+		b = l.blocks[n-1]
+	} else {
+		b = l.take()
+		l.blocks = append(l.blocks, b)
+		l.trim()
+	}
+	if n := len(b.runs); n == 0 || b.runs[n-1].target != target {
+		b.runs = append(b.runs, run{at: b.used, offset: offset, target: target})
+	}
+	return b
+}
+
+func (l *Log) take() *block {
+	var b *block
+	if n := len(l.spare); n > 0 {
+		b, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		b = newBlock()
+	}
+	b.reset(l.pos)
+	return b
+}
+
+// trim drops the oldest blocks that neither the backlog nor a cursor needs. The last block always stays.
+func (l *Log) trim() {
+	drop := 0
+	kept := l.pos
+	for drop < len(l.blocks)-1 {
+		b, next := l.blocks[drop], l.blocks[drop+1]
+		if b.pins > 0 || (l.backlog && kept-next.pos < l.size) {
+			break
+		}
+		drop++
+		if l.backlog && len(l.spare) < maxSpare { // without a backlog a reader that was just reset may still be sending from b
+			l.spare = append(l.spare, b)
+		}
+	}
+	if drop == 0 {
+		return
+	}
+	n := copy(l.blocks, l.blocks[drop:])
+	clear(l.blocks[n:])
+	l.blocks = l.blocks[:n]
+	if first := l.blocks[0]; len(first.runs) > 0 {
+		l.start = max(l.start, first.startOffset())
+	} else {
+		l.start = l.offset.Load()
+	}
+}
+
+// Wake tells the cursors that wait for bytes that there are some. The writer calls it once per batch, best after it
+// gave up the engine lock; it costs one atomic operation when nothing was appended.
+func (l *Log) Wake() {
+	if !l.woken.Load() || !l.woken.Swap(false) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.cursors {
+		c.signal()
+	}
+}
+
+// Selected is the database that the last effect was in, NoDB when the next one must be preceded by SELECT.
+func (l *Log) Selected() int { return l.selected }
+
+// SetSelected records the database of the stream. A snapshot cut sets NoDB: what follows must start with SELECT.
+func (l *Log) SetSelected(db int) { l.selected = db }
+
+// Reading: from any goroutine.
+
+// Offset is the replication offset: the number of stream bytes of this history so far.
+func (l *Log) Offset() int64 { return l.offset.Load() }
+
+// Backlog describes what can be given to a replica that comes back, in the terms of INFO.
+type Backlog struct {
+	Active    bool
+	Size      int64 // repl-backlog-size
+	FirstByte int64 // number of the first byte kept (offset before it, plus one); 0 when not active
+	Length    int64 // bytes from there to the end
+	Memory    int64 // bytes of memory held by all blocks, for every reader
+}
+
+// Backlog reports the state of the backlog.
+func (l *Log) Backlog() Backlog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := Backlog{Active: l.backlog, Size: l.size, Memory: int64(len(l.blocks)+len(l.spare)) * blockSize}
+	if l.backlog {
+		s.FirstByte, s.Length = l.start+1, l.offset.Load()-l.start
+	}
+	return s
+}
