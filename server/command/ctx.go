@@ -1,0 +1,165 @@
+package command
+
+import (
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// EventClass selects keyspace events: the letters of notify-keyspace-events.
+type EventClass uint16
+
+// The classes of keyspace events.
+const (
+	EventKeyspace EventClass = 1 << iota // K
+	EventKeyevent                        // E
+	EventGeneric                         // g
+	EventString                          // $
+	EventList                            // l
+	EventSet                             // s
+	EventHash                            // h
+	EventZSet                            // z
+	EventExpired                         // x
+	EventEvicted                         // e
+	EventStream                          // t
+	EventKeyMiss                         // m
+	EventModule                          // d
+	EventNew                             // n
+)
+
+// Client is what a handler may know of its caller. It is nil when a stream or a file is applied.
+type Client interface {
+	ID() int64
+}
+
+// Env is what handlers need from the engine. Its methods run under the engine's lock and must not take it.
+type Env interface {
+	// Modified tells WATCH and client-side caching that a key changed.
+	Modified(db int, key []byte)
+	// Flushed tells them that all keys of a database (-1: of all) are gone.
+	Flushed(db int)
+	// Swapped tells them that two databases changed places.
+	Swapped(a, b int)
+	// Notify publishes a keyspace event. It is called only for classes in Config.NotifyEvents.
+	Notify(db int, class EventClass, event string, key []byte)
+}
+
+// Config holds the directives that handlers look at. The engine changes it under the exclusive lock.
+type Config struct {
+	NotifyEvents      EventClass
+	MaxBulk           int64 // proto-max-bulk-len: the longest string that a command may build; 0 means 512 MiB
+	LazyfreeUserDel   bool
+	LazyfreeUserFlush bool
+	LazyfreeExpire    bool
+	LFU               bool // maxmemory-policy is one of the LFU policies
+}
+
+// Ctx is one command's execution. One Ctx serves many commands in turn; it keeps its buffers.
+//
+// The engine sets the exported fields, calls Begin, runs the handler, calls Finish, and after the last command of a
+// transaction or batch takes the effects with Effects and ResetEffects.
+type Ctx struct {
+	Cmd     *Cmd
+	Args    [][]byte
+	DBIndex int
+	Now     int64 // unix milliseconds, frozen during MULTI and scripts
+	Out     *resp.Writer
+	Client  Client
+	Env     Env
+	Conf    *Config
+	// Replica: this server follows a master, so expired keys are hidden, never deleted.
+	Replica bool
+	// FromMaster: the command comes from the master's stream or from a file; expired keys count as alive.
+	FromMaster bool
+	// WritableReplica: replica-read-only is off, so writes of clients delete expired keys here too.
+	WritableReplica bool
+
+	// Hits and Misses count key lookups of reads; the engine drains them.
+	Hits, Misses int64
+	// Expired counts keys deleted because a write met them after their time.
+	Expired int64
+	// Changes counts changes of the data set since the engine last drained it (INFO's rdb_changes_since_last_save).
+	Changes int64
+
+	dirty    int64
+	explicit bool // Propagate or NoPropagate replaced the verbatim effect
+	effects  effects
+	rnd      uint64
+}
+
+// Begin readies c for one command.
+func (c *Ctx) Begin(cmd *Cmd, args [][]byte) {
+	c.Cmd, c.Args = cmd, args
+	c.dirty, c.explicit = 0, false
+}
+
+// Finish closes the command: a command that changed something and said nothing else is its own effect.
+func (c *Ctx) Finish() {
+	if c.dirty == 0 {
+		return
+	}
+	c.Changes += c.dirty
+	if !c.explicit {
+		c.effects.addCommand(c.DBIndex, c.Cmd, c.Args)
+	}
+}
+
+// Dirty says that n changes were made. Unless Propagate or NoPropagate is called, the command itself is the effect.
+func (c *Ctx) Dirty(n int) { c.dirty += int64(n) }
+
+// IsDirty tells whether the running command has changed anything.
+func (c *Ctx) IsDirty() bool { return c.dirty > 0 }
+
+// Propagate makes args (name first) an effect in the current database, instead of the command itself. Several calls
+// make several effects, which the engine wraps in MULTI/EXEC.
+func (c *Ctx) Propagate(args ...[]byte) { c.PropagateTo(c.DBIndex, args...) }
+
+// PropagateTo is Propagate for another database.
+func (c *Ctx) PropagateTo(db int, args ...[]byte) {
+	c.explicit = true
+	c.effects.add(db, args)
+}
+
+// NoPropagate keeps the command out of the stream and the file.
+func (c *Ctx) NoPropagate() { c.explicit = true }
+
+// Effects lists what has happened since ResetEffects, in order. The bytes are valid until ResetEffects.
+func (c *Ctx) Effects() []Effect { return c.effects.list }
+
+// ResetEffects forgets the effects after they were appended to the log.
+func (c *Ctx) ResetEffects() { c.effects.reset() }
+
+// Modified says that the value or the expiry of key changed in the current database.
+func (c *Ctx) Modified(key []byte) {
+	if c.Env != nil {
+		c.Env.Modified(c.DBIndex, key)
+	}
+}
+
+// Notify publishes a keyspace event for key in the current database.
+func (c *Ctx) Notify(class EventClass, event string, key []byte) {
+	c.notifyDB(c.DBIndex, class, event, key)
+}
+
+func (c *Ctx) notifyDB(db int, class EventClass, event string, key []byte) {
+	if c.Env != nil && c.Conf != nil && c.Conf.NotifyEvents&class != 0 {
+		c.Env.Notify(db, class, event, key)
+	}
+}
+
+// Seed sets the state of Random.
+func (c *Ctx) Seed(seed uint64) { c.rnd = seed }
+
+// Random returns the next number of the context's generator (splitmix64).
+func (c *Ctx) Random() uint64 {
+	c.rnd += 0x9e3779b97f4a7c15
+	z := c.rnd
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+func (c *Ctx) maxBulk() int64 {
+	if c.Conf != nil && c.Conf.MaxBulk > 0 {
+		return c.Conf.MaxBulk
+	}
+	return 512 << 20
+}

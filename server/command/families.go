@@ -1,0 +1,4 @@
+package command
+
+// families lists the rows of this package, one slice per family.
+var families = [][]Row{}
