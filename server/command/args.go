@@ -149,7 +149,10 @@ func parseWord(word string) (Arg, error) {
 		rest = token
 	}
 	rest, spec, hasSpec := strings.Cut(rest, "#")
-	name, kind, typed := strings.Cut(rest, ":")
+	name, kind, typed := rest, "", false
+	if i := strings.LastIndexByte(rest, ':'); i >= 0 { // "ip:port:str"
+		name, kind, typed = rest[:i], rest[i+1:], true
+	}
 	a.Name = name
 	if !typed && name == "key" {
 		kind, typed = "key", true

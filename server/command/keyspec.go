@@ -87,6 +87,13 @@ func rest(pos, step int, flags KeyFlags) KeySpec {
 	return KeySpec{Flags: flags, Begin: Begin{Index: pos}, Find: Find{Kind: FindRange, Last: -1, Step: step}}
 }
 
+// span is the spec of the key at pos and the `more` arguments behind it.
+func span(pos, more int, flags KeyFlags) KeySpec {
+	s := one(pos, flags)
+	s.Find.Last = more
+	return s
+}
+
 // between is the spec of keys from pos to the argument `last` (negative: from the end).
 func between(pos, last int, flags KeyFlags) KeySpec {
 	s := rest(pos, 1, flags)

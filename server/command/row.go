@@ -16,15 +16,11 @@ type Row struct {
 	Since      string
 	Complexity string
 	Args       string // argument shape; see parseArgs for the notation
-	History    []Change
 	Deprecated Deprecation
 	SysCmd     bool // internal: documented as a system command
 	Subs       []Row
 	Handler    Handler
 }
-
-// Change is one line of a command's history.
-type Change struct{ Since, Text string }
 
 // Deprecation says since when a command is deprecated and what to use instead.
 type Deprecation struct{ Since, ReplacedBy string }
