@@ -50,10 +50,11 @@ func (h History) At(offset int64) Position {
 	return Position{Offset: offset}
 }
 
-// Append adds a reign. A reign that wrote nothing (same start as the new one) stays listed: it is
-// harmless and tells the story.
-func (h History) Append(e Epoch) History {
-	out := append(slices.Clone(h), e)
+// Reign is the history of a data set that ends at offset when a new reign begins there. Epochs that it
+// knows of but has not reached are not on its line any more. A reign that wrote nothing (same start as
+// the new one) stays listed: it is harmless and tells the story.
+func (h History) Reign(t Term, replid string, offset int64) History {
+	out := append(h.Until(offset), Epoch{Term: t, ReplID: replid, Start: offset})
 	if len(out) > MaxHistory {
 		out = out[len(out)-MaxHistory:]
 	}
