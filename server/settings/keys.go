@@ -1,0 +1,132 @@
+package settings
+
+// Typed names of the directives that code reads. A name of the wrong type does not compile; a name
+// that the table does not hold panics when the program starts.
+type (
+	BoolKey   struct{ index int }
+	IntKey    struct{ index int } // numbers and memory sizes in bytes
+	EnumKey   struct{ index int }
+	StringKey struct{ index int }
+)
+
+func boolKey(name string) BoolKey { return BoolKey{keyOf(name, kindBool)} }
+func intKey(name string) IntKey {
+	return IntKey{keyOf(name, kindInt, kindMemory, kindOctal, kindPercentOrMemory)}
+}
+func enumKey(name string) EnumKey     { return EnumKey{keyOf(name, kindEnum, kindEnumSet)} }
+func stringKey(name string) StringKey { return StringKey{keyOf(name, kindString)} }
+
+func keyOf(name string, kinds ...kind) int {
+	d := Lookup(name)
+	if d == nil || d.Name != name {
+		panic("settings: no directive " + name)
+	}
+	for _, k := range kinds {
+		if d.kind == k {
+			return d.index
+		}
+	}
+	panic("settings: " + name + " is of another type")
+}
+
+var (
+	RDBChecksum            = boolKey("rdbchecksum")
+	RDBCompression         = boolKey("rdbcompression")
+	RDBDelSyncFiles        = boolKey("rdb-del-sync-files")
+	RDBSaveIncremental     = boolKey("rdb-save-incremental-fsync")
+	Daemonize              = boolKey("daemonize")
+	ProtectedMode          = boolKey("protected-mode")
+	StopWritesOnSaveError  = boolKey("stop-writes-on-bgsave-error")
+	ReplDisableTCPNoDelay  = boolKey("repl-disable-tcp-nodelay")
+	ReplDisklessSync       = boolKey("repl-diskless-sync")
+	ReplicaServeStaleData  = boolKey("replica-serve-stale-data")
+	ReplicaReadOnly        = boolKey("replica-read-only")
+	ReplicaIgnoreMaxMemory = boolKey("replica-ignore-maxmemory")
+	ReplicaAnnounced       = boolKey("replica-announced")
+	LatencyTracking        = boolKey("latency-tracking")
+	FullSyncGuard          = boolKey("full-sync-guard")
+	Managed                = boolKey("managed")
+	Supervise              = boolKey("supervise")
+
+	UnixSocket        = stringKey("unixsocket")
+	PidFile           = stringKey("pidfile")
+	ReplicaAnnounceIP = stringKey("replica-announce-ip")
+	MasterUser        = stringKey("masteruser")
+	MasterAuth        = stringKey("masterauth")
+	RequirePass       = stringKey("requirepass")
+	DBFilename        = stringKey("dbfilename")
+	LogFile           = stringKey("logfile")
+	BindSourceAddr    = stringKey("bind-source-addr")
+	ManagementAddr    = stringKey("management-addr")
+	ManagementCertDir = stringKey("management-cert-dir")
+	ProbeAddr         = stringKey("probe-addr")
+	PasswordFile      = stringKey("password-file")
+
+	ReplDisklessLoad       = enumKey("repl-diskless-load")
+	LogLevel               = enumKey("loglevel")
+	MaxMemoryPolicy        = enumKey("maxmemory-policy")
+	EnableProtectedConfigs = enumKey("enable-protected-configs")
+	EnableDebugCommand     = enumKey("enable-debug-command")
+	ShutdownOnSigint       = enumKey("shutdown-on-sigint")
+	ShutdownOnSigterm      = enumKey("shutdown-on-sigterm")
+
+	Databases                 = intKey("databases")
+	Port                      = intKey("port")
+	TCPKeepalive              = intKey("tcp-keepalive")
+	TCPBacklog                = intKey("tcp-backlog")
+	Timeout                   = intKey("timeout")
+	MaxClients                = intKey("maxclients")
+	UnixSocketPerm            = intKey("unixsocketperm")
+	LFULogFactor              = intKey("lfu-log-factor")
+	LFUDecayTime              = intKey("lfu-decay-time")
+	MaxMemory                 = intKey("maxmemory")
+	MaxMemorySamples          = intKey("maxmemory-samples")
+	MaxMemoryEvictionTenacity = intKey("maxmemory-eviction-tenacity")
+	MaxMemoryClients          = intKey("maxmemory-clients") // negative: percent of maxmemory
+	ReplicaPriority           = intKey("replica-priority")
+	ReplicaAnnouncePort       = intKey("replica-announce-port")
+	ReplDisklessSyncDelay     = intKey("repl-diskless-sync-delay")
+	ReplDisklessMaxReplicas   = intKey("repl-diskless-sync-max-replicas")
+	ReplTimeout               = intKey("repl-timeout")
+	ReplPingReplicaPeriod     = intKey("repl-ping-replica-period")
+	ReplBacklogSize           = intKey("repl-backlog-size")
+	ReplBacklogTTL            = intKey("repl-backlog-ttl")
+	MinReplicasToWrite        = intKey("min-replicas-to-write")
+	MinReplicasMaxLag         = intKey("min-replicas-max-lag")
+	ActiveExpireEffort        = intKey("active-expire-effort")
+	Hz                        = intKey("hz")
+	ShutdownTimeout           = intKey("shutdown-timeout")
+	SlowlogMaxLen             = intKey("slowlog-max-len")
+	SlowlogLogSlowerThan      = intKey("slowlog-log-slower-than")
+	LatencyMonitorThreshold   = intKey("latency-monitor-threshold")
+	HashMaxListpackEntries    = intKey("hash-max-listpack-entries")
+	HashMaxListpackValue      = intKey("hash-max-listpack-value")
+	ProtoMaxBulkLen           = intKey("proto-max-bulk-len")
+	ClientQueryBufferLimit    = intKey("client-query-buffer-limit")
+	RDBKeySaveDelay           = intKey("rdb-key-save-delay")
+	KeyLoadDelay              = intKey("key-load-delay")
+	LoadingEventsInterval     = intKey("loading-process-events-interval-bytes")
+)
+
+// Values of enums that code compares with.
+const (
+	DisklessLoadDisabled  = 0
+	DisklessLoadOnEmptyDB = 1
+	DisklessLoadSwapDB    = 2
+
+	LogDebug   = 0
+	LogVerbose = 1
+	LogNotice  = 2
+	LogWarning = 3
+
+	ActionNo    = 0 // of the enable-* directives
+	ActionYes   = 1
+	ActionLocal = 2
+
+	// Bits of shutdown-on-sigint and shutdown-on-sigterm.
+	ShutdownDefault = 0
+	ShutdownSave    = 1
+	ShutdownNoSave  = 2
+	ShutdownNow     = 4
+	ShutdownForce   = 8
+)

@@ -1,0 +1,7 @@
+package settings
+
+import (
+	"testing"
+)
+
+func TestX(t *testing.T) { New() }
