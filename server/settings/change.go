@@ -38,7 +38,7 @@ func (s *Settings) Set(ctx SetContext, pairs ...Pair) error {
 		v, err := d.parse(setWords(d, pairs[i].Value), olds[i], false)
 		if err != nil {
 			s.restore(rows[:i], olds)
-			return failed(d.Name, err)
+			return failed(strings.ToLower(pairs[i].Name), err)
 		}
 		if format(d, v) != format(d, olds[i]) {
 			changed[d.index] = true
@@ -58,7 +58,7 @@ func setWords(d *Directive, v string) []string {
 // admit finds the rows and refuses what may not be set at all, before any value is looked at.
 func (s *Settings) admit(ctx SetContext, pairs []Pair) ([]*Directive, error) {
 	rows := make([]*Directive, len(pairs))
-	seen := map[*Directive]bool{}
+	seen := map[string]bool{} // by the name used: a directive and its alias are two, the last one wins
 	loading := false
 	var first error
 	refuse := func(err error) {
@@ -68,6 +68,7 @@ func (s *Settings) admit(ctx SetContext, pairs []Pair) ([]*Directive, error) {
 	}
 	for i, p := range pairs {
 		d := Lookup(p.Name)
+		name := strings.ToLower(p.Name)
 		switch {
 		case d == nil:
 			refuse(fmt.Errorf("Unknown option or number of arguments for CONFIG SET - '%s'", p.Name)) //nolint:staticcheck // Redis' text
@@ -79,10 +80,10 @@ func (s *Settings) admit(ctx SetContext, pairs []Pair) ([]*Directive, error) {
 		case ctx.Loading && d.flags&flagDenyLoading != 0:
 			loading = loading || first == nil
 			refuse(ErrLoading)
-		case seen[d]:
+		case seen[name]:
 			refuse(failed(p.Name, reason("duplicate parameter")))
 		}
-		seen[d] = true
+		seen[name] = true
 		rows[i] = d
 	}
 	if loading {

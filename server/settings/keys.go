@@ -59,7 +59,11 @@ var (
 	BindSourceAddr    = stringKey("bind-source-addr")
 	ManagementAddr    = stringKey("management-addr")
 	ManagementCertDir = stringKey("management-cert-dir")
-	ProbeAddr         = stringKey("probe-addr")
+	HTTPAddr          = stringKey("http-addr")
+	SetUID            = stringKey("set-uid")
+	PodUID            = stringKey("pod-uid")
+	PodName           = stringKey("pod-name")
+	StateDir          = stringKey("state-dir")
 	PasswordFile      = stringKey("password-file")
 
 	ReplDisklessLoad       = enumKey("repl-diskless-load")

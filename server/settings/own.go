@@ -9,11 +9,17 @@ var own = []Directive{
 	// Managed mode: parked boot, roles under terms, orders over the management listener.
 	boolean("managed", false).fixed().with(flagBareYes),
 	boolean("supervise", false).fixed().with(flagBareYes),
-	text("management-addr", ":16379").fixed(),
-	text("management-cert-dir", "").fixed(),
-	// probe-addr serves /livez, /readyz and /metrics over plain HTTP; empty: not served.
-	text("probe-addr", "").fixed(),
-	// password-file holds the password of requirepass and masterauth, so that it never stands in
-	// arguments or in the environment; it is read again when it changes.
+	text("set-uid", "").fixed(),  // of the ReplicaSet this server is a member of; a foreign one is refused
+	text("pod-uid", "").fixed(),  // of the pod: the voter's identity
+	text("pod-name", "").fixed(), // of the pod: the member's name
+	text("management-addr", ":7946").fixed(),
+	text("management-cert-dir", "").fixed(), // tls.crt, tls.key, ca.crt; read again when they change
+	// http-addr serves /livez, /readyz and /metrics over plain HTTP; empty: not served.
+	text("http-addr", "").fixed(),
+	// password-file holds the password, so that it never stands in arguments or in the environment;
+	// it is read again when it changes.
 	text("password-file", "").fixed(),
+	// state-dir keeps what must outlive the process but not the pod: the count of starts, sockets,
+	// spill files. Empty: dir.
+	text("state-dir", "").fixed(),
 }

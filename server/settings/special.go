@@ -55,7 +55,16 @@ var saveValue = special{always: true,
 		}
 		return &value{text: strings.Join(b, " "), aux: points}, nil
 	},
-	lines: emptyOrText,
+	lines: func(name string, v, _ *value) []string {
+		var out []string
+		for _, p := range v.aux.([]SavePoint) {
+			out = append(out, name+" "+strconv.FormatInt(p.Seconds, 10)+" "+strconv.FormatInt(p.Changes, 10))
+		}
+		if out == nil {
+			out = []string{name + ` ""`}
+		}
+		return out
+	},
 }
 
 func emptyOrText(name string, v, _ *value) []string {

@@ -191,7 +191,7 @@ var table = []Directive{
 	integer("socket-mark-id", "0", 0, maxUint32).fixed(),
 
 	memory("proto-max-bulk-len", "536870912", 1<<20, maxInt64),
-	memory("repl-backlog-size", "1048576", 1, maxInt64),
+	memory("repl-backlog-size", "1048576", 1, maxInt64).check(atLeast(16 << 10)),
 	memory("maxmemory", "0", 0, -1).with(flagUnsigned),
 	memory("cluster-link-sendbuf-limit", "0", 0, -1).with(flagUnsigned).inert(notCluster),
 	memory("active-defrag-ignore-bytes", "104857600", 1, maxInt64).inert(notAllocator),
@@ -218,7 +218,7 @@ func shutdownWords(name string) Directive {
 	d.kind = kindEnumSet
 	return d.check(func(v *value) error {
 		if v.num&3 == 3 {
-			return reason("save and nosave exclude each other")
+			return reason("shutdown options SAVE and NOSAVE can't be used simultaneously")
 		}
 		return nil
 	})

@@ -293,6 +293,14 @@ func clampHz(v *value) error {
 	return nil
 }
 
+// atLeast takes a smaller number as the least one that works.
+func atLeast(n int64) func(*value) error {
+	return func(v *value) error {
+		v.num = max(v.num, n)
+		return nil
+	}
+}
+
 // isReason tells texts meant for users from failures of the system.
 func isReason(err error) bool {
 	var r reason
