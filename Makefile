@@ -35,3 +35,7 @@ generate: bin/controller-gen ## write deepcopy code, the CRD and the chart's cop
 .PHONY: lint
 lint: bin/golangci-lint ## run the linters
 	bin/golangci-lint run ./...
+
+.PHONY: bench
+bench: ## our server beside redis-server: ratios with their budgets (docs/performance.md)
+	go run ./hack/bench $(BENCHFLAGS)

@@ -1,0 +1,85 @@
+// Command bench measures our server beside redis-server, in one run on one machine, and prints ratios.
+//
+// Every figure is taken from both servers in turn (A B A B ...), and the median of the ratios of
+// neighbouring rounds is printed with its budget: machines drift, neighbours drift together. Absolute
+// figures are printed for the reader, never judged.
+//
+//	go run ./hack/bench                    # all cases, small sizes
+//	go run ./hack/bench -cases cpu,memory -keys 5000000 -rounds 5
+//
+// Exit code 1 when a ratio exceeds its limit (-limit floor|budget|none).
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+type options struct {
+	ours, redis string // binaries
+	rounds      int
+	requests    int
+	keys        int
+	dir         string
+}
+
+// bench is one measured case. Run starts both servers itself and adds rows.
+type bench struct {
+	name, what string
+	run        func(o options, t *table) error
+}
+
+var benches = []bench{
+	{"cpu", "CPU per request, GET and SET of 64 B, 50 clients", benchCPU},
+	{"throughput", "requests per second of redis-benchmark's tests", benchThroughput},
+	{"memory", "resident bytes per key, fresh and after churn", benchMemory},
+	{"sync", "full sync under writes: time, worst write, extra memory, refused reads", benchSync},
+	{"disk", "SAVE, and the load at a restart", benchDisk},
+}
+
+func main() {
+	var o options
+	cases := flag.String("cases", "", "comma separated cases; all when empty")
+	flag.StringVar(&o.ours, "ours", "", "our binary; built when empty")
+	flag.StringVar(&o.redis, "redis", "redis-server", "the redis-server to compare with")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds of A B")
+	flag.IntVar(&o.requests, "requests", 400000, "requests of one redis-benchmark run at P=1; four times that at P=16")
+	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases")
+	limit := flag.String("limit", "none", "fail above: floor, budget or none")
+	flag.Parse()
+	if err := run(o, *cases, *limit); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options, cases, limit string) error {
+	dir, err := os.MkdirTemp("", "understudy-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	o.dir = dir
+	if o.ours == "" {
+		if o.ours, err = build(dir); err != nil {
+			return err
+		}
+	}
+	t := &table{limit: limit}
+	for _, b := range benches {
+		if cases != "" && !strings.Contains(","+cases+",", ","+b.name+",") {
+			continue
+		}
+		start := time.Now()
+		fmt.Fprintf(os.Stderr, "== %s: %s\n", b.name, b.what)
+		if err := b.run(o, t); err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+		fmt.Fprintf(os.Stderr, "   %s\n", time.Since(start).Round(time.Second))
+	}
+	fmt.Print(t.markdown())
+	return t.verdict()
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// row is one figure of both servers over the rounds. Lower is better unless more is set.
+type row struct {
+	name, unit    string
+	ours, redis   []float64
+	floor, budget float64 // limits of the ratio ours/redis; 0 means none
+	more          bool    // higher is better
+	absolute      bool    // the limit is on our own figure, not on the ratio
+}
+
+// table collects the rows of all cases.
+type table struct {
+	limit string
+	rows  []*row
+}
+
+func (t *table) row(r row) *row {
+	for _, have := range t.rows {
+		if have.name == r.name {
+			return have
+		}
+	}
+	t.rows = append(t.rows, &r)
+	return &r
+}
+
+func (r *row) add(ours bool, v float64) {
+	if ours {
+		r.ours = append(r.ours, v)
+	} else {
+		r.redis = append(r.redis, v)
+	}
+}
+
+// ratio is the median of the ratios of the rounds.
+func (r *row) ratio() float64 {
+	if r.absolute {
+		return median(r.ours)
+	}
+	var rs []float64
+	for i := range min(len(r.ours), len(r.redis)) {
+		if r.redis[i] != 0 {
+			rs = append(rs, r.ours[i]/r.redis[i])
+		}
+	}
+	return median(rs)
+}
+
+func (r *row) within(limit float64) bool {
+	if limit == 0 {
+		return true
+	}
+	if r.more {
+		return r.ratio() >= limit
+	}
+	return r.ratio() <= limit
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := append([]float64(nil), v...)
+	sort.Float64s(s)
+	if len(s)%2 == 1 {
+		return s[len(s)/2]
+	}
+	return (s[len(s)/2-1] + s[len(s)/2]) / 2
+}
+
+func (t *table) markdown() string {
+	var b strings.Builder
+	b.WriteString("| what | unit | ours | redis-server | ours/redis | floor | budget |\n|---|---|---|---|---|---|---|\n")
+	for _, r := range t.rows {
+		sign := "<="
+		if r.more {
+			sign = ">="
+		}
+		fmt.Fprintf(&b, "| %s | %s | %.4g | %.4g | %s | %s | %s |\n", r.name, r.unit, median(r.ours), median(r.redis),
+			figure(r), bound(sign, r.floor, r.within(r.floor)), bound(sign, r.budget, r.within(r.budget)))
+	}
+	return b.String()
+}
+
+func figure(r *row) string {
+	if r.absolute {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", r.ratio())
+}
+
+func bound(sign string, limit float64, ok bool) string {
+	if limit == 0 {
+		return "-"
+	}
+	mark := "met"
+	if !ok {
+		mark = "MISSED"
+	}
+	return fmt.Sprintf("%s %.4g %s", sign, limit, mark)
+}
+
+// verdict is an error naming the rows above the chosen limit.
+func (t *table) verdict() error {
+	var missed []string
+	for _, r := range t.rows {
+		limit := map[string]float64{"floor": r.floor, "budget": r.budget}[t.limit]
+		if !r.within(limit) {
+			missed = append(missed, r.name)
+		}
+	}
+	if len(missed) > 0 {
+		return fmt.Errorf("above the %s: %s", t.limit, strings.Join(missed, ", "))
+	}
+	return nil
+}
