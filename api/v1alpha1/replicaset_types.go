@@ -21,7 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 52",message="metadata.name must have at most 52 characters: names of pods and services are made from it"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must begin with a letter and hold only a-z, 0-9 and '-': services are named after it"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.master) || self.spec.master == ” || (self.spec.master.startsWith(self.metadata.name + '-') && self.spec.master.substring(self.metadata.name.size() + 1).matches('^(0|[1-9][0-9]?)$'))",message="spec.master must name a member: the set's name, '-', and the member's index"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.master) || self.spec.master.size() == 0 || (self.spec.master.startsWith(self.metadata.name + '-') && self.spec.master.substring(self.metadata.name.size() + 1).matches('^(0|[1-9][0-9]?)$'))",message="spec.master must name a member: the set's name, '-', and the member's index"
 type ReplicaSet struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

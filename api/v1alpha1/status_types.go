@@ -31,6 +31,12 @@ type ReplicaSetStatus struct {
 	// The last spec.master that was acted on or spent.
 	// +optional
 	SpentMaster string `json:"spentMaster,omitempty"`
+	// The password version that every member is known to use, a keyed digest; and the step of a rotation
+	// under way towards another one.
+	// +optional
+	AuthVersion string `json:"authVersion,omitempty"`
+	// +optional
+	AuthStep string `json:"authStep,omitempty"`
 	// Who may write. Only the operator's leader changes it, by compare-and-set on the resource version.
 	// +optional
 	Term *TermRecord `json:"term,omitempty"`
@@ -54,30 +60,37 @@ type ReplicaSetStatus struct {
 // voters are. It is written before anything is done about it (record, then promote).
 type TermRecord struct {
 	// The number of the term. It only grows.
+	// +kubebuilder:validation:XValidation:rule="self >= oldSelf",message="a term never goes back"
 	Number int64 `json:"number"`
-	// The master of this term; none between a deposition and the next promotion.
+	// The master; none between a deposition and the next promotion.
 	// +optional
-	Master *MasterRef `json:"master,omitempty"`
-	// The master of an earlier term that is not yet proven unable to write.
+	Master *Reign `json:"master,omitempty"`
+	// The last recorded master until a new one is recorded: it may still write.
 	// +optional
-	Unfenced *MasterRef `json:"unfenced,omitempty"`
+	Unfenced *Reign `json:"unfenced,omitempty"`
 	// The pods whose vouchers count.
 	// +optional
-	Roster *Roster `json:"roster,omitempty"`
-	// The roster that is being taken into use; until the master confirms it every count must hold in both.
+	Roster Roster `json:"roster"`
+	// The roster before, until the master confirmed the new one; until then every count must hold in both.
 	// +optional
-	NextRoster *Roster `json:"nextRoster,omitempty"`
-	// The replication ID of the set's history under this term.
+	OldRoster *Roster `json:"oldRoster,omitempty"`
+	// The longest lease that may have been given under the reign in force or unfenced.
 	// +optional
-	ReplicationID string `json:"replicationID,omitempty"`
-	// When the term was opened.
+	Lease metav1.Duration `json:"lease"`
+	// Data of other members gives way to the master's, related or not: the first start of a set, or the
+	// start after everything was lost.
 	// +optional
-	Since *metav1.Time `json:"since,omitempty"`
+	NewHistory bool `json:"newHistory,omitempty"`
+	// The pod that a switchover under way wants.
+	// +optional
+	Target types.UID `json:"target,omitempty"`
+	// Why the number was raised last.
+	// +optional
+	Reason string `json:"reason,omitempty"`
 }
 
-// MasterRef names one incarnation of one member as the master of a term.
-type MasterRef struct {
-	// The term which it was master of.
+// Reign names one incarnation of one member as the master of one term, for ever.
+type Reign struct {
 	Term int64 `json:"term"`
 	// The member's name.
 	Member string `json:"member"`
@@ -85,25 +98,22 @@ type MasterRef struct {
 	PodUID types.UID `json:"podUID"`
 	// The run of the server process.
 	Incarnation string `json:"incarnation"`
+	// The replication ID that the reign opens.
+	// +optional
+	ReplicationID string `json:"replicationID,omitempty"`
 }
 
-// Roster is a list of voters together with the number of synchronous replicas it was made for.
+// Roster is a list of voters, with the number of synchronous replicas that it was made for.
 type Roster struct {
 	// Grows with every change of the roster within the life of the set.
-	Generation int64 `json:"generation"`
+	Version int64 `json:"version"`
 	// +optional
 	SynchronousReplicas int32 `json:"synchronousReplicas"`
-	// +listType=map
-	// +listMapKey=podUID
+	// UIDs of pods: a pod of the same name made again is another voter.
+	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +optional
-	Voters []Voter `json:"voters,omitempty"`
-}
-
-// Voter is a pod, by UID: a pod of the same name made again is another voter.
-type Voter struct {
-	Member string    `json:"member"`
-	PodUID types.UID `json:"podUID"`
+	Voters []types.UID `json:"voters,omitempty"`
 }
 
 // MemberStatus is one member as last seen.
@@ -149,19 +159,18 @@ type Transition struct {
 	// +optional
 	From string `json:"from,omitempty"`
 	To   string `json:"to"`
-	// Failover, Switchover, FirstMaster, Reappointed or DataLost.
-	Reason string `json:"reason"`
-	// The last offset known of the old master.
+	// Why: a failover with its cause, a switchover, the first start.
 	// +optional
-	FromOffset int64 `json:"fromOffset,omitempty"`
+	Reason string `json:"reason,omitempty"`
 	// The offset at which the new master took over.
 	// +optional
-	ToOffset int64 `json:"toOffset,omitempty"`
-	// Bytes of the stream that the new master did not have, where the old one's end is known.
+	Offset int64 `json:"offset,omitempty"`
+	// Bytes of the old master's tail that are known to be set aside.
 	// +optional
-	Lost *int64 `json:"lost,omitempty"`
-	// From the suspicion or request to the promotion.
+	Lost int64 `json:"lost,omitempty"`
+	// From the suspicion or request to the record of the new master.
 	// +optional
-	Duration string      `json:"duration,omitempty"`
-	At       metav1.Time `json:"at"`
+	Duration string `json:"duration,omitempty"`
+	// +optional
+	At *metav1.Time `json:"at,omitempty"`
 }
