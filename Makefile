@@ -31,6 +31,9 @@ bin/helm: hack/tools/go.mod
 generate: bin/controller-gen ## write deepcopy code, the CRD and the chart's copy of it
 	bin/controller-gen object paths=./api/v1alpha1/...
 	bin/controller-gen crd paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+	cp config/crd/bases/understudy.dev_replicasets.yaml charts/understudy/files/crd.yaml
+	sed -n '/^rules:/,$$p' config/rbac/role.yaml > charts/understudy/files/role-rules.yaml
+	sed -n '/^rules:/,$$p' config/rbac/leader_election_role.yaml > charts/understudy/files/leader-rules.yaml
 
 .PHONY: lint
 lint: bin/golangci-lint ## run the linters

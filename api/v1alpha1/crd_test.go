@@ -3,6 +3,7 @@ package v1alpha1_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -240,5 +241,37 @@ func TestColumnsScaleAndShortName(t *testing.T) {
 	sub := s.crd.Spec.Subresources
 	if sub == nil || sub.Status == nil || sub.Scale == nil || sub.Scale.SpecReplicasPath != ".spec.members" {
 		t.Errorf("subresources %+v", sub)
+	}
+}
+
+func TestSamplesAreValid(t *testing.T) {
+	s := loadSchema(t)
+	files, err := filepath.Glob("../../config/samples/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets := 0
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, doc := range strings.Split(string(data), "\n---\n") {
+			if !strings.Contains(doc, "kind: ReplicaSet") {
+				continue
+			}
+			sets++
+			obj := s.parse(t, doc)
+			if said := s.judge(obj, nil); said != "" {
+				t.Errorf("%s: %s", f, said)
+			}
+			var typed v1alpha1.ReplicaSet
+			if err := yaml.UnmarshalStrict([]byte(doc), &typed); err != nil {
+				t.Errorf("%s: %v", f, err)
+			}
+		}
+	}
+	if sets < 3 {
+		t.Errorf("%d sets in the samples", sets)
 	}
 }
