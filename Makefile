@@ -18,7 +18,7 @@ archtest: ## check the import rules
 
 .PHONY: test
 test: ## every suite that needs no root; what cannot run is printed as NOT RUN with what to install
-	go run ./hack/testall
+	KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$$(go run ./hack/cluster assets)} go run ./hack/testall
 # Tools are pinned in hack/tools/go.mod and built on first use.
 bin/controller-gen: hack/tools/go.mod
 	cd hack/tools && go build -o ../../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
@@ -42,3 +42,21 @@ lint: bin/golangci-lint ## run the linters
 .PHONY: bench
 bench: ## our server beside redis-server: ratios with their budgets (docs/performance.md)
 	go run ./hack/bench $(BENCHFLAGS)
+
+# A real Kubernetes on this machine (docs/cluster.md). N names a node: make cluster-node-kill N=2
+CLUSTER_NODES ?= 3
+.PHONY: cluster-up cluster-down cluster-status cluster-node-kill cluster-node-restart cluster-node-cut cluster-node-heal
+cluster-up: ## start a real Kubernetes on this machine (root; CLUSTER_NODES=3)
+	go run ./hack/cluster up --nodes $(CLUSTER_NODES)
+cluster-down: ## end it and remove everything it made, whatever a crash left
+	go run ./hack/cluster down
+cluster-status: ## its processes, nodes, logs and addresses
+	go run ./hack/cluster status
+cluster-node-kill: ## kill node N at once (N=2)
+	go run ./hack/cluster kill-node $(N)
+cluster-node-restart: ## start node N again on the same disk
+	go run ./hack/cluster restart-node $(N)
+cluster-node-cut: ## take node N off the network; its containers go on
+	go run ./hack/cluster cut-node $(N)
+cluster-node-heal: ## put node N back on the network
+	go run ./hack/cluster heal-node $(N)
