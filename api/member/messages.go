@@ -161,7 +161,8 @@ const (
 	RotateDrop Rotation = "drop"
 )
 
-// Rotate takes one step; links stay up.
+// Rotate takes one step; links stay up. The passwords themselves are in the mounted file: a member
+// whose file has another version refuses (RefusedInvalid) and reports AuthFile when that changes.
 type Rotate struct {
 	Order
 	Step    Rotation `json:"step"`
@@ -249,6 +250,7 @@ type Report struct {
 	ConfigBad  string    `json:"configBad,omitempty"`  // why the last Configure was refused
 	Auth       string    `json:"auth,omitempty"`       // version of the password in use
 	AuthStep   Rotation  `json:"authStep,omitempty"`   // last step taken towards Auth
+	AuthFile   string    `json:"authFile,omitempty"`   // version of the password in the mounted file
 	Paused     bool      `json:"paused,omitempty"`     // clients are held
 	Terminates bool      `json:"terminates,omitempty"` // SIGTERM came: hand over
 	FullSyncs  uint64    `json:"fullSyncs,omitempty"`  // loaded by this incarnation
