@@ -1,0 +1,62 @@
+package store
+
+import "sync/atomic"
+
+// Blob is a big byte string of its own allocation. It is immutable while anybody but the store holds a reference: a
+// write then goes to a copy. Release may be called by any goroutine, without the lock.
+type Blob struct {
+	data  []byte // len is the length in use
+	whole []byte // as Pages gave it
+	refs  atomic.Int32
+	mem   Pages
+	stats *blobStats
+}
+
+type blobStats struct{ bytes atomic.Int64 }
+
+// Bytes are the blob's contents, valid until Release.
+func (b *Blob) Bytes() []byte { return b.data }
+
+// Retain adds a reference. Only a holder of a reference, or of the lock, may call it.
+func (b *Blob) Retain() { b.refs.Add(1) }
+
+// Release drops a reference; the last one frees the memory.
+func (b *Blob) Release() {
+	switch n := b.refs.Add(-1); {
+	case n == 0:
+		b.stats.bytes.Add(-int64(len(b.whole)))
+		b.mem.FreeBlob(b.whole)
+		b.data, b.whole = nil, nil
+	case n < 0:
+		panic("store: a blob was released twice")
+	}
+}
+
+func (s *Store) newBlob(n, capacity int) *Blob {
+	whole := s.mem.AllocBlob(capacity)
+	s.blobs.bytes.Add(int64(len(whole)))
+	b := &Blob{data: whole[:n], whole: whole, mem: s.mem, stats: s.blobs}
+	b.refs.Store(1)
+	return b
+}
+
+func (p *part) addBlob(b *Blob) uint32 {
+	if k := len(p.noBlob); k > 0 {
+		i := p.noBlob[k-1]
+		p.noBlob = p.noBlob[:k-1]
+		p.blobs[i] = b
+		return i
+	}
+	p.blobs = append(p.blobs, b)
+	return uint32(len(p.blobs) - 1)
+}
+
+func (p *part) dropBlob(i uint32) {
+	p.blobs[i].Release()
+	p.blobs[i] = nil
+	p.noBlob = append(p.noBlob, i)
+}
+
+// room is the capacity for a blob that grew to n bytes: half as much again up to a megabyte more, so that appending
+// costs amortized constant time.
+func room(n int) int { return n + min(n/2, 1<<20) }

@@ -1,0 +1,6 @@
+//go:build race || debugstore
+
+package store
+
+// debug turns on poisoning and the generation check of handles.
+const debug = true

@@ -1,0 +1,107 @@
+package store
+
+import "sync/atomic"
+
+// Active expiry. Every segment knows a time before which none of its entries expires (due) and how many have an expiry
+// at all (vol), so the cycle reads only segments that may have something to give. A segment that gave little for its
+// reading is left alone for holdOffMS; clients do not see its expired keys meanwhile.
+const holdOffMS = 500
+
+// hintRing holds hashes of expired keys that readers met. Readers share the lock: a lost hint is found by the cycle.
+type hintRing struct {
+	next  atomic.Uint32
+	hash  [8]atomic.Uint64
+	armed atomic.Bool
+}
+
+func (r *hintRing) add(h uint64) {
+	r.hash[r.next.Add(1)%uint32(len(r.hash))].Store(h)
+	r.armed.Store(true)
+}
+
+// expireWalk is where the cycle stands in a partition.
+type expireWalk struct {
+	prefix uint32
+}
+
+// ExpireStep finds keys that have expired at now and gives each, copied, to fn, which deletes it (and writes nothing
+// else). It does work for about budget entries, goes on next time where it stopped, and reports how many it found and
+// whether the budget ended it.
+func (d *DB) ExpireStep(now int64, budget int, fn func(key []byte)) (found int, more bool) {
+	sp := d.space
+	for range sp.parts {
+		p := sp.parts[sp.walk%len(sp.parts)]
+		if p != nil && p.expires > 0 {
+			n, done := p.expireStep(now, &budget, fn)
+			found += n
+			if !done {
+				return found, true
+			}
+		}
+		sp.walk++
+	}
+	return found, false
+}
+
+func (p *part) expireStep(now int64, budget *int, fn func(key []byte)) (found int, done bool) {
+	if p.hints.armed.Swap(false) {
+		for i := range p.hints.hash {
+			if h := p.hints.hash[i].Swap(0); h != 0 && p.keys.count > 0 {
+				seg := p.keys.segmentFor(p, h)
+				n, _ := p.expireHome(seg, seg.home(h), now, fn)
+				found += n
+			}
+		}
+	}
+	for {
+		if *budget <= 0 {
+			return found, false
+		}
+		seg := p.keys.at(p.walk.prefix)
+		*budget--
+		if seg.vol > 0 && seg.due <= now && seg.holdOff <= now {
+			*budget -= seg.count
+			found += p.expireSegment(seg, now, fn)
+		}
+		p.walk.prefix = uint32(seg.after())
+		if p.walk.prefix == 0 {
+			return found, true
+		}
+	}
+}
+
+func (p *part) expireSegment(seg *segment, now int64, fn func(key []byte)) (found int) {
+	due := never
+	for home := range uint32(len(seg.buckets)) {
+		n, next := p.expireHome(seg, home, now, fn)
+		found += n
+		due = min(due, next)
+	}
+	seg.due = due
+	if found*16 < seg.count {
+		seg.holdOff = now + holdOffMS
+	}
+	return found
+}
+
+// expireHome gives the expired keys of one home to fn and returns the next expiry there.
+func (p *part) expireHome(seg *segment, home uint32, now int64, fn func(key []byte)) (found int, next int64) {
+	var buf [(maxShift + 1) * bucketSlots]uint32
+	next = never
+	for _, ref := range seg.refsOf(buf[:0], home) {
+		b := p.slab.at(ref)
+		s := shapeOf(b)
+		at := expiryOf(b, s.meta)
+		switch {
+		case at == 0:
+		case at > now:
+			next = min(next, at)
+		default:
+			found++
+			next = min(next, at) // stays due if fn leaves it
+			p.space.key = append(p.space.key[:0], p.keyBytes(b, &s)...)
+			fn(p.space.key)
+		}
+	}
+	return found, next
+}

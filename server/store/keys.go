@@ -1,0 +1,254 @@
+package store
+
+import (
+	"encoding/binary"
+	"strconv"
+)
+
+// lookup finds a key without any side effect.
+func (d *DB) lookup(key []byte) (p *part, h uint64, at spot, ok bool) {
+	h = d.store.hash.sum(key)
+	if p = d.space.partOf(h); p == nil {
+		return nil, h, spot{}, false
+	}
+	at, ok = p.keys.find(p, h, key)
+	return p, h, at, ok
+}
+
+// open prepares a write of a key: cuts get their image first, handles become stale.
+func (d *DB) open(key []byte) (p *part, h uint64, at spot, ok bool) {
+	h = d.store.hash.sum(key)
+	p = d.space.partFor(h)
+	p.beforeWrite(h)
+	d.space.gen++
+	at, ok = p.keys.find(p, h, key)
+	return p, h, at, ok
+}
+
+// Get returns a key that is there at the given time. It mutates nothing but the access clock; an expired key is hidden
+// and hinted to ExpireStep. Safe under a shared lock.
+func (d *DB) Get(key []byte, now int64) (Entry, bool) {
+	p, h, at, ok := d.lookup(key)
+	if !ok {
+		return Entry{}, false
+	}
+	e := p.entry(at.ref)
+	if x := e.ExpireAt(); x != 0 && x <= now {
+		p.hints.add(h)
+		return Entry{}, false
+	}
+	e.hit(h, now)
+	return e, true
+}
+
+// Peek returns a key even when it has expired, and leaves the access clock alone.
+func (d *DB) Peek(key []byte) (Entry, bool) {
+	p, _, at, ok := d.lookup(key)
+	if !ok {
+		return Entry{}, false
+	}
+	return p.entry(at.ref), true
+}
+
+// SetString sets a key to a string with the given expiry: unix ms, 0 for none, KeepTTL. key and val must not point
+// into the store.
+func (d *DB) SetString(key, val []byte, expireAt int64) {
+	if n, ok := canonicalInt(val); ok {
+		d.SetInt(key, n, expireAt)
+		return
+	}
+	p, h, at, ok := d.open(key)
+	copy(p.put(&p.keys, h, at, ok, key, form{typ: typeEmbstr, vlen: len(val), expire: expireAt, clock: d.store.clock.Load()}), val)
+}
+
+// SetInt sets a key to the string that n reads as.
+func (d *DB) SetInt(key []byte, n, expireAt int64) {
+	p, h, at, ok := d.open(key)
+	b := p.put(&p.keys, h, at, ok, key, form{typ: typeInt, vlen: 8, expire: expireAt, clock: d.store.clock.Load()})
+	binary.LittleEndian.PutUint64(b, uint64(n))
+}
+
+// canonicalInt parses what strconv would print for an int64.
+func canonicalInt(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 20 {
+		return 0, false
+	}
+	digits, neg := b, b[0] == '-'
+	if neg {
+		digits = b[1:]
+	}
+	if len(digits) == 0 || len(digits) > 19 || digits[0] == '0' && (neg || len(digits) > 1) {
+		return 0, false
+	}
+	var n uint64
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	switch {
+	case neg && n <= 1<<63:
+		return -int64(n), true
+	case !neg && n < 1<<63:
+		return int64(n), true
+	}
+	return 0, false
+}
+
+// EditString gives the string at key n bytes, zeroing what is new, and returns them for writing until the next write
+// of the DB. A missing key is created; a key of another kind is the caller's error.
+func (d *DB) EditString(key []byte, n int) []byte {
+	p, h, at, ok := d.open(key)
+	if !ok {
+		b := p.put(&p.keys, h, at, false, key, form{typ: typeRaw, vlen: n, clock: d.store.clock.Load()})
+		clear(b)
+		return b
+	}
+	switch e := p.entry(at.ref); e.meta() & typeMask {
+	case typeInt:
+		var digits [20]byte
+		v, _ := e.Int()
+		text := strconv.AppendInt(digits[:0], v, 10)
+		b := p.put(&p.keys, h, at, true, key, form{typ: typeRaw, vlen: n, expire: KeepTTL})
+		clear(b[copy(b, text):])
+		return b
+	case typeEmbstr, typeRaw:
+		return p.resize(&at, n, typeRaw)
+	}
+	panic("store: EditString of a key that is not a string")
+}
+
+// Delete removes a key and reports whether it was there.
+func (d *DB) Delete(key []byte) bool {
+	p, _, at, ok := d.open(key)
+	if ok {
+		p.unlink(at)
+		p.dropEntry(at.ref)
+	}
+	return ok
+}
+
+// unlink takes the entry at a spot out of the keys; its slot and value stay.
+func (p *part) unlink(at spot) {
+	b := p.slab.at(at.ref)
+	p.countExpiry(at.seg, *header(b)&flagExpire != 0, 0)
+	p.keys.remove(at)
+}
+
+// SetExpire gives a key an expiry (unix ms, > 0) and reports whether the key is there.
+func (d *DB) SetExpire(key []byte, at int64) bool { return d.expire(key, at) }
+
+// Persist takes a key's expiry away and reports whether it had one.
+func (d *DB) Persist(key []byte) bool {
+	if e, ok := d.Peek(key); !ok || e.ExpireAt() == 0 {
+		return false
+	}
+	return d.expire(key, 0)
+}
+
+func (d *DB) expire(key []byte, expire int64) bool {
+	p, _, at, ok := d.open(key)
+	if !ok {
+		return false
+	}
+	b := p.slab.at(at.ref)
+	s := shapeOf(b)
+	had := s.meta&flagExpire != 0
+	p.countExpiry(at.seg, had, expire)
+	if had == (expire != 0) {
+		if had {
+			binary.LittleEndian.PutUint64(b[headerBytes:], uint64(expire))
+		}
+		return true
+	}
+	f := p.formOf(b, &s)
+	f.expire = expire
+	p.remake(&at, f)
+	return true
+}
+
+// Rename moves a value with its expiry to another key of the DB, replacing what was there, and reports whether src was
+// there. Big values are not copied.
+func (d *DB) Rename(src, dst []byte) bool {
+	if string(src) == string(dst) {
+		_, ok := d.Peek(src)
+		return ok
+	}
+	p, _, at, ok := d.open(src)
+	if !ok {
+		return false
+	}
+	b := p.slab.at(at.ref)
+	s := shapeOf(b)
+	f, v := p.formOf(b, &s), p.peel(b, &s)
+	if v.blob != nil {
+		v.blob.Retain()
+	}
+	d.install(dst, f, v)
+	// The table may have grown: look again. The value has moved on, so only a blob's reference is dropped with the slot.
+	p, _, at, _ = d.open(src)
+	p.unlink(at)
+	if s.meta&typeMask == typeTable {
+		p.dropShell(at.ref)
+	} else {
+		p.dropEntry(at.ref)
+	}
+	return true
+}
+
+// dropShell frees an entry whose value lives on elsewhere.
+func (p *part) dropShell(ref uint32) {
+	b := p.slab.at(ref)
+	if s := shapeOf(b); s.meta&flagKeyBlob != 0 {
+		p.dropBlob(binary.LittleEndian.Uint32(b[s.key:]))
+	}
+	p.slab.free(ref)
+}
+
+// install makes key an entry of form f with value v, replacing what was there.
+func (d *DB) install(key []byte, f form, v payload) {
+	p, h, at, ok := d.open(key)
+	ref, s := p.write(key, 0, false, f)
+	p.fill(ref, &s, v, f.vlen)
+	if ok {
+		p.unlink(at)
+		p.dropEntry(at.ref)
+	}
+	p.countExpiry(p.keys.insert(p, h, ref), false, f.expire)
+}
+
+// Copy copies src with its expiry to dst in another or the same DB, replacing what is there, and reports whether src
+// was there. Blobs are shared, big hashes are copied field by field.
+func (d *DB) Copy(src, dst []byte, to *DB) bool {
+	p, _, at, ok := d.lookup(src)
+	if !ok {
+		return false
+	}
+	if d == to && string(src) == string(dst) {
+		return true
+	}
+	b := p.slab.at(at.ref)
+	s := shapeOf(b)
+	f, v := p.formOf(b, &s), p.peel(b, &s)
+	f.clock = d.store.clock.Load()
+	if v.blob != nil {
+		v.blob.Retain()
+	}
+	if s.meta&typeMask == typeTable {
+		twin := p.space.object(v.bytes).copyTo(to.space.partFor(d.store.hash.sum(dst)))
+		var id [4]byte
+		binary.LittleEndian.PutUint32(id[:], twin.globalID())
+		v.bytes = id[:]
+	}
+	to.install(dst, f, v)
+	return true
+}
+
+// Move moves a key to another DB; false when it is missing here or present there.
+func (d *DB) Move(key []byte, to *DB) bool {
+	if _, there := to.Peek(key); there || !d.Copy(key, key, to) {
+		return false
+	}
+	return d.Delete(key)
+}
