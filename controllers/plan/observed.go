@@ -75,7 +75,11 @@ type Spec struct {
 	Revision      string
 	ConfigVersion string // digest of the directives that CONFIG SET can change
 	AuthVersion   string // digest of the password Secret's content
-	ColdStart     time.Duration
+	// ColdStart is for how long to wait for members that may hold more than those that answered.
+	ColdStart time.Duration
+	// AcceptLoss is a person's word that what cannot be reached is gone: voters that do not answer
+	// are taken for dead and empty. The documented override of rule 12.
+	AcceptLoss    bool
 	SwitchTimeout time.Duration // for how long clients may be held in a switchover
 }
 
@@ -106,6 +110,8 @@ type TermRecord struct {
 	Lease time.Duration
 	// NewHistory: data of other members gives way to the master's, related or not.
 	NewHistory bool
+	// Lineage is the reigns of the set's data, oldest first: what "the set's history" means (rule 6).
+	Lineage member.History
 	// Target is the pod that a switchover in progress wants, "" in an unplanned failover.
 	Target member.Voter
 	// Reason is why the last change of Number was made.
@@ -160,6 +166,8 @@ type Pod struct {
 	// Ended: restartPolicy Never and all its containers ended, so it will never run again.
 	Ended bool
 	Ready bool
+	// NeverRan: no container of it ever started, so it holds nothing and promised nothing.
+	NeverRan bool
 	// Problem is why it does not run, for people ("ImagePullBackOff: ...", "Unschedulable: ...").
 	Problem string
 }

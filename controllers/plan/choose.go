@@ -1,0 +1,228 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/understudy-db/understudy/api/member"
+)
+
+// choose picks the next master among the adopters of the term (rule 6, S5), or says what is missing.
+func (p *pass) choose() (*Member, string) {
+	t := p.o.Status.Term
+	var with []*Member // adopters with the set's history that are voters of every roster
+	for i := range p.o.Members {
+		m := &p.o.Members[i]
+		if p.answer(m, t.Number) != nil && p.ofTheSet(m) && p.electable(m) {
+			with = append(with, m)
+		}
+	}
+	if len(with) == 0 {
+		return p.chooseWithout()
+	}
+	if why := p.held(); why != "" {
+		return nil, why
+	}
+	if why := p.cold(with); why != "" {
+		return nil, why
+	}
+	best := with[0]
+	for _, m := range with[1:] {
+		if p.better(m, best) {
+			best = m
+		}
+	}
+	a := p.answer(best, t.Number)
+	return best, fmt.Sprintf("%s holds the most, %v, of %d that answered", best.Name, a.Data.Position(), len(with))
+}
+
+func (p *pass) electable(m *Member) bool {
+	for _, r := range p.rosters() {
+		if !p.isVoter(r, m) {
+			return false
+		}
+	}
+	return true
+}
+
+// ofTheSet tells whether the adopter's data belongs to the set's history.
+func (p *pass) ofTheSet(m *Member) bool {
+	t := p.o.Status.Term
+	d := p.answer(m, t.Number).Data
+	if d.Loading || d.Empty() {
+		return p.mut.AnyHistory && !d.Loading
+	}
+	if len(t.Lineage) == 0 || p.mut.AnyHistory {
+		return true // status was lost: the histories themselves must agree (unrelated)
+	}
+	_, related := d.History.Common(d.Offset, t.Lineage, d.Offset)
+	return related
+}
+
+// better orders candidates: by position, then the switchover's target, then the old master if it need
+// not go, then priorities, then ordinal.
+func (p *pass) better(a, b *Member) bool {
+	t := p.o.Status.Term
+	pa, pb := p.answer(a, t.Number).Data.Position(), p.answer(b, t.Number).Data.Position()
+	if p.mut.OffsetOnly {
+		pa.Term, pb.Term = 0, 0
+	}
+	if p.mut.BlindSwitch && t.Target != "" && (a.Pod.UID == t.Target || b.Pod.UID == t.Target) {
+		return a.Pod.UID == t.Target
+	}
+	if pa != pb {
+		return pb.Less(pa)
+	}
+	return p.rank(a) < p.rank(b)
+}
+
+func (p *pass) rank(m *Member) int {
+	t := p.o.Status.Term
+	leaving := m.Pod.Deleting || m.Report == nil || m.Report.Terminates || !p.wanted(m)
+	switch {
+	case t.Target != "" && m.Pod.UID == t.Target && !leaving:
+		return 0
+	case leaving:
+		return 1 << 20
+	case t.Unfenced != nil && m.Pod.UID == t.Unfenced.Voter:
+		return 1
+	}
+	if i := slices.Index(p.o.Spec.Priorities, m.Name); i >= 0 {
+		return 2 + i
+	}
+	return 1<<10 + m.Ordinal
+}
+
+// held checks that one adopter must hold every acknowledged write (S6): with k of the others holding
+// each, so many whole ones that all the missing are fewer than k, or the old master itself, whole.
+func (p *pass) held() string {
+	t := p.o.Status.Term
+	if p.mut.NoHold {
+		return ""
+	}
+	for _, r := range p.rosters() {
+		if r.K == 0 || p.o.Spec.AcceptLoss {
+			continue
+		}
+		others, whole := 0, 0
+		for _, v := range r.Voters {
+			old := t.Unfenced != nil && v == t.Unfenced.Voter
+			if !old {
+				others++
+			}
+			m := p.byVoter(v)
+			if m == nil {
+				continue
+			}
+			a := p.answer(m, t.Number)
+			switch {
+			case a == nil || a.Data.Loading || !(a.Data.Whole || p.mut.NotWhole):
+			case old && a.Incarnation == t.Unfenced.Incarnation:
+				whole = len(r.Voters)
+			case !old:
+				whole++
+			}
+		}
+		if t.Unfenced == nil && others > 0 {
+			others-- // one of them is the unknown master: if it is missing, the count is of the rest
+		}
+		if need := others - r.K + 1; whole < need {
+			return fmt.Sprintf("%d whole adopters, %d are needed so that one holds every acknowledged write", whole, need)
+		}
+	}
+	return ""
+}
+
+// cold: when nobody answered that ran through, somebody missing may hold more. Wait for all, but not
+// for ever (rule 12).
+func (p *pass) cold(with []*Member) string {
+	t := p.o.Status.Term
+	first := p.o.Now
+	for _, m := range with {
+		if p.answer(m, t.Number).Data.Whole {
+			return ""
+		}
+		first = min(first, m.AnswerAt)
+	}
+	missing := p.unaccounted()
+	if missing == "" || p.o.Now >= first+p.o.Spec.ColdStart {
+		return ""
+	}
+	p.again(first + p.o.Spec.ColdStart)
+	return "cold start: waiting for " + missing + ", which may hold more"
+}
+
+// unaccounted names a voter that may hold data and has not answered, "" if there is none.
+func (p *pass) unaccounted() string {
+	t := p.o.Status.Term
+	for _, r := range p.rosters() {
+		for _, v := range r.Voters {
+			m := p.byVoter(v)
+			switch {
+			case m == nil && p.gone(v):
+			case m == nil:
+				return "pod " + string(v)
+			case p.answer(m, t.Number) != nil && !p.answer(m, t.Number).Data.Loading, m.Pod.NeverRan:
+			case m.Pod.Ended && !m.Pod.Persists, m.Pod.NodeGone && !m.Pod.Persists:
+			default:
+				return m.Name
+			}
+		}
+	}
+	return ""
+}
+
+// gone: some incarnation of the pod was proven dead and the pod object is no more, so no process of
+// it will run again (an incarnation dies before the next of its pod begins).
+func (p *pass) gone(v member.Voter) bool {
+	for _, d := range p.o.Deaths {
+		if d.Voter == v {
+			return true
+		}
+	}
+	return p.o.Spec.AcceptLoss
+}
+
+// chooseWithout is for terms in which no electable adopter has the set's history: a member that is no
+// voter but holds it, or else a new history (rule 12). Every voter must be accounted for.
+func (p *pass) chooseWithout() (*Member, string) {
+	t := p.o.Status.Term
+	if missing := p.unaccounted(); missing != "" && !p.o.Spec.AcceptLoss && !p.mut.LossIsNoMatter {
+		return nil, "nobody that answered holds the set's data; " + missing + " may"
+	}
+	var best *Member
+	var loading string
+	for i := range p.o.Members {
+		m := &p.o.Members[i]
+		a := p.answer(m, t.Number)
+		if a == nil {
+			continue
+		}
+		if a.Data.Loading {
+			loading = m.Name
+			continue
+		}
+		if !a.Data.Empty() && !p.ofTheSet(m) {
+			continue // unrelated: never replaced silently, never promoted
+		}
+		if best == nil || p.answer(best, t.Number).Data.Position().Less(a.Data.Position()) {
+			best = m
+		}
+	}
+	switch {
+	case best == nil && loading != "":
+		return nil, loading + " is loading"
+	case best == nil:
+		return nil, "no member without unrelated data answered"
+	}
+	a := p.answer(best, t.Number)
+	if !a.Data.Empty() {
+		return best, best.Name + " is no voter but holds the set's history; no voter does"
+	}
+	if len(t.Lineage) > 0 {
+		p.event(true, "DataLost", "every member lost its data: a new history begins on "+best.Name)
+		p.d.Conditions = append(p.d.Conditions, Condition{ConditionDataLost, true, "AllLost", "every member lost its data in or before term " + fmt.Sprint(t.Number)})
+		return best, "all is lost: a new history begins"
+	}
+	return best, "the set's first history begins"
+}
