@@ -20,6 +20,7 @@ type Server struct {
 
 	t    testing.TB
 	cmd  *exec.Cmd
+	dead chan struct{}
 	conn net.Conn
 	r    *resp.Reader
 }
@@ -46,6 +47,11 @@ func StartIn(t testing.TB, dir string, args ...string) *Server {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.dead = make(chan struct{})
+	go func() {
+		_ = s.cmd.Wait()
+		close(s.dead)
+	}()
 	t.Cleanup(s.Kill)
 	s.connect(filepath.Join(sockDir, "log"))
 	return s
@@ -71,7 +77,7 @@ func (s *Server) connect(log string) {
 			}
 			conn.Close()
 		}
-		if time.Now().After(deadline) {
+		if s.exited() || time.Now().After(deadline) {
 			text, _ := os.ReadFile(log)
 			s.t.Fatalf("redis-server does not answer: %v\n%s", err, text)
 		}
@@ -111,8 +117,15 @@ func (s *Server) Kill() {
 	if s.conn != nil {
 		s.conn.Close()
 	}
-	if s.cmd.ProcessState == nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
+	_ = s.cmd.Process.Kill()
+	<-s.dead
+}
+
+func (s *Server) exited() bool {
+	select {
+	case <-s.dead:
+		return true
+	default:
+		return false
 	}
 }
