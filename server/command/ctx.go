@@ -2,6 +2,7 @@ package command
 
 import (
 	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/store"
 )
 
 // EventClass selects keyspace events: the letters of notify-keyspace-events.
@@ -49,7 +50,6 @@ type Config struct {
 	LazyfreeUserDel   bool
 	LazyfreeUserFlush bool
 	LazyfreeExpire    bool
-	LFU               bool // maxmemory-policy is one of the LFU policies
 }
 
 // Ctx is one command's execution. One Ctx serves many commands in turn; it keeps its buffers.
@@ -59,15 +59,18 @@ type Config struct {
 type Ctx struct {
 	Cmd     *Cmd
 	Args    [][]byte
-	DBIndex int
-	Now     int64 // unix milliseconds, frozen during MULTI and scripts
+	Store   *store.Store
+	DB      *store.DB // the current database
+	DBIndex int       // and its number
+	Now     int64     // unix milliseconds, frozen during MULTI and scripts
 	Out     *resp.Writer
 	Client  Client
 	Env     Env
 	Conf    *Config
 	// Replica: this server follows a master, so expired keys are hidden, never deleted.
 	Replica bool
-	// FromMaster: the command comes from the master's stream or from a file; expired keys count as alive.
+	// FromMaster: the command comes from the master's stream or from a file: expired keys count as alive, limits on
+	// sizes are not checked, and a time in the past does not delete a key.
 	FromMaster bool
 	// WritableReplica: replica-read-only is off, so writes of clients delete expired keys here too.
 	WritableReplica bool
@@ -81,19 +84,21 @@ type Ctx struct {
 
 	dirty    int64
 	explicit bool // Propagate or NoPropagate replaced the verbatim effect
+	forced   bool // ForcePropagate: the verbatim effect is due though nothing changed
 	effects  effects
+	scratch  []byte
 	rnd      uint64
 }
 
 // Begin readies c for one command.
 func (c *Ctx) Begin(cmd *Cmd, args [][]byte) {
 	c.Cmd, c.Args = cmd, args
-	c.dirty, c.explicit = 0, false
+	c.dirty, c.explicit, c.forced = 0, false, false
 }
 
 // Finish closes the command: a command that changed something and said nothing else is its own effect.
 func (c *Ctx) Finish() {
-	if c.dirty == 0 {
+	if c.dirty == 0 && !c.forced {
 		return
 	}
 	c.Changes += c.dirty
@@ -117,6 +122,9 @@ func (c *Ctx) PropagateTo(db int, args ...[]byte) {
 	c.explicit = true
 	c.effects.add(db, args)
 }
+
+// ForcePropagate makes the command its own effect even when it changed nothing here.
+func (c *Ctx) ForcePropagate() { c.forced = true }
 
 // NoPropagate keeps the command out of the stream and the file.
 func (c *Ctx) NoPropagate() { c.explicit = true }

@@ -205,10 +205,10 @@ func (t *Table) Unattached() []string {
 	return names
 }
 
-// UnknownError is the error text for args that Resolve did not find, without the leading '-'.
+// UnknownError is the error text for args that Resolve did not find, without its code ERR.
 func (t *Table) UnknownError(args [][]byte) string {
 	if c := t.Lookup(args[0]); c != nil && len(args) > 1 {
-		return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", clean(args[1], 128), strings.ToUpper(c.FullName))
+		return fmt.Sprintf("unknown subcommand '%s'. Try %s HELP.", clean(args[1], 128), strings.ToUpper(c.FullName))
 	}
 	var shown strings.Builder
 	for _, a := range args[1:] {
@@ -217,12 +217,12 @@ func (t *Table) UnknownError(args [][]byte) string {
 		}
 		fmt.Fprintf(&shown, "'%s' ", clean(a, 128-shown.Len()))
 	}
-	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", clean(args[0], 128), shown.String())
+	return fmt.Sprintf("unknown command '%s', with args beginning with: %s", clean(args[0], 128), shown.String())
 }
 
-// ArityError is the error text for a command called with the wrong number of arguments.
+// ArityError is the error text for a command called with the wrong number of arguments, without its code ERR.
 func (c *Cmd) ArityError() string {
-	return "ERR wrong number of arguments for '" + c.FullName + "' command"
+	return "wrong number of arguments for '" + c.FullName + "' command"
 }
 
 // clean cuts a word for an error reply: a line break inside would end the reply early, a zero byte ends Redis's copy.

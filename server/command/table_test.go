@@ -67,10 +67,10 @@ func TestLookup(t *testing.T) {
 	if c := table.Resolve(words("box shut")); c != nil {
 		t.Errorf("unknown subcommand found: %s", c.FullName)
 	}
-	if got, want := table.UnknownError(words("box shut")), "ERR unknown subcommand 'shut'. Try BOX HELP."; got != want {
+	if got, want := table.UnknownError(words("box shut")), "unknown subcommand 'shut'. Try BOX HELP."; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := table.UnknownError([][]byte{[]byte("no"), []byte("a\r\nb")}), "ERR unknown command 'no', with args beginning with: 'a  b' "; got != want {
+	if got, want := table.UnknownError([][]byte{[]byte("no"), []byte("a\r\nb")}), "unknown command 'no', with args beginning with: 'a  b' "; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := table.UnknownError([][]byte{[]byte(strings.Repeat("x", 200)), []byte(strings.Repeat("y", 200))}); len(got) > 330 {

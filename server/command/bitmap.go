@@ -1,0 +1,329 @@
+package command
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+const errBitOffset = "bit offset is not an integer or out of range"
+
+// bitOffset reads a bit's position. With width > 0 the form #n means n times width.
+func (c *Ctx) bitOffset(i, width int) (uint64, bool) {
+	arg, factor := c.Args[i], int64(1)
+	if width > 0 && len(arg) > 0 && arg[0] == '#' {
+		arg, factor = arg[1:], int64(width)
+	}
+	n, ok := ParseInt(arg)
+	n *= factor
+	if !ok || n < 0 || !c.FromMaster && n>>3 >= c.maxBulk() {
+		c.Out.Error(errBitOffset)
+		return 0, false
+	}
+	return uint64(n), true
+}
+
+// editBits returns the bytes of a string that holds bit `last`, created or grown when needed; grown tells that it was.
+func (c *Ctx) editBits(key []byte, last uint64) (b []byte, found, grown, ok bool) {
+	e, found := c.LookupWrite(key)
+	if found && !c.isString(e) {
+		return nil, found, false, false
+	}
+	size, old := int(last>>3)+1, 0
+	if found {
+		old = e.StrLen()
+	}
+	return c.DB.EditString(key, max(size, old)), found, !found || size > old, true
+}
+
+func cmdSetbit(c *Ctx) {
+	const badBit = "bit is not an integer or out of range"
+	offset, ok := c.bitOffset(2, 0)
+	if !ok {
+		return
+	}
+	on, ok := ParseInt(c.Args[3])
+	if !ok || on&^1 != 0 {
+		c.Out.Error(badBit)
+		return
+	}
+	key := c.Args[1]
+	b, found, grown, ok := c.editBits(key, offset)
+	if !ok {
+		return
+	}
+	mask := byte(1) << (7 - offset&7)
+	old := boolInt(b[offset>>3]&mask != 0)
+	c.born(found, key)
+	if grown || old != on {
+		b[offset>>3] &^= mask
+		if on == 1 {
+			b[offset>>3] |= mask
+		}
+		c.touched(EventString, "setbit", key)
+	}
+	c.Out.Int(old)
+}
+
+func cmdGetbit(c *Ctx) {
+	offset, ok := c.bitOffset(2, 0)
+	if !ok {
+		return
+	}
+	b, ok := c.bitsToRead(c.Args[1])
+	if !ok {
+		return
+	}
+	set := offset>>3 < uint64(len(b)) && b[offset>>3]&(1<<(7-offset&7)) != 0
+	c.Out.Int(boolInt(set))
+}
+
+// bitsToRead returns the bytes of a string, nil for a missing key; false after an error reply.
+func (c *Ctx) bitsToRead(key []byte) ([]byte, bool) {
+	e, found := c.LookupRead(key)
+	switch {
+	case !found:
+		return nil, true
+	case !c.isString(e):
+		return nil, false
+	}
+	return c.bytes(e), true
+}
+
+// bitRange is a range of bytes with masks for the bits of the first and last byte that lie outside.
+type bitRange struct {
+	start, end  int64
+	first, last byte // bits to ignore
+}
+
+// parseBitRange reads "start [end [BIT|BYTE]]" at argument i for a string of size bytes. empty: nothing to look at.
+func (c *Ctx) parseBitRange(i int, size int64) (r bitRange, endGiven, ok bool) {
+	r.end = size - 1
+	if len(c.Args) <= i {
+		return r, false, true
+	}
+	if r.start, ok = c.intArg(i); !ok {
+		return r, false, false
+	}
+	byBit := false
+	if endGiven = len(c.Args) > i+1; endGiven {
+		if byBit, ok = c.bitUnit(i + 2); !ok {
+			return r, true, false
+		}
+		if r.end, ok = c.intArg(i + 1); !ok {
+			return r, true, false
+		}
+	}
+	total := size
+	if byBit {
+		total <<= 3
+	}
+	r.start, r.end = clampRange(r.start, r.end, total)
+	if byBit && r.start <= r.end {
+		r.first = ^byte(0xff >> (r.start & 7))
+		r.last = byte(1<<(7-r.end&7)) - 1
+		r.start >>= 3
+		r.end >>= 3
+	}
+	return r, endGiven, true
+}
+
+// bitUnit reads the optional unit at argument i and refuses anything behind it.
+func (c *Ctx) bitUnit(i int) (byBit, ok bool) {
+	switch {
+	case len(c.Args) == i:
+		return false, true
+	case len(c.Args) == i+1 && c.is(i, "bit"):
+		return true, true
+	case len(c.Args) == i+1 && c.is(i, "byte"):
+		return false, true
+	}
+	c.Out.Error(errSyntax)
+	return false, false
+}
+
+func popcount(b []byte) (n int64) {
+	for len(b) >= 8 {
+		n += int64(bits.OnesCount64(binary.LittleEndian.Uint64(b)))
+		b = b[8:]
+	}
+	for _, x := range b {
+		n += int64(bits.OnesCount8(x))
+	}
+	return n
+}
+
+func cmdBitcount(c *Ctx) {
+	e, found := c.LookupRead(c.Args[1])
+	if !found {
+		c.Out.Int(0)
+		return
+	}
+	if !c.isString(e) {
+		return
+	}
+	b := c.bytes(e)
+	if len(c.Args) == 3 || len(c.Args) > 5 {
+		c.Out.Error(errSyntax)
+		return
+	}
+	if len(c.Args) > 3 {
+		start, ok := c.intArg(2)
+		if !ok {
+			return
+		}
+		end, ok := c.intArg(3)
+		if !ok {
+			return
+		}
+		if start < 0 && end < 0 && start > end { // before the unit is looked at, as Redis does
+			c.Out.Int(0)
+			return
+		}
+	}
+	r, _, ok := c.parseBitRange(2, int64(len(b)))
+	if !ok {
+		return
+	}
+	if r.start > r.end {
+		c.Out.Int(0)
+		return
+	}
+	n := popcount(b[r.start : r.end+1])
+	n -= int64(bits.OnesCount8(b[r.start]&r.first) + bits.OnesCount8(b[r.end]&r.last))
+	c.Out.Int(n)
+}
+
+func cmdBitpos(c *Ctx) {
+	bit, ok := c.intArg(2)
+	if !ok {
+		return
+	}
+	if bit != 0 && bit != 1 {
+		c.Out.Error("The bit argument must be 1 or 0.")
+		return
+	}
+	e, found := c.LookupRead(c.Args[1])
+	if !found { // an endless row of clear bits
+		c.Out.Int(-bit)
+		return
+	}
+	if !c.isString(e) {
+		return
+	}
+	b := c.bytes(e)
+	if len(c.Args) > 6 {
+		c.Out.Error(errSyntax)
+		return
+	}
+	r, endGiven, ok := c.parseBitRange(3, int64(len(b)))
+	if !ok {
+		return
+	}
+	if r.start > r.end {
+		c.Out.Int(-1)
+		return
+	}
+	pos := r.find(b, bit == 1)
+	if pos < 0 && bit == 0 && !endGiven { // the bits behind the string are clear
+		pos = int64(len(b)) << 3
+	}
+	c.Out.Int(pos)
+}
+
+// find returns the position of the first bit with the given value inside the range, or -1.
+func (r bitRange) find(b []byte, set bool) int64 {
+	for i := r.start; i <= r.end; i++ {
+		x := b[i]
+		if !set {
+			x = ^x
+		}
+		if i == r.start {
+			x &^= r.first
+		}
+		if i == r.end {
+			x &^= r.last
+		}
+		if x != 0 {
+			return i<<3 + int64(bits.LeadingZeros8(x))
+		}
+	}
+	return -1
+}
+
+var bitOps = map[string]func(a, b byte) byte{
+	"and": func(a, b byte) byte { return a & b },
+	"or":  func(a, b byte) byte { return a | b },
+	"xor": func(a, b byte) byte { return a ^ b },
+	"not": func(a, _ byte) byte { return a },
+}
+
+func cmdBitop(c *Ctx) {
+	name := ""
+	for n := range bitOps {
+		if c.is(1, n) {
+			name = n
+		}
+	}
+	if name == "" {
+		c.Out.Error(errSyntax)
+		return
+	}
+	if name == "not" && len(c.Args) != 4 {
+		c.Out.Error("BITOP NOT must be called with a single source key.")
+		return
+	}
+	var sources [][]byte
+	size := 0
+	for _, key := range c.Args[3:] {
+		e, found := c.lookupCounted(key)
+		if found && !c.isString(e) {
+			return
+		}
+		var b []byte
+		if found {
+			b = e.AppendString(nil)
+		}
+		sources = append(sources, b)
+		size = max(size, len(b))
+	}
+	c.storeBits(c.Args[2], combine(bitOps[name], sources, size, name == "not"))
+}
+
+// combine folds the sources byte by byte; shorter ones are padded with zero bytes.
+func combine(op func(a, b byte) byte, sources [][]byte, size int, invert bool) []byte {
+	result := make([]byte, size)
+	copy(result, sources[0])
+	for _, s := range sources[1:] {
+		for i := range result {
+			b := byte(0)
+			if i < len(s) {
+				b = s[i]
+			}
+			result[i] = op(result[i], b)
+		}
+	}
+	if invert {
+		for i := range result {
+			result[i] = ^result[i]
+		}
+	}
+	return result
+}
+
+// storeBits stores the result of BITOP as raw bytes, or deletes the key when it is empty.
+func (c *Ctx) storeBits(key, result []byte) {
+	_, found := c.LookupWrite(key)
+	switch {
+	case len(result) > 0:
+		if found {
+			c.DB.Delete(key)
+		}
+		copy(c.DB.EditString(key, len(result)), result)
+		c.born(found, key)
+		c.touched(EventString, "set", key)
+	case found:
+		c.DB.Delete(key)
+		c.touched(EventGeneric, "del", key)
+	}
+	c.Out.Int(int64(len(result)))
+}

@@ -1,0 +1,227 @@
+package command
+
+import (
+	"bytes"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+func cmdDel(c *Ctx) { c.del() }
+
+// cmdUnlink frees memory in the background, as every deletion does here.
+func cmdUnlink(c *Ctx) { c.del() }
+
+func (c *Ctx) del() {
+	deleted := 0
+	for _, key := range c.Args[1:] {
+		if _, found := c.LookupWrite(key); found && c.DB.Delete(key) {
+			c.touched(EventGeneric, "del", key)
+			deleted++
+		}
+	}
+	c.Out.Int(int64(deleted))
+}
+
+func cmdExists(c *Ctx) { c.countKeys(c.lookupUntouched) }
+
+func cmdTouch(c *Ctx) { c.countKeys(c.LookupRead) }
+
+func (c *Ctx) countKeys(lookup func(key []byte) (store.Entry, bool)) {
+	n := int64(0)
+	for _, key := range c.Args[1:] {
+		if _, ok := lookup(key); ok {
+			n++
+		}
+	}
+	c.Out.Int(n)
+}
+
+func cmdType(c *Ctx) {
+	if e, ok := c.lookupUntouched(c.Args[1]); ok {
+		c.Out.Simple(e.Kind().String())
+	} else {
+		c.Out.Simple("none")
+	}
+}
+
+func cmdRandomkey(c *Ctx) {
+	if e, ok := c.DB.RandomKey(c.Random(), c.Now); ok {
+		c.Out.Bulk(e.Key())
+	} else {
+		c.Out.Null()
+	}
+}
+
+func cmdRename(c *Ctx) {
+	if _, ok := c.rename(false); ok {
+		c.Out.OK()
+	}
+}
+
+func cmdRenamenx(c *Ctx) {
+	if renamed, ok := c.rename(true); ok {
+		c.Out.Int(boolInt(renamed))
+	}
+}
+
+// rename moves argument 1 to argument 2; ok is false after an error reply.
+func (c *Ctx) rename(nx bool) (renamed, ok bool) {
+	from, to := c.Args[1], c.Args[2]
+	if _, found := c.LookupWrite(from); !found {
+		c.Out.Error(errNoKey)
+		return false, false
+	}
+	if bytes.Equal(from, to) {
+		return false, true
+	}
+	_, taken := c.LookupWrite(to)
+	if taken && nx {
+		return false, true
+	}
+	if taken {
+		c.DB.Delete(to)
+	}
+	c.DB.Rename(from, to)
+	c.Notify(EventNew, "new", to)
+	c.Modified(from)
+	c.Modified(to)
+	c.Notify(EventGeneric, "rename_from", from)
+	c.Notify(EventGeneric, "rename_to", to)
+	c.Dirty(1)
+	return true, true
+}
+
+func cmdMove(c *Ctx) {
+	key := c.Args[1]
+	to, ok := c.dbArg(2)
+	if !ok {
+		return
+	}
+	if to == c.DBIndex {
+		c.Out.Error(errSameObject)
+		return
+	}
+	if _, found := c.LookupWrite(key); !found {
+		c.Out.Int(0)
+		return
+	}
+	target := c.Store.DB(to)
+	if _, taken := c.lookupWriteIn(target, to, key); taken {
+		c.Out.Int(0)
+		return
+	}
+	c.DB.Move(key, target)
+	c.notifyDB(to, EventNew, "new", key)
+	c.Modified(key)
+	c.modifiedDB(to, key)
+	c.Notify(EventGeneric, "move_from", key)
+	c.notifyDB(to, EventGeneric, "move_to", key)
+	c.Dirty(1)
+	c.Out.Int(1)
+}
+
+func cmdCopy(c *Ctx) {
+	from, to := c.Args[1], c.Args[2]
+	index, replace := c.DBIndex, false
+	for i := 3; i < len(c.Args); i++ {
+		switch {
+		case c.is(i, "replace"):
+			replace = true
+		case c.is(i, "db") && i+1 < len(c.Args):
+			var ok bool
+			if index, ok = c.dbArg(i + 1); !ok {
+				return
+			}
+			i++
+		default:
+			c.Out.Error(errSyntax)
+			return
+		}
+	}
+	if index == c.DBIndex && bytes.Equal(from, to) {
+		c.Out.Error(errSameObject)
+		return
+	}
+	target := c.Store.DB(index)
+	if _, found := c.lookupCounted(from); !found {
+		c.Out.Int(0)
+		return
+	}
+	if _, taken := c.lookupWriteIn(target, index, to); taken && !replace {
+		c.Out.Int(0)
+		return
+	}
+	c.DB.Copy(from, to, target)
+	c.notifyDB(index, EventNew, "new", to)
+	c.modifiedDB(index, to)
+	c.notifyDB(index, EventGeneric, "copy_to", to)
+	c.Dirty(1)
+	c.Out.Int(1)
+}
+
+func cmdDbsize(c *Ctx) { c.Out.Int(int64(c.DB.Len())) }
+
+func cmdEcho(c *Ctx) { c.Out.Bulk(c.Args[1]) }
+
+// flushSyntax checks the option of FLUSHDB and FLUSHALL. Both ways answer at once here: a flush detaches the contents,
+// and their memory is freed in the background.
+func (c *Ctx) flushSyntax() bool {
+	if len(c.Args) == 1 || len(c.Args) == 2 && (c.is(1, "sync") || c.is(1, "async")) {
+		return true
+	}
+	c.Out.Error(errSyntax)
+	return false
+}
+
+func cmdFlushdb(c *Ctx) {
+	if !c.flushSyntax() {
+		return
+	}
+	c.Dirty(c.DB.Len())
+	if c.Env != nil {
+		c.Env.Flushed(c.DBIndex)
+	}
+	c.Store.FlushDB(c.DBIndex)
+	c.ForcePropagate()
+	c.Out.OK()
+}
+
+func cmdFlushall(c *Ctx) {
+	if !c.flushSyntax() {
+		return
+	}
+	for i := range c.Store.Databases() {
+		c.Dirty(c.Store.DB(i).Len())
+	}
+	if c.Env != nil {
+		c.Env.Flushed(-1)
+	}
+	c.Store.FlushAll()
+	c.ForcePropagate()
+	c.Out.OK()
+}
+
+func cmdSwapdb(c *Ctx) {
+	var index [2]int
+	for i, which := range [...]string{"first", "second"} {
+		n, ok := ParseInt(c.Args[1+i])
+		if !ok || n < -1<<31 || n > 1<<31-1 {
+			c.Out.Error("invalid " + which + " DB index")
+			return
+		}
+		index[i] = int(n)
+	}
+	a, b := index[0], index[1]
+	if n := c.Store.Databases(); a < 0 || a >= n || b < 0 || b >= n {
+		c.Out.Error(errDBIndex)
+		return
+	}
+	if a != b {
+		c.Store.SwapDB(a, b)
+		if c.Env != nil {
+			c.Env.Swapped(a, b)
+		}
+	}
+	c.Dirty(1)
+	c.Out.OK()
+}

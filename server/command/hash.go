@@ -1,0 +1,280 @@
+package command
+
+import (
+	"math/big"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// hashToRead finds a hash. found is false for a missing key; ok is false after an error reply.
+func (c *Ctx) hashToRead(key []byte) (h store.Hash, found, ok bool) {
+	e, found := c.LookupRead(key)
+	switch {
+	case !found:
+		return h, false, true
+	case e.Kind() != store.HashKind:
+		c.Out.Error(errWrongType)
+		return h, true, false
+	}
+	return e.Hash(), true, true
+}
+
+// hashToWrite finds or creates a hash; ok is false after an error reply. The caller adds at least one field.
+func (c *Ctx) hashToWrite(key []byte) (h store.Hash, ok bool) {
+	e, found := c.LookupWrite(key)
+	if found && e.Kind() != store.HashKind {
+		c.Out.Error(errWrongType)
+		return h, false
+	}
+	h, _ = c.DB.HashForWrite(key)
+	c.born(found, key)
+	return h, true
+}
+
+func cmdHset(c *Ctx) {
+	if created, ok := c.hset(); ok {
+		c.Out.Int(int64(created))
+	}
+}
+
+func cmdHmset(c *Ctx) {
+	if _, ok := c.hset(); ok {
+		c.Out.OK()
+	}
+}
+
+func (c *Ctx) hset() (created int, ok bool) {
+	if len(c.Args)%2 == 1 {
+		c.Out.Error(c.Cmd.ArityError())
+		return 0, false
+	}
+	h, ok := c.hashToWrite(c.Args[1])
+	if !ok {
+		return 0, false
+	}
+	for i := 2; i < len(c.Args); i += 2 {
+		if h.Set(c.Args[i], c.Args[i+1]) {
+			created++
+		}
+	}
+	c.touched(EventHash, "hset", c.Args[1])
+	c.Dirty((len(c.Args)-2)/2 - 1)
+	return created, true
+}
+
+func cmdHsetnx(c *Ctx) {
+	key, field := c.Args[1], c.Args[2]
+	h, ok := c.hashToWrite(key)
+	if !ok {
+		return
+	}
+	if _, exists := h.Get(field); exists {
+		c.Out.Int(0)
+		return
+	}
+	h.Set(field, c.Args[3])
+	c.touched(EventHash, "hset", key)
+	c.Out.Int(1)
+}
+
+func cmdHget(c *Ctx) {
+	h, found, ok := c.hashToRead(c.Args[1])
+	if !ok {
+		return
+	}
+	if !found {
+		c.Out.Null()
+		return
+	}
+	c.field(&h, c.Args[2])
+}
+
+// field replies with a field's value.
+func (c *Ctx) field(h *store.Hash, name []byte) {
+	if v, ok := h.Get(name); ok {
+		c.Out.Bulk(v)
+	} else {
+		c.Out.Null()
+	}
+}
+
+func cmdHmget(c *Ctx) {
+	h, found, ok := c.hashToRead(c.Args[1])
+	if !ok {
+		return
+	}
+	c.Out.Array(len(c.Args) - 2)
+	for _, name := range c.Args[2:] {
+		if found {
+			c.field(&h, name)
+		} else {
+			c.Out.Null()
+		}
+	}
+}
+
+func cmdHgetall(c *Ctx) {
+	h, found, ok := c.hashToRead(c.Args[1])
+	switch {
+	case !ok:
+	case !found:
+		c.Out.Map(0)
+	default:
+		c.Out.Map(h.Len())
+		h.Each(func(f, v []byte) bool {
+			c.Out.Bulk(f)
+			c.Out.Bulk(v)
+			return true
+		})
+	}
+}
+
+func cmdHkeys(c *Ctx) { c.hashHalf(true) }
+
+func cmdHvals(c *Ctx) { c.hashHalf(false) }
+
+func (c *Ctx) hashHalf(names bool) {
+	h, found, ok := c.hashToRead(c.Args[1])
+	switch {
+	case !ok:
+	case !found:
+		c.Out.Array(0)
+	default:
+		c.Out.Array(h.Len())
+		h.Each(func(f, v []byte) bool {
+			if names {
+				c.Out.Bulk(f)
+			} else {
+				c.Out.Bulk(v)
+			}
+			return true
+		})
+	}
+}
+
+func cmdHlen(c *Ctx) {
+	h, found, ok := c.hashToRead(c.Args[1])
+	switch {
+	case !ok:
+	case !found:
+		c.Out.Int(0)
+	default:
+		c.Out.Int(int64(h.Len()))
+	}
+}
+
+func cmdHstrlen(c *Ctx) {
+	h, found, ok := c.hashToRead(c.Args[1])
+	switch {
+	case !ok:
+	case !found:
+		c.Out.Int(0)
+	default:
+		c.Out.Int(int64(h.FieldLen(c.Args[2])))
+	}
+}
+
+func cmdHexists(c *Ctx) {
+	h, found, ok := c.hashToRead(c.Args[1])
+	if !ok {
+		return
+	}
+	if found {
+		_, found = h.Get(c.Args[2])
+	}
+	c.Out.Int(boolInt(found))
+}
+
+func cmdHdel(c *Ctx) {
+	key := c.Args[1]
+	e, found := c.LookupWrite(key)
+	if !found {
+		c.Out.Int(0)
+		return
+	}
+	if e.Kind() != store.HashKind {
+		c.Out.Error(errWrongType)
+		return
+	}
+	h, _ := c.DB.HashForWrite(key)
+	deleted, emptied := 0, false
+	for i := 2; i < len(c.Args) && !emptied; i++ {
+		if h.Del(c.Args[i]) {
+			deleted++
+			emptied = h.Len() == 0
+		}
+	}
+	if emptied {
+		c.DB.Delete(key)
+	}
+	if deleted > 0 {
+		c.touched(EventHash, "hdel", key)
+		c.Dirty(deleted - 1)
+		if emptied {
+			c.Notify(EventGeneric, "del", key)
+		}
+	}
+	c.Out.Int(int64(deleted))
+}
+
+func cmdHincrby(c *Ctx) {
+	key, field := c.Args[1], c.Args[2]
+	by, ok := c.intArg(3)
+	if !ok {
+		return
+	}
+	h, ok := c.hashToWrite(key)
+	if !ok {
+		return
+	}
+	n := int64(0)
+	if v, exists := h.Get(field); exists {
+		if n, ok = ParseInt(v); !ok {
+			c.Out.Error("hash value is not an integer")
+			return
+		}
+	}
+	if addOverflows(n, by) {
+		c.Out.Error(errOverflow)
+		return
+	}
+	n += by
+	h.Set(field, c.decimal(n))
+	c.touched(EventHash, "hincrby", key)
+	c.Out.Int(n)
+}
+
+// cmdHincrbyfloat is propagated as an HSET of its result, so that no difference in rounding reaches a replica.
+func cmdHincrbyfloat(c *Ctx) {
+	key, field := c.Args[1], c.Args[2]
+	by, ok := parseLongDouble(c.Args[3])
+	if !ok {
+		c.Out.Error(errNotFloat)
+		return
+	}
+	if by.IsInf() {
+		c.Out.Error("value is NaN or Infinity")
+		return
+	}
+	h, ok := c.hashToWrite(key)
+	if !ok {
+		return
+	}
+	value := new(big.Float)
+	if v, exists := h.Get(field); exists {
+		if value, ok = parseLongDouble(v); !ok {
+			c.Out.Error("hash value is not a float")
+			return
+		}
+	}
+	sum, ok := addLongDouble(value, by)
+	if !ok {
+		c.Out.Error(errNaNOrInf)
+		return
+	}
+	text := appendLongDouble(nil, sum)
+	h.Set(field, text)
+	c.touched(EventHash, "hincrbyfloat", key)
+	c.Propagate(verbHSet, key, field, text)
+	c.Out.Bulk(text)
+}

@@ -1,0 +1,105 @@
+package command
+
+import (
+	"math"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+func cmdHrandfield(c *Ctx) {
+	if len(c.Args) == 2 {
+		h, found, ok := c.hashToRead(c.Args[1])
+		switch {
+		case !ok:
+		case !found:
+			c.Out.Null()
+		default:
+			f, _ := h.Random(c.Random())
+			c.Out.Bulk(f)
+		}
+		return
+	}
+	count, ok := c.intArg(2)
+	if !ok {
+		return
+	}
+	if count == math.MinInt64 {
+		c.Out.Error("value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+		return
+	}
+	if len(c.Args) > 4 || len(c.Args) == 4 && !c.is(3, "withvalues") {
+		c.Out.Error(errSyntax)
+		return
+	}
+	withValues := len(c.Args) == 4
+	if withValues && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
+		c.Out.Error("value is out of range")
+		return
+	}
+	h, found, ok := c.hashToRead(c.Args[1])
+	switch {
+	case !ok:
+	case !found || count == 0:
+		c.Out.Array(0)
+	case count < 0:
+		c.randomFields(&h, -count, withValues)
+	default:
+		c.distinctFields(&h, int(min(count, int64(h.Len()))), withValues)
+	}
+}
+
+func (c *Ctx) randomHeader(n int64, withValues bool) {
+	if withValues && c.Out.Proto() == 2 {
+		n *= 2
+	}
+	c.Out.Array(int(n))
+}
+
+func (c *Ctx) randomPair(f, v []byte, withValues bool) {
+	if withValues && c.Out.Proto() > 2 {
+		c.Out.Array(2)
+	}
+	c.Out.Bulk(f)
+	if withValues {
+		c.Out.Bulk(v)
+	}
+}
+
+// randomFields picks n fields, each independent of the others.
+func (c *Ctx) randomFields(h *store.Hash, n int64, withValues bool) {
+	c.randomHeader(n, withValues)
+	for ; n > 0; n-- {
+		f, v := h.Random(c.Random())
+		c.randomPair(f, v, withValues)
+	}
+}
+
+// sampleFactor: from this many fields per wanted one on, drawing until enough differ is cheaper than listing all.
+const sampleFactor = 3
+
+// distinctFields picks n different fields.
+func (c *Ctx) distinctFields(h *store.Hash, n int, withValues bool) {
+	c.randomHeader(int64(n), withValues)
+	size := h.Len()
+	if h.Encoding() == "hashtable" && n*sampleFactor <= size {
+		seen := make(map[string]struct{}, n)
+		for len(seen) < n {
+			f, v := h.Random(c.Random())
+			if _, again := seen[string(f)]; !again {
+				seen[string(f)] = struct{}{}
+				c.randomPair(f, v, withValues)
+			}
+		}
+		return
+	}
+	// Selection sampling: every field is taken with the chance that leaves all choices of n equally likely.
+	left := size
+	h.Each(func(f, v []byte) bool {
+		if c.Random()%uint64(left) < uint64(n) {
+			c.randomPair(f, v, withValues)
+			n--
+		}
+		left--
+		return n > 0
+	})
+}
