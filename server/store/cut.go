@@ -1,10 +1,335 @@
 package store
 
-// Cut is a consistent image under way.
-type Cut struct{}
+// A cut is the image of all databases at the instant of BeginCut, delivered while writes go on. It copies nothing at
+// its start. Two things deliver the entries of a home (table.go: the entries whose hash gives them the same home
+// bucket): the cut's own walk, and a write to that home which comes before the walk, which delivers first and then
+// changes it.
+//
+// Every home remembers the epoch up to which cuts have got it (seen); a cut's number is the epoch at its start.
+//
+//   - Invariant 1: a home with seen < e was not changed since cut e began. So it is delivered at most once to every
+//     cut, and what is delivered is the image at the cut's instant.
+//   - A delivery serves every cut under way with a number in (seen, upto], so several cuts need no copies of their own.
+//   - Splits and doublings hand seen down; new tables start with the present epoch; the walk's place is a directory
+//     prefix, which no split moves. Segments do not merge while a cut is under way.
+//   - Invariant 2: a keyspace is in a cut if it was visible when the cut began (born < e and not detached before).
+//     FLUSHALL and SWAPDB move keyspaces, whose pins keep them for the walk.
+//   - Invariant 3: a big hash is pinned when its key's home is delivered, hence before its first change; from then on
+//     the homes of its own table follow the same rules towards every cut that pinned it. Its fields may come in pieces,
+//     its number of fields is known at once. A deleted one is freed when the last pin goes.
 
-func (p *part) beforeWrite(h uint64) {}
+// Visitor receives a cut's image, in no particular order, under the exclusive lock, while the store may be in the
+// middle of a write: it must only read what it is given, before it returns, and never fail towards the store. Big
+// strings need not be copied: Entry.Blob pins them.
+type Visitor interface {
+	// Entry gives a key with its whole value. db is the database's number at the cut's instant.
+	Entry(db int, e Entry)
+	// HashPinned announces a big hash of n fields; all of them follow as HashField calls, some perhaps before HashOpen.
+	HashPinned(id uint64, db int, key Entry, n int)
+	// HashOpen says that the walk turns to this hash: one at a time, until HashClose.
+	HashOpen(id uint64)
+	// HashField gives a field: its name is f.Key(), its value f.Bytes(nil) or f.Blob().
+	HashField(id uint64, f Entry)
+	HashClose(id uint64)
+}
 
-func (o *hashObject) beforeWrite(h uint64) {}
+// Cut is a cut under way. Its methods need the exclusive lock.
+type Cut struct {
+	store   *Store
+	epoch   uint32
+	visitor Visitor
+	spaces  []cutSpace
+	keys    int
 
-func (s *segment) spreadSeen(n int) {}
+	space, part int // where the walk stands
+	at          tableWalk
+	pinned      map[*hashObject]*pinnedHash
+	waiting     []*pinnedHash
+	open        *pinnedHash
+	ids         uint64
+	ended       bool
+}
+
+type cutSpace struct {
+	*space
+	db int
+}
+
+type pinnedHash struct {
+	id   uint64
+	obj  *hashObject
+	walk tableWalk
+}
+
+// tableWalk is a place in a table: a prefix, and a home of its segment as long as the segment keeps its shape.
+type tableWalk struct {
+	prefix uint64
+	home   uint32
+	depth  uint8
+	size   int
+}
+
+type seenArray = [segBuckets]uint32
+
+const seenBytes = 4 * segBuckets
+
+// BeginCut starts a cut of the present contents.
+func (s *Store) BeginCut(v Visitor) *Cut {
+	s.epoch++
+	c := &Cut{store: s, epoch: s.epoch, visitor: v, pinned: map[*hashObject]*pinnedHash{}}
+	for i, d := range s.dbs {
+		d.space.pins++
+		c.spaces = append(c.spaces, cutSpace{d.space, i})
+		c.keys += d.Len()
+	}
+	s.cuts = append(s.cuts, c)
+	return c
+}
+
+// Keys is the number of keys in the image.
+func (c *Cut) Keys() int { return c.keys }
+
+// Step delivers about n entries or fields, and reports whether the image is complete. A home is delivered whole, so
+// one step may exceed n by some forty.
+func (c *Cut) Step(n int) (done bool) {
+	for n > 0 {
+		switch {
+		case c.ended:
+			return true
+		case c.open != nil:
+			n -= c.stepHash(n)
+		case len(c.waiting) > 0:
+			c.open = c.waiting[0]
+			c.waiting = c.waiting[1:]
+			c.visitor.HashOpen(c.open.id)
+		case c.space == len(c.spaces):
+			return true
+		default:
+			n -= c.stepKeys(n)
+		}
+	}
+	return false
+}
+
+// stepKeys walks on through the keyspaces, at most until a big hash waits, and returns the work done.
+func (c *Cut) stepKeys(n int) (work int) {
+	sp := c.spaces[c.space]
+	if c.part == len(sp.parts) {
+		sp.unpin()
+		c.space, c.part = c.space+1, 0
+		return 1
+	}
+	p := sp.parts[c.part]
+	if p == nil || p.keys.dir == nil {
+		c.part++
+		return 1
+	}
+	for work < n && len(c.waiting) == 0 {
+		seg, home, ok := c.at.next(&p.keys, p)
+		if !ok {
+			c.part, c.at = c.part+1, tableWalk{}
+			break
+		}
+		work += 1 + p.deliver(&p.keys, seg, home, c.epoch, nil)
+	}
+	return work
+}
+
+func (c *Cut) stepHash(n int) (work int) {
+	o, w := c.open.obj, &c.open.walk
+	for work < n {
+		seg, home, ok := w.next(&o.fields, o.home)
+		if !ok {
+			c.visitor.HashClose(c.open.id)
+			c.unpin(o)
+			c.open = nil
+			return work + 1
+		}
+		work += 1 + o.home.deliver(&o.fields, seg, home, c.epoch, o)
+	}
+	return work
+}
+
+// next steps to the next home. A segment that changed its shape since is walked again from its start; what was
+// delivered is passed over.
+func (w *tableWalk) next(t *table, p *part) (seg *segment, home uint32, ok bool) {
+	if t.dir == nil || w.prefix == 1<<maxDepth {
+		return nil, 0, false
+	}
+	seg = t.at(uint32(w.prefix))
+	if seg.depth != w.depth || len(seg.buckets) != w.size {
+		w.home, w.depth, w.size = 0, seg.depth, len(seg.buckets)
+	}
+	if int(w.home) == len(seg.buckets) {
+		seg.settle(t, p)
+		w.prefix, w.home = seg.after(), 0
+		return w.next(t, p)
+	}
+	w.home++
+	return seg, w.home - 1, true
+}
+
+// End gives up what the cut holds. It may come at any time and more than once.
+func (c *Cut) End() {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	for o := range c.pinned {
+		c.unpin(o)
+	}
+	for ; c.space < len(c.spaces); c.space++ {
+		c.spaces[c.space].unpin()
+	}
+	kept := c.store.cuts[:0]
+	for _, other := range c.store.cuts {
+		if other != c {
+			kept = append(kept, other)
+		}
+	}
+	clear(c.store.cuts[len(kept):])
+	c.store.cuts = kept
+}
+
+func (sp *space) unpin() { sp.pins-- }
+
+func (c *Cut) unpin(o *hashObject) {
+	delete(c.pinned, o)
+	if o.pins--; o.pins == 0 && o.gone {
+		c.store.discard(o)
+	}
+}
+
+// beforeWrite delivers the home of a key that is about to change.
+func (p *part) beforeWrite(h uint64) {
+	if s := p.space.store; len(s.cuts) > 0 && p.keys.dir != nil {
+		seg := p.keys.segmentFor(p, h)
+		p.deliver(&p.keys, seg, seg.home(h), s.epoch, nil)
+	}
+}
+
+// beforeWrite delivers the home of a field that is about to change.
+func (o *hashObject) beforeWrite(h uint64) {
+	if p := o.home; len(p.space.store.cuts) > 0 && o.fields.dir != nil {
+		seg := o.fields.segmentFor(p, h)
+		p.deliver(&o.fields, seg, seg.home(h), p.space.store.epoch, o)
+	}
+}
+
+// deliver gives a home of a table (the keys', or owner's fields) to every cut numbered in (seen, upto] and returns the
+// number of entries in it when there was such a cut.
+func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *hashObject) (n int) {
+	seen := max(seg.seenBy(home), p.space.born)
+	if seen >= upto {
+		return 0
+	}
+	var buf [(maxShift + 1) * bucketSlots]uint32
+	refs := seg.refsOf(buf[:0], home)
+	for _, c := range p.space.store.cuts {
+		if seen < c.epoch && c.epoch <= upto {
+			c.take(p, refs, owner)
+			n = len(refs)
+		}
+	}
+	seg.mark(t, p, home, upto)
+	return n
+}
+
+func (c *Cut) take(p *part, refs []uint32, owner *hashObject) {
+	if len(refs) == 0 {
+		return
+	}
+	if owner != nil {
+		h := c.pinned[owner]
+		if h == nil {
+			panic("store: a big value changed before its cut pinned it (invariant 3)")
+		}
+		for _, ref := range refs {
+			c.visitor.HashField(h.id, p.entry(ref))
+		}
+		return
+	}
+	db := c.dbOf(p.space)
+	for _, ref := range refs {
+		b := p.slab.at(ref)
+		if s := shapeOf(b); s.meta&typeMask == typeTable {
+			c.pin(db, p.entry(ref), p.space.object(b[s.val:]))
+		} else {
+			c.visitor.Entry(db, p.entry(ref))
+		}
+	}
+}
+
+func (c *Cut) dbOf(sp *space) int {
+	for _, s := range c.spaces {
+		if s.space == sp {
+			return s.db
+		}
+	}
+	panic("store: a keyspace that a cut does not hold was delivered to it (invariant 2)")
+}
+
+func (c *Cut) pin(db int, key Entry, o *hashObject) {
+	c.ids++
+	h := &pinnedHash{id: c.ids, obj: o}
+	o.pins++
+	c.pinned[o] = h
+	c.waiting = append(c.waiting, h)
+	c.visitor.HashPinned(h.id, db, key, o.fields.count)
+}
+
+func (s *segment) seenBy(home uint32) uint32 {
+	if s.seenAt != nil {
+		return s.seenAt[home]
+	}
+	return s.seen
+}
+
+// mark records that cuts up to an epoch have got a home.
+func (s *segment) mark(t *table, p *part, home, upto uint32) {
+	if s.seenAt == nil {
+		s.seenAt = p.space.store.newSeen()
+		for i := range s.seenAt {
+			s.seenAt[i] = s.seen
+		}
+		t.charge(p, seenBytes)
+	}
+	s.seenAt[home] = upto
+}
+
+// settle replaces the homes' marks of a segment by one for all, the lowest: a walk has just passed them.
+func (s *segment) settle(t *table, p *part) {
+	if s.seenAt == nil {
+		return
+	}
+	first := s.seenAt[0]
+	for _, e := range s.seenAt[:len(s.buckets)] {
+		if e != first {
+			return
+		}
+	}
+	s.seen = first
+	p.space.store.seenPool = append(p.space.store.seenPool, s.seenAt)
+	s.seenAt = nil
+	t.charge(p, -seenBytes)
+}
+
+// spreadSeen hands the marks of n buckets down to the twice as many that they became.
+func (s *segment) spreadSeen(n int) {
+	if s.seenAt == nil {
+		return
+	}
+	for i := n - 1; i >= 0; i-- {
+		s.seenAt[2*i], s.seenAt[2*i+1] = s.seenAt[i], s.seenAt[i]
+	}
+}
+
+// newSeen takes an array that an earlier segment is done with, or makes one.
+func (s *Store) newSeen() *seenArray {
+	if k := len(s.seenPool); k > 0 {
+		a := s.seenPool[k-1]
+		s.seenPool = s.seenPool[:k-1]
+		return a
+	}
+	return new(seenArray)
+}

@@ -78,6 +78,9 @@ func (o *hashObject) freeFields(n int) int {
 		n -= seg.count
 		t.count -= seg.count
 		t.charge(o.home, -(segBytes + int64(len(seg.buckets))*bucketBytes))
+		if seg.seenAt != nil {
+			t.charge(o.home, -seenBytes)
+		}
 		from, _ := seg.span(t.depth)
 		clear(t.dir[from:])
 		t.dir = t.dir[:from]
@@ -134,6 +137,7 @@ type Hash struct {
 	at  spot
 	obj *hashObject // nil for a pack
 	gen uint32
+	rw  bool // made by HashForWrite
 }
 
 // Hash returns the hash at key. Expired keys are hidden. Safe under a shared lock.
@@ -167,7 +171,7 @@ func (d *DB) HashForWrite(key []byte) (h Hash, wrongType bool) {
 		packSetLen(p.put(&p.keys, hash, spot{}, false, key, form{typ: typePack, vlen: packHeader, clock: d.store.clock.Load()}), 0)
 		at, _ = p.keys.find(p, hash, key)
 	}
-	h = Hash{p: p, at: at, gen: d.space.gen}
+	h = Hash{p: p, at: at, gen: d.space.gen, rw: true}
 	h.bind()
 	return h, false
 }
@@ -194,6 +198,9 @@ func (h *Hash) pack() []byte {
 
 // wrote makes other handles stale, not this one.
 func (h *Hash) wrote() {
+	if !h.rw {
+		panic("store: a write through a Hash that was not made by HashForWrite")
+	}
 	h.p.space.gen++
 	h.gen = h.p.space.gen
 }

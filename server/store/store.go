@@ -34,6 +34,7 @@ type Store struct {
 	epoch    uint32 // of the latest cut
 	cuts     []*Cut // under way
 	clock    atomic.Uint32
+	seenPool []*seenArray
 	blobs    *blobStats    // shared with siblings
 	dead     []*space      // detached keyspaces to be freed
 	deadObjs []*hashObject // detached big values to be freed

@@ -39,11 +39,11 @@ type segment struct {
 	depth   uint8  // of the prefix that its entries share
 	prefix  uint32 // that prefix, left aligned
 	count   int
-	vol     int   // entries with an expiry
-	due     int64 // no entry of it expires before
-	holdOff int64 // the expiry cycle leaves it alone until then
-	seen    uint32
-	seenAt  *[segBuckets]uint32 // per home, when they differ: see cut.go
+	vol     int        // entries with an expiry
+	due     int64      // no entry of it expires before
+	holdOff int64      // the expiry cycle leaves it alone until then
+	seen    uint32     // the epoch up to which cuts have got its homes
+	seenAt  *seenArray // the same per home, where they differ: see cut.go
 }
 
 type table struct {
@@ -326,8 +326,9 @@ func (t *table) split(p *part, seg *segment) {
 		due: seg.due, holdOff: seg.holdOff, seen: seg.seen,
 	}
 	if seg.seenAt != nil {
-		copied := *seg.seenAt
-		upper.seenAt = &copied
+		upper.seenAt = p.space.store.newSeen()
+		*upper.seenAt = *seg.seenAt
+		t.charge(p, seenBytes)
 	}
 	from, n := upper.span(t.depth)
 	for i := from; i < from+n; i++ {
