@@ -1,5 +1,7 @@
 package rdb
 
+import "math"
+
 // LZF, the byte format:
 //
 //	000LLLLL <L+1 bytes>                literals
@@ -12,9 +14,23 @@ const (
 	lzfHashBits   = 13
 )
 
-// lzfTable maps the hash of three bytes to the position behind which they were last seen; it is kept
-// by the caller so that compressing allocates nothing.
-type lzfTable [1 << lzfHashBits]int32
+// lzfTable maps the hash of three bytes to where they were last seen; it is kept by the caller so that
+// compressing allocates nothing. Positions are stored above base, which passes all that earlier
+// strings stored: so the table, larger than most strings, needs no clearing between them.
+type lzfTable struct {
+	base uint32
+	seen [1 << lzfHashBits]uint32
+}
+
+// begin answers the base for a string of n bytes.
+func (t *lzfTable) begin(n int) uint32 {
+	if uint64(t.base)+uint64(n)+1 > math.MaxUint32 {
+		*t = lzfTable{}
+	}
+	base := t.base + 1
+	t.base += uint32(n) + 1
+	return base
+}
 
 func lzfHash(a, b, c byte) uint32 {
 	return (uint32(a)<<16 | uint32(b)<<8 | uint32(c)) * 2654435761 >> (32 - lzfHashBits)
@@ -22,14 +38,14 @@ func lzfHash(a, b, c byte) uint32 {
 
 // lzfCompress appends the compressed form of src to dst; it answers false, and dst as it was, when that
 // would take more than limit bytes.
-func lzfCompress(dst, src []byte, limit int, seen *lzfTable) ([]byte, bool) {
-	*seen = lzfTable{}
+func lzfCompress(dst, src []byte, limit int, table *lzfTable) ([]byte, bool) {
+	base, seen := table.begin(len(src)), &table.seen
 	start := len(dst)
 	literal, i := 0, 0 // src[literal:i] waits to be written
 	for i+2 < len(src) {
 		h := lzfHash(src[i], src[i+1], src[i+2])
-		ref := int(seen[h]) - 1
-		seen[h] = int32(i) + 1
+		ref := int(int64(seen[h]) - int64(base))
+		seen[h] = base + uint32(i)
 		if ref < 0 || i-ref > lzfMaxOffset || src[ref] != src[i] || src[ref+1] != src[i+1] || src[ref+2] != src[i+2] {
 			i++
 			continue
