@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/servertest/oracle"
 )
 
@@ -220,6 +221,31 @@ func same(t *testing.T, a, b *Settings) {
 		if a.Value(d.Name) != b.Value(d.Name) {
 			t.Errorf("%s: %q and %q", d.Name, a.Value(d.Name), b.Value(d.Name))
 		}
+	}
+}
+
+func TestRewriteFileIsOneStep(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "a.conf"), "# keep\nport 1\n")
+	s := load(t, path)
+	if err := s.Set(SetContext{}, Pair{"timeout", "9"}); err != nil {
+		t.Fatal(err)
+	}
+	full := fsys.NewFaulty(fsys.OS{}, nil)
+	full.SetSpace(3)
+	if err := s.RewriteFile(full); err == nil || err.Error() != "Rewriting config file: no space left on device" {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if text, _ := os.ReadFile(path); string(text) != "# keep\nport 1\n" {
+		t.Errorf("a failed rewrite left %q", text)
+	}
+	if err := s.RewriteFile(fsys.OS{}); err != nil {
+		t.Fatal(err)
+	}
+	if again := load(t, path); again.Int(Timeout) != 9 || again.Int(Port) != 1 {
+		t.Error("the rewritten file does not hold the values")
+	}
+	if err := New().RewriteFile(fsys.OS{}); err != ErrNoFile {
+		t.Errorf("without a file: %v", err)
 	}
 }
 
