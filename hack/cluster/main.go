@@ -31,7 +31,8 @@ const usage = `usage: go run ./hack/cluster VERB
   restart-node N                         start it again on the same disk and wait until it is ready
   cut-node N, heal-node N                take a node off the network, put it back; its containers go on
   block IP IP, unblock                   drop packets from the first address to the second; undo all blocks
-  signal CONTAINER-ID SIGNAL             signal a container's processes from outside (9, 19 to stop, 18 to go on)
+  signal [--children] CONTAINER-ID N     signal a container's processes from outside (9; 19 stops, 18 goes on);
+                                         --children spares its process 1
   node-exec N -- PROGRAM ARG...          run a program inside a node, such as ctr -n k8s.io containers ls
   assets                                 build and print a folder for KUBEBUILDER_ASSETS (envtest)
 
@@ -123,14 +124,18 @@ var readers = map[string]verb{
 		return nil
 	},
 	"signal": func(_ context.Context, d *cluster.Driver, args []string) error {
-		if err := want(args, 2, "signal CONTAINER-ID SIGNAL"); err != nil {
+		childrenOnly := len(args) > 0 && args[0] == "--children"
+		if childrenOnly {
+			args = args[1:]
+		}
+		if err := want(args, 2, "signal [--children] CONTAINER-ID SIGNAL"); err != nil {
 			return err
 		}
 		number, err := strconv.Atoi(args[1])
 		if err != nil {
 			return fmt.Errorf("signal %q is not a number", args[1])
 		}
-		n, err := d.Signal(args[0], syscall.Signal(number))
+		n, err := d.Signal(args[0], syscall.Signal(number), childrenOnly)
 		if err == nil && n == 0 {
 			return errors.New("no process of that container lives on this machine")
 		}

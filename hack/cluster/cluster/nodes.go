@@ -228,15 +228,16 @@ func (d *Driver) initPID(n plan.Node) (int, error) {
 	return 0, fmt.Errorf("%s is dead: start it with `restart-node %s`", n.Name, n.Name)
 }
 
-// Signal sends a signal to every process of a container, found by its ID in the control groups of a node's pods.
-func (d *Driver) Signal(containerID string, sig syscall.Signal) (int, error) {
+// Signal sends a signal to every process of a container, found by its ID in the control groups of a node's pods, or only
+// to those that its process 1 has started. It returns how many got it.
+func (d *Driver) Signal(containerID string, sig syscall.Signal, childrenOnly bool) (int, error) {
 	if _, id, ok := strings.Cut(containerID, "://"); ok {
 		containerID = id
 	}
 	if len(containerID) < 12 {
 		return 0, errors.New("that is no container ID")
 	}
-	pids, err := machine.ProcessesOf(containerID)
+	pids, err := machine.ProcessesOf(containerID, childrenOnly)
 	if err != nil {
 		return 0, err
 	}

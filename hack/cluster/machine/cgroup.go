@@ -112,8 +112,9 @@ func removeTree(top string) error {
 	return nil
 }
 
-// ProcessesOf returns the processes of the container whose ID stands in their control group's path.
-func ProcessesOf(containerID string) ([]int, error) {
+// ProcessesOf returns the processes of the container whose ID stands in their control group's path; childrenOnly leaves
+// out the container's process 1.
+func ProcessesOf(containerID string, childrenOnly bool) ([]int, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
 		return nil, err
@@ -128,7 +129,24 @@ func ProcessesOf(containerID string) ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		pids = append(pids, pid)
+		if !childrenOnly || !firstOfNamespace(pid) {
+			pids = append(pids, pid)
+		}
 	}
 	return pids, nil
+}
+
+// firstOfNamespace tells whether a process is number 1 of its own PID namespace.
+func firstOfNamespace(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			fields := strings.Fields(numbers)
+			return len(fields) > 1 && fields[len(fields)-1] == "1"
+		}
+	}
+	return false
 }
