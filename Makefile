@@ -60,3 +60,12 @@ cluster-node-cut: ## take node N off the network; its containers go on
 	go run ./hack/cluster cut-node $(N)
 cluster-node-heal: ## put node N back on the network
 	go run ./hack/cluster heal-node $(N)
+
+.PHONY: images
+images: ## the server's and the operator's images as archives in bin/images, without a container engine
+	go run ./hack/image
+
+# LABELS chooses specs (cluster, operator); FOCUS by text.
+.PHONY: e2e
+e2e: ## end-to-end suites on a real cluster (root; LABELS=cluster; leaves the cluster up)
+	go test -tags e2e -count 1 -timeout 40m ./hack/e2e -ginkgo.v -ginkgo.label-filter='$(LABELS)' -ginkgo.focus='$(FOCUS)'
