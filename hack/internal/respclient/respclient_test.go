@@ -32,11 +32,11 @@ func answer(t *testing.T, request, reply string) *Client {
 
 func TestReplies(t *testing.T) {
 	for reply, want := range map[string]any{
-		"+OK\r\n":                      "OK",
-		":-7\r\n":                      int64(-7),
-		"$5\r\nhe\r\nl\r\n":            "he\r\nl",
-		"$-1\r\n":                      nil,
-		"*-1\r\n":                      nil,
+		"+OK\r\n":                       "OK",
+		":-7\r\n":                       int64(-7),
+		"$5\r\nhe\r\nl\r\n":             "he\r\nl",
+		"$-1\r\n":                       nil,
+		"*-1\r\n":                       nil,
 		"*3\r\n$1\r\na\r\n:1\r\n-E\r\n": []any{"a", int64(1), Error("E")},
 	} {
 		got, err := answer(t, "*1\r\n$4\r\nPING\r\n", reply).Do("PING")
