@@ -83,7 +83,9 @@ func (w *Writer) Truncate(n int) {
 
 func (w *Writer) dropRefs(from int) {
 	for i := from; i < len(w.refs); i++ {
-		w.refs[i].blob.Release()
+		if w.refs[i].blob != nil {
+			w.refs[i].blob.Release()
+		}
 		w.refs[i] = ref{}
 	}
 	w.refs = w.refs[:from]
@@ -92,27 +94,27 @@ func (w *Writer) dropRefs(from int) {
 // HasRefs reports whether blobs are waiting between the plain bytes.
 func (w *Writer) HasRefs() bool { return len(w.refs) > 0 }
 
-// TakeSegments calls fn for each piece after mark n, in order: plain bytes with a nil blob (valid until the next write
-// to w), or a blob, whose release then is fn's duty. The pieces leave the writer, which is truncated to n.
-func (w *Writer) TakeSegments(n int, fn func(plain []byte, blob Blob)) {
-	at, first := n, len(w.refs)
-	for first > 0 && w.refs[first-1].at >= n {
-		first--
-	}
-	for i := first; i < len(w.refs); i++ {
-		r := w.refs[i]
+// Segments calls fn for each piece between two marks, in order: plain bytes with a nil blob (valid until the next write
+// to w), or a blob, whose release is fn's duty from then on.
+func (w *Writer) Segments(from, to int, fn func(plain []byte, blob Blob)) {
+	at := from
+	for i := range w.refs {
+		r := &w.refs[i]
+		if r.at < from || r.blob == nil {
+			continue
+		}
+		if r.at >= to {
+			break
+		}
 		if r.at > at {
 			fn(w.buf[at:r.at], nil)
 		}
 		fn(nil, r.blob)
-		at = r.at
-		w.refs[i] = ref{}
+		at, r.blob = r.at, nil
 	}
-	if at < len(w.buf) {
-		fn(w.buf[at:], nil)
+	if at < to {
+		fn(w.buf[at:to], nil)
 	}
-	w.refs = w.refs[:first]
-	w.buf = w.buf[:n]
 }
 
 // Errors is the number of error replies since Reset.

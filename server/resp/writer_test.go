@@ -79,7 +79,7 @@ func TestWriterBlobs(t *testing.T) {
 	w.BulkRef(b)
 	w.SetArrayLen(array, 3)
 	var got bytes.Buffer
-	w.TakeSegments(mark, func(plain []byte, blob Blob) {
+	w.Segments(mark, w.Len(), func(plain []byte, blob Blob) {
 		if blob != nil {
 			plain = blob.Bytes()
 			defer blob.Release()
@@ -89,6 +89,7 @@ func TestWriterBlobs(t *testing.T) {
 	if want := "*3\r\n$3\r\naaa\r\n:1\r\n$2\r\nbb\r\n"; got.String() != want {
 		t.Fatalf("got %q, want %q", got.String(), want)
 	}
+	w.Truncate(mark)
 	if string(w.Bytes()) != "+OK\r\n" || w.HasRefs() || a.released != 1 || b.released != 1 {
 		t.Fatalf("left %q, refs %v, released %d %d", w.Bytes(), w.HasRefs(), a.released, b.released)
 	}

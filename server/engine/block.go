@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// Waiter is a blocked client. Whoever can answer claims it under the exclusive lock, so that an answer goes to exactly
+// one place: a client whose connection closes, or whose time is up, cannot be claimed any more and swallows nothing.
+type Waiter struct {
+	e       *Engine
+	c       *Client
+	timer   *time.Timer
+	started time.Time
+	expired func(w *resp.Writer)
+	gone    func()
+	// Kind names the reason, as CLIENT UNBLOCK and CLIENT LIST need it.
+	Kind string
+}
+
+// Block lets the running client wait: its later commands stay unread until Wake. It must not be called within EXEC.
+// After timeout (0: never) the client gets what expired writes. gone runs, under the lock, when the wait ends without
+// Wake: the owner takes the waiter out of its lists there.
+func (e *Engine) Block(c *Client, kind string, timeout time.Duration, expired func(w *resp.Writer), gone func()) *Waiter {
+	if c.waiter != nil {
+		panic("engine: client is blocked already by " + c.waiter.Kind)
+	}
+	w := &Waiter{e: e, c: c, started: time.Now(), expired: expired, gone: gone, Kind: kind}
+	c.waiter = w
+	e.stats.blocked.Add(1)
+	if timeout > 0 {
+		w.timer = time.AfterFunc(timeout, w.timeout)
+	}
+	return w
+}
+
+// Wake claims the client and delivers the reply that write makes. It answers false when somebody else was first. The
+// lock must be held exclusively.
+func (w *Waiter) Wake(write func(w *resp.Writer)) bool {
+	if w.c.waiter != w {
+		return false
+	}
+	w.release()
+	w.c.Owner.Deliver(write)
+	return true
+}
+
+func (w *Waiter) release() {
+	w.c.waiter = nil
+	w.e.stats.blocked.Add(-1)
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+func (w *Waiter) timeout() {
+	w.e.Exclusive(func() {
+		if w.c.waiter != w {
+			return
+		}
+		w.giveUp()
+		w.c.Owner.Deliver(w.expired)
+	})
+}
+
+func (w *Waiter) giveUp() {
+	w.release()
+	if w.gone != nil {
+		w.gone()
+	}
+}
+
+// Unblock ends a client's wait from outside (CLIENT UNBLOCK): as if its time were up, or with an error. The lock must be
+// held exclusively.
+func (e *Engine) Unblock(c *Client, withError string) bool {
+	w := c.waiter
+	if w == nil {
+		return false
+	}
+	w.giveUp()
+	if withError == "" {
+		c.Owner.Deliver(w.expired)
+	} else {
+		c.Owner.Deliver(func(out *resp.Writer) { out.Error(withError) })
+	}
+	return true
+}
+
+// Forget takes a client whose connection is gone out of everything. The lock must be held exclusively.
+func (e *Engine) Forget(c *Client) {
+	if c.waiter != nil {
+		c.waiter.giveUp()
+	}
+	c.discard(e)
+}
+
+// Bare reports whether Forget has nothing to do for c, so that closing an idle connection needs no lock. Only the
+// client's owner may ask, outside of a batch.
+func (c *Client) Bare() bool { return c.waiter == nil && len(c.watches) == 0 && !c.Has(InMulti) }
+
+// CanBlock reports whether the running command may block its client: not inside MULTI, nor without a connection.
+func (e *Engine) CanBlock(ctx *command.Ctx) bool {
+	c := Of(ctx)
+	return c != nil && c.Owner != nil && !c.inExec
+}

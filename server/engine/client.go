@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"net"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// ClientFlags are the properties of a client that dispatch looks at.
+type ClientFlags uint32
+
+// Flags of a client. Only its owner's goroutine changes them, with the lock held in either mode, or before the client's
+// first command.
+const (
+	NeedAuth   ClientFlags = 1 << iota // must authenticate first
+	InMulti                            // between MULTI and EXEC
+	DirtyExec                          // a queued command was refused: EXEC aborts
+	Subscribed                         // RESP2 publish/subscribe mode
+	IsReplica                          // became a replica connection
+	CloseAfter                         // close once the replies have left
+	ReplyOff                           // CLIENT REPLY OFF
+	replySkip                          // CLIENT REPLY SKIP: the next reply only
+	skipNext                           // CLIENT REPLY SKIP was just executed
+	NoTouch                            // CLIENT NO-TOUCH
+	NoEvict                            // CLIENT NO-EVICT
+	IsMonitor                          // MONITOR
+	Internal                           // has no connection: may do what pause and authentication forbid
+)
+
+// special are the flags that take a command off the fast path.
+const special = NeedAuth | InMulti | Subscribed | IsReplica | ReplyOff | replySkip | skipNext
+
+// Owner is what drives a client: a connection, or a test. Its methods may be called with the lock held and must not
+// wait; they act on the owner's goroutine later.
+type Owner interface {
+	// Post runs fn on the owner's goroutine, without the lock, in the order of the calls.
+	Post(fn func())
+	// Deliver writes a reply of a client that was blocked and lets it go on with its next command.
+	Deliver(write func(w *resp.Writer))
+	// Kill closes the connection without a further reply.
+	Kill(why string)
+	// Detach takes the socket from the loop once the replies so far have left, and gives it to fn in a goroutine of
+	// its own together with the bytes that were read but not executed.
+	Detach(fn func(conn net.Conn, unread []byte))
+	// RemoteAddr and LocalAddr are as CLIENT LIST shows them.
+	RemoteAddr() string
+	LocalAddr() string
+}
+
+// Client is a caller's state as far as dispatch needs it. A session embeds it.
+type Client struct {
+	Num   int64 // CLIENT ID
+	DB    int
+	Flags ClientFlags
+	Proto int // 2 or 3
+	Owner Owner
+	// Session is the embedding session, for handlers that belong to it.
+	Session any
+	// Link is what a replica's handshake (REPLCONF) collects; the link package owns it.
+	Link any
+
+	// WriteOffset is the replication offset after this client's last write: what WAIT waits for.
+	WriteOffset int64
+	LastCmd     *command.Cmd
+	LastUse     int64 // unix seconds of the latest command
+
+	multi     transaction
+	inExec    bool // EXEC runs its queue: nothing may block
+	casBroken bool // a watched key changed: EXEC answers null. Set by any lane, under the exclusive lock
+	watches   []*watch
+	waiter    *Waiter
+}
+
+var _ command.Client = (*Client)(nil)
+
+// ID is the number that CLIENT ID shows.
+func (c *Client) ID() int64 { return c.Num }
+
+// Has reports whether any of the flags is set.
+func (c *Client) Has(f ClientFlags) bool { return c.Flags&f != 0 }
+
+// Set sets flags.
+func (c *Client) Set(f ClientFlags) { c.Flags |= f }
+
+// Clear clears flags.
+func (c *Client) Clear(f ClientFlags) { c.Flags &^= f }
+
+// Blocked reports whether the client waits for something (WAIT, BLPOP). The lock must be held.
+func (c *Client) Blocked() bool { return c.waiter != nil }
+
+// MultiLen is the number of queued commands, -1 outside MULTI.
+func (c *Client) MultiLen() int {
+	if !c.Has(InMulti) {
+		return -1
+	}
+	return len(c.multi.queue)
+}
+
+// WatchLen is the number of watched keys.
+func (c *Client) WatchLen() int { return len(c.watches) }
+
+// SkipNextReply is CLIENT REPLY SKIP.
+func (c *Client) SkipNextReply() { c.Set(skipNext) }
+
+// Of returns the engine's client behind a handler's context, nil when a stream or a file is applied.
+func Of(c *command.Ctx) *Client {
+	cl, _ := c.Client.(*Client)
+	return cl
+}

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"github.com/understudy-db/understudy/server/command"
+)
+
+// dispatch is what Redis calls processCommand: the checks that are alike for all commands, then the queue of a
+// transaction or the call.
+func (l *Lane) dispatch(c *Client, it *Item) Outcome {
+	cmd := it.Cmd
+	c.LastUse = l.wallBase / 1e9
+	if cmd == nil || !cmd.ArityOK(len(it.Args)) || cmd.Handler == nil {
+		return l.refuseShape(c, it)
+	}
+	if c.Flags&special == 0 && l.st&blocking == 0 && l.quick(cmd) {
+		if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
+			l.flushAll() // it may look at the log's offset
+		}
+		return l.call(c, it)
+	}
+	return l.careful(c, it)
+}
+
+// quick tells whether the command passes every check when state and client are ordinary.
+func (l *Lane) quick(cmd *command.Cmd) bool {
+	if cmd.Flags&command.Write == 0 {
+		return true
+	}
+	return l.gateOpen && l.st&(Replica|ReadOnly) != Replica|ReadOnly
+}
+
+// careful makes all checks.
+func (l *Lane) careful(c *Client, it *Item) Outcome {
+	cmd := it.Cmd
+	mark := l.Out.Len()
+	switch {
+	case c.Has(NeedAuth) && cmd.Flags&command.NoAuth == 0:
+		l.refuse(c, cmd, errNoAuth)
+	case c.Has(InMulti) && cmd.Flags&command.NoMulti != 0:
+		l.refuse(c, cmd, errNoMulti)
+	default:
+		if why := l.refusal(c, cmd, l.st); why != "" {
+			l.refuse(c, cmd, why)
+			break
+		}
+		if c.paused(cmd, l.st) {
+			l.held = c
+			return Postponed
+		}
+		if c.queues(cmd) {
+			c.multi.add(cmd, it.Args)
+			l.Out.RawString("+QUEUED\r\n")
+			break
+		}
+		l.flushAll()
+		out := l.call(c, it)
+		l.mute(c, cmd, mark)
+		return out
+	}
+	l.mute(c, cmd, mark)
+	return Done
+}
+
+// mute takes the reply back when CLIENT REPLY says so.
+func (l *Lane) mute(c *Client, cmd *command.Cmd, mark int) {
+	if c.Has(ReplyOff | replySkip) {
+		l.Out.Truncate(mark)
+	}
+	c.Clear(replySkip)
+	if c.Has(skipNext) {
+		c.Clear(skipNext)
+		c.Set(replySkip)
+	}
+}
+
+// refuseShape refuses a command that is unknown or has the wrong number of arguments.
+func (l *Lane) refuseShape(c *Client, it *Item) Outcome {
+	mark := l.Out.Len()
+	cmd := it.Cmd
+	switch {
+	case cmd == nil && isAttack(it.Args[0]):
+		l.e.logf("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from %s aborted.", c.Owner.RemoteAddr())
+		c.Set(CloseAfter)
+		return Done
+	case cmd == nil:
+		l.refuse(c, nil, "-"+l.e.Table.UnknownError(it.Args))
+	case !cmd.ArityOK(len(it.Args)):
+		l.refuse(c, cmd, "-"+cmd.ArityError())
+	default: // a container without its subcommand, or a row that nobody attached
+		l.refuse(c, cmd, "-"+l.e.Table.UnknownError(it.Args))
+	}
+	l.mute(c, cmd, mark)
+	return Done
+}
+
+// refuse answers with an error and makes a transaction fail.
+func (l *Lane) refuse(c *Client, cmd *command.Cmd, why string) {
+	l.stats.refused++
+	if cmd != nil {
+		l.stats.commands[cmd.Index].Rejected++
+		if isExec(cmd) && c.Has(InMulti) {
+			c.discard(l.e)
+			if why[0] == '-' {
+				why = why[1:]
+			} else {
+				why = "ERR " + why
+			}
+			l.Out.Error("-EXECABORT Transaction discarded because of: " + why)
+			l.countError()
+			return
+		}
+	}
+	if c.Has(InMulti) {
+		c.Set(DirtyExec)
+	}
+	l.Out.Error(why)
+	l.countError()
+}
+
+// call executes a command that passed the checks and closes its unit of effects.
+func (l *Lane) call(c *Client, it *Item) Outcome {
+	cmd := it.Cmd
+	switch {
+	case isExec(cmd):
+		it.Wrote = l.exec(c)
+	default:
+		it.Wrote = l.invoke(c, cmd, it.Args)
+	}
+	l.endUnit()
+	if c.waiter != nil {
+		return Waiting
+	}
+	return Done
+}
+
+// invoke runs one handler, measures it, and reports whether it changed the data set.
+func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
+	ctx := &l.ctx
+	if !l.inExec {
+		ctx.Now, _ = l.clock()
+	}
+	ctx.Client = c
+	ctx.DBIndex = c.DB
+	ctx.DB = l.e.store.DB(c.DB)
+	errors := l.Out.Errors()
+	ctx.Begin(cmd, args)
+	cmd.Handler(ctx)
+	ctx.Finish()
+	c.LastCmd = cmd
+	changed := ctx.IsDirty()
+	_, took := l.clock()
+	s := &l.stats.commands[cmd.Index]
+	s.Calls++
+	s.Nanos += int64(took)
+	if l.Out.Errors() != errors {
+		s.Failed++
+		l.countError()
+	}
+	if took >= l.e.stats.slow() {
+		l.e.stats.noteSlow(l, c, cmd, args, took)
+	}
+	return changed
+}
+
+func isExec(cmd *command.Cmd) bool { return cmd.Flags&command.Write == 0 && cmd.FullName == "exec" }
+
+// isAttack recognizes an HTTP request aimed at the server by a browser.
+func isAttack(name []byte) bool {
+	return equalFold(name, "post") || equalFold(name, "host:")
+}
+
+func equalFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

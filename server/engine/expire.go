@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// expiry is the cycle that deletes keys whose time has passed without anybody asking for them.
+type expiry struct {
+	on atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+}
+
+const (
+	expirePeriod = 100 * time.Millisecond
+	// expireShare bounds the cycle to a quarter of the time, as Redis' slow cycle.
+	expireShare = expirePeriod / 4
+	// expireBatch is the number of keys looked at per slice of the lock.
+	expireBatch = 200
+)
+
+// SetActiveExpire switches the cycle on or off.
+func (e *Engine) SetActiveExpire(on bool) { e.expiry.on.Store(on) }
+
+func (e *Engine) expireLoop() {
+	defer e.work.Done()
+	tick := time.NewTicker(expirePeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.done:
+			return
+		case <-tick.C:
+		}
+		if e.expiry.on.Load() && e.State()&(Replica|Loading|pausedAll|pausedWrites) == 0 && e.gate.Open() {
+			e.expireCycle()
+		}
+		e.reclaim()
+	}
+}
+
+// expireCycle visits each database until little is found or its share of the time is used up. Only a master that may
+// write expires: replicas wait for its DEL.
+func (e *Engine) expireCycle() {
+	end := time.Now().Add(expireShare)
+	for db := 0; db < e.store.Databases(); db++ {
+		e.Background(func() bool {
+			if e.State()&(Replica|Loading|pausedAll|pausedWrites) != 0 || e.store.DB(db).Expires() == 0 {
+				return false
+			}
+			return e.expireSlice(db) && time.Now().Before(end)
+		})
+	}
+}
+
+// expireSlice deletes expired keys of one database, with the lock held, and propagates a DEL for each. It reports whether
+// it is worth to go on at once.
+func (e *Engine) expireSlice(db int) bool {
+	l := e.bg
+	l.enter()
+	l.ctx.DBIndex, l.ctx.DB, l.ctx.Now = db, e.store.DB(db), l.wallBase/1e6
+	found, more := l.ctx.DB.ExpireStep(l.ctx.Now, expireBatch, func(key []byte) {
+		l.ctx.DeleteExpired(key)
+		l.endUnit()
+	})
+	return more && found >= expireBatch/20
+}
+
+// reclaimStep is the number of slots or pages that one slice gives back.
+const reclaimStep = 500
+
+// reclaim frees what FLUSHALL and its kin detached.
+func (e *Engine) reclaim() {
+	e.Background(func() bool { return e.store.Reclaim(reclaimStep) })
+}

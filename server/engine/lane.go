@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// Outcome is what became of an Item.
+type Outcome uint8
+
+// Outcomes.
+const (
+	Pending   Outcome = iota
+	Done              // executed or refused; the reply is in Out
+	Waiting           // executed, and its client now waits: later items of that client were left out
+	Postponed         // not executed: the client waits, CLIENT PAUSE holds it back, or its connection is to be closed
+)
+
+// Item is one parsed command of a batch.
+type Item struct {
+	Client  *Client
+	Cmd     *command.Cmd // nil when the name is unknown
+	Args    [][]byte
+	Outcome Outcome
+	Wrote   bool // changed the data set: its reply is subject to the gate
+	// Start and End delimit the reply in the lane's Out.
+	Start, End int
+	// Mark belongs to the caller: where the command lies in its buffer.
+	Mark int
+}
+
+// Lane executes the batches of one goroutine. It holds that goroutine's counters and reply buffer, so that lanes share
+// nothing but the store.
+type Lane struct {
+	// Out holds the replies of the last Run; the caller resets it.
+	Out *resp.Writer
+
+	e      *Engine
+	ctx    command.Ctx
+	stats  laneStats
+	door   door
+	st     State // read at the start of the hold
+	held   *Client
+	ticket Ticket
+	torn   bool // holds of one Run ran under different epochs
+
+	gateOpen bool
+	inExec   bool
+	applying bool          // the commands come from the master
+	mono     time.Duration // monotonic time of the latest reading, since the engine's start
+	wallBase int64         // unix nanoseconds at monoBase
+	monoBase time.Duration
+}
+
+type laneList struct {
+	mu  sync.Mutex
+	all []*Lane
+}
+
+// NewLane makes a lane for the calling goroutine.
+func (e *Engine) NewLane() *Lane {
+	l := &Lane{e: e, Out: resp.NewWriter(make([]byte, 0, 16<<10))}
+	l.ctx.Out = l.Out
+	l.ctx.Env = &e.env
+	l.ctx.Conf = &e.Conf
+	l.ctx.Store = e.store
+	l.ctx.Seed(rand.Uint64())
+	l.stats.commands = make([]CommandStats, len(e.Table.All()))
+	e.lanes.mu.Lock()
+	e.lanes.all = append(e.lanes.all, l)
+	e.lanes.mu.Unlock()
+	return l
+}
+
+// Run executes items in order, in as many holds of the lock as it takes. Items of one client must be adjacent.
+func (l *Lane) Run(items []Item) {
+	l.ticket, l.torn = Ticket{}, false
+	for len(items) > 0 {
+		n := l.hold(items)
+		items = items[n:]
+	}
+	l.e.Log.Wake()
+}
+
+// MayLeave reports whether the replies of items that wrote in the last Run may be sent now (rule 2 of the fencing
+// protocol). When it answers false their connections must be closed without a byte of reply.
+func (l *Lane) MayLeave() bool { return !l.torn && l.e.gate.MayLeave(l.ticket) }
+
+// Ticket is the gate's ticket of the last Run's writes, for replies that leave later than at once.
+func (l *Lane) Ticket() Ticket { return l.ticket }
+
+// hold executes a first part of items under one hold of the lock and returns how many it did.
+func (l *Lane) hold(items []Item) int {
+	items = items[:min(len(items), holdCommands)]
+	shared := true
+	for i := range items {
+		if cmd := items[i].Cmd; cmd == nil || !cmd.IsReadOnly() {
+			shared = false
+			break
+		}
+	}
+	if shared {
+		l.e.rlock()
+		defer l.e.mu.RUnlock()
+	} else {
+		l.e.lock()
+		defer l.e.mu.Unlock()
+	}
+	return l.execute(items)
+}
+
+func (l *Lane) execute(items []Item) int {
+	l.enter()
+	end := l.monoBase + holdTime
+	n := 0
+	for n < len(items) {
+		it := &items[n]
+		n++
+		l.one(it)
+		if l.mono > end {
+			break
+		}
+	}
+	l.leave(items[:n])
+	return n
+}
+
+// enter reads once per hold what may not change during it.
+func (l *Lane) enter() {
+	e := l.e
+	now := time.Now()
+	l.wallBase, l.monoBase = now.UnixNano(), now.Sub(e.start)
+	l.mono = l.monoBase
+	l.st = e.State()
+	if e.memory.limit.Load() > 0 {
+		l.st |= e.memory.judge(l)
+	}
+	t, open := e.gate.enter()
+	l.gateOpen = open
+	if l.ticket.epoch != 0 && l.ticket != t {
+		l.torn = true
+	}
+	l.ctx.Replica = l.st&Replica != 0
+	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica
+	l.door.begin(e, l.st)
+	e.store.Tick(l.wallBase / 1e6)
+}
+
+// leave hands the effects to the log and tells the clients that wrote where they end.
+func (l *Lane) leave(items []Item) {
+	l.flushAll()
+	wrote := false
+	for i := range items {
+		if items[i].Wrote {
+			items[i].Client.WriteOffset = l.e.Log.Offset()
+			wrote = true
+		}
+	}
+	if wrote && l.ticket.epoch == 0 {
+		l.ticket, _ = l.e.gate.enter()
+	}
+}
+
+// one executes an item, unless its client has come to wait.
+func (l *Lane) one(it *Item) {
+	c := it.Client
+	it.Start = l.Out.Len()
+	switch {
+	case c.waiter != nil || l.held == c || c.Has(CloseAfter):
+		it.Outcome = Postponed
+	default:
+		l.held = nil
+		l.Out.SetProto(c.Proto)
+		it.Outcome = l.dispatch(c, it)
+	}
+	it.End = l.Out.Len()
+}
+
+// clock reads the time once per command: the end of one is the start of the next.
+func (l *Lane) clock() (nowMS int64, since time.Duration) {
+	m := time.Since(l.e.start)
+	since = m - l.mono
+	l.mono = m
+	return (l.wallBase + int64(m-l.monoBase)) / 1e6, since
+}

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// Applier executes a master's stream or the commands of a file. What it executes is not propagated: the stream's own
+// bytes are the log's (link appends them in commit), and a file's are there already.
+type Applier struct {
+	lane *Lane
+	c    Client
+	name string // of the source, for the log
+}
+
+// NewApplier makes an applier for one source. Close it when the source ends.
+func (e *Engine) NewApplier(name string) *Applier {
+	a := &Applier{lane: e.NewLane(), name: name}
+	a.lane.applying = true
+	a.lane.ctx.FromMaster = true
+	a.c = Client{Flags: Internal, Proto: 2}
+	return a
+}
+
+// DB is the database that the stream has selected.
+func (a *Applier) DB() int { return a.c.DB }
+
+// SelectDB sets it: after a full sync, or for a stream that goes on (repl-stream-db).
+func (a *Applier) SelectDB(db int) { a.c.DB = db }
+
+// Close gives the applier's counters back.
+func (a *Applier) Close() { a.lane.Close() }
+
+// StreamError is a command of the stream that could not be executed: the replica's data may differ from its master's.
+type StreamError struct {
+	Source, Command, Text string
+}
+
+func (e *StreamError) Error() string {
+	return fmt.Sprintf("== CRITICAL == This replica is sending an error to its master: '%s' after processing the command '%s' (source %s)", e.Text, e.Command, e.Source)
+}
+
+// Apply executes commands in holds of the lock. Transactions must be whole: when MULTI is among cmds, its EXEC is too,
+// and no hold ends between them. After each hold's commands, still under the lock, commit is called with the number of
+// commands executed so far; link appends their raw bytes to the log there, so that offset and data move together.
+// Errors of single commands are given to report and do not stop the stream.
+func (a *Applier) Apply(cmds [][][]byte, commit func(done int), report func(err *StreamError)) {
+	for done := 0; done < len(cmds); {
+		done = a.hold(cmds, done, commit, report)
+	}
+	a.lane.e.Log.Wake()
+}
+
+func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*StreamError)) int {
+	l := a.lane
+	l.e.lock()
+	defer l.e.mu.Unlock()
+	l.enter()
+	end := l.monoBase + holdTime
+	inMulti := false
+	for n := 0; at < len(cmds); n++ {
+		if !inMulti && (n >= holdCommands || l.mono > end) {
+			break
+		}
+		args := cmds[at]
+		at++
+		switch {
+		case len(args) == 0:
+		case equalFold(args[0], "multi"):
+			inMulti = true
+			l.ctx.Now, _ = l.clock()
+			l.inExec = true
+		case equalFold(args[0], "exec"):
+			inMulti, l.inExec = false, false
+		default:
+			a.one(args, report)
+		}
+	}
+	l.inExec = false
+	if commit != nil {
+		commit(at)
+	}
+	return at
+}
+
+func (a *Applier) one(args [][]byte, report func(*StreamError)) {
+	l := a.lane
+	if equalFold(args[0], "select") && len(args) == 2 {
+		db, ok := resp.ParseInt(args[1])
+		if ok && db >= 0 && int(db) < l.e.store.Databases() {
+			a.c.DB = int(db)
+			return
+		}
+		a.fail(args, "ERR DB index is out of range", report)
+		return
+	}
+	cmd := l.e.Table.ResolveCanonical(args)
+	switch {
+	case cmd == nil || cmd.Handler == nil:
+		a.fail(args, l.e.Table.UnknownError(args), report)
+		return
+	case !cmd.ArityOK(len(args)):
+		a.fail(args, cmd.ArityError(), report)
+		return
+	case cmd.Flags&(command.Write|command.MayReplicate) == 0:
+		return // PING, REPLCONF GETACK: the link has seen them
+	}
+	before := l.Out.Errors()
+	l.invokeStream(&a.c, cmd, args)
+	if l.Out.Errors() != before {
+		a.fail(args, string(l.Out.LastError()), report)
+	}
+	l.Out.Reset()
+}
+
+func (a *Applier) fail(args [][]byte, text string, report func(*StreamError)) {
+	if report != nil {
+		report(&StreamError{Source: a.name, Command: string(args[0]), Text: text})
+	}
+}
+
+// invokeStream is invoke without a client: nobody is answered, watched keys are touched all the same.
+func (l *Lane) invokeStream(c *Client, cmd *command.Cmd, args [][]byte) {
+	ctx := &l.ctx
+	if !l.inExec {
+		ctx.Now, _ = l.clock()
+	}
+	ctx.Client = nil
+	ctx.DBIndex = c.DB
+	ctx.DB = l.e.store.DB(c.DB)
+	ctx.Begin(cmd, args)
+	cmd.Handler(ctx)
+	ctx.Finish()
+	ctx.ResetEffects()
+	l.stats.commands[cmd.Index].Calls++
+}

@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"github.com/understudy-db/understudy/server/command"
+)
+
+// watch is one key that one client watches.
+type watch struct {
+	c       *Client
+	db      int
+	key     string
+	expired bool // it was past its time when WATCH came: that it goes away later is no change
+}
+
+func (e *Engine) watchKeys(ctx *command.Ctx) {
+	c := Of(ctx)
+	if c.Has(InMulti) {
+		ctx.Out.Error("WATCH inside MULTI is not allowed")
+		return
+	}
+	if !c.casBroken {
+		for _, key := range ctx.Args[1:] {
+			e.watchKey(c, ctx, key)
+		}
+	}
+	ctx.Out.OK()
+}
+
+func (e *Engine) watchKey(c *Client, ctx *command.Ctx, key []byte) {
+	for _, w := range c.watches {
+		if w.db == c.DB && w.key == string(key) {
+			return
+		}
+	}
+	w := &watch{c: c, db: c.DB, key: string(key), expired: e.expiredKey(c.DB, key, ctx.Now)}
+	c.watches = append(c.watches, w)
+	if e.watched[c.DB] == nil {
+		e.watched[c.DB] = map[string][]*watch{}
+	}
+	e.watched[c.DB][w.key] = append(e.watched[c.DB][w.key], w)
+}
+
+// expiredKey tells whether the key is there but past its time.
+func (e *Engine) expiredKey(db int, key []byte, now int64) bool {
+	entry, ok := e.store.DB(db).Peek(key)
+	if !ok {
+		return false
+	}
+	at := entry.ExpireAt()
+	return at != 0 && at < now
+}
+
+func (e *Engine) unwatch(ctx *command.Ctx) {
+	e.forgetWatches(Of(ctx))
+	ctx.Out.OK()
+}
+
+func (e *Engine) forgetWatches(c *Client) {
+	for _, w := range c.watches {
+		list := e.watched[w.db][w.key]
+		for i := range list {
+			if list[i] == w {
+				list[i] = list[len(list)-1]
+				list[len(list)-1] = nil
+				list = list[:len(list)-1]
+				break
+			}
+		}
+		if len(list) == 0 {
+			delete(e.watched[w.db], w.key)
+		} else {
+			e.watched[w.db][w.key] = list
+		}
+	}
+	c.watches, c.casBroken = nil, false
+}
+
+// watchBroken tells whether EXEC must answer null: a watched key changed, or ran out of time, since WATCH.
+func (l *Lane) watchBroken(c *Client) bool {
+	if c.casBroken {
+		return true
+	}
+	for _, w := range c.watches {
+		if !w.expired && l.e.expiredKey(w.db, []byte(w.key), l.ctx.Now) {
+			return true
+		}
+	}
+	return false
+}
+
+// CASBroken reports whether EXEC would answer null because of a watched key. The lock must be held.
+func (c *Client) CASBroken() bool { return c.casBroken }
+
+// env is what handlers see of the engine.
+type env struct{ e *Engine }
+
+var _ command.Env = (*env)(nil)
+
+func (v *env) Modified(db int, key []byte) {
+	m := v.e.watched[db]
+	if len(m) == 0 {
+		return
+	}
+	for _, w := range m[string(key)] {
+		w.c.casBroken = true
+	}
+}
+
+// Flushed breaks the watches on the keys that are about to go: one on a missing key is not changed by a flush.
+func (v *env) Flushed(db int) {
+	for i, m := range v.e.watched {
+		if db >= 0 && i != db {
+			continue
+		}
+		v.touchAll(i, m, i) // the keys are still there
+	}
+}
+
+// Swapped breaks the watches of both databases where a key is, or comes, under that name.
+func (v *env) Swapped(a, b int) {
+	v.touchAll(a, v.e.watched[a], b)
+	v.touchAll(b, v.e.watched[b], a)
+}
+
+// touchAll breaks the watches in m whose key is in database db or in its counterpart.
+func (v *env) touchAll(db int, m map[string][]*watch, other int) {
+	for key, list := range m {
+		_, here := v.e.store.DB(db).Peek([]byte(key))
+		_, there := v.e.store.DB(other).Peek([]byte(key))
+		if !here && !there {
+			continue
+		}
+		for _, w := range list {
+			w.c.casBroken = true
+		}
+	}
+}
+
+// Notify publishes keyspace events; without publish/subscribe nobody can listen.
+func (v *env) Notify(int, command.EventClass, string, []byte) {}

@@ -1,0 +1,97 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+func (srv *Server) clientInfo(ctx *command.Ctx) {
+	ctx.Out.Verbatim("txt", string(self(ctx).appendInfo(nil, time.Now()))+"\n")
+}
+
+func (srv *Server) clientList(ctx *command.Ctx) {
+	kind := ""
+	var ids map[int64]bool
+	args := ctx.Args[2:]
+	switch {
+	case len(args) == 0:
+	case len(args) == 2 && fold(args[0], "type"):
+		if kind = clientType(args[1]); kind == "" {
+			ctx.Out.Error("Unknown client type '" + string(args[1]) + "'")
+			return
+		}
+	case len(args) >= 2 && fold(args[0], "id"):
+		ids = map[int64]bool{}
+		for _, a := range args[1:] {
+			id, ok := resp.ParseInt(a)
+			if !ok || id < 1 {
+				ctx.Out.Error("Invalid client ID")
+				return
+			}
+			ids[id] = true
+		}
+	default:
+		ctx.Out.Error(errSyntax)
+		return
+	}
+	now := time.Now()
+	var text []byte
+	for _, s := range srv.sorted() {
+		if (kind == "" || s.kind() == kind) && (ids == nil || ids[s.Num]) {
+			text = append(s.appendInfo(text, now), '\n')
+		}
+	}
+	ctx.Out.Verbatim("txt", string(text))
+}
+
+// appendInfo prints the session as a line of CLIENT LIST. The lock must be held exclusively.
+func (s *Session) appendInfo(dst []byte, now time.Time) []byte {
+	events := "r"
+	if s.OutputBytes.Load() > 0 {
+		events = "rw"
+	}
+	cmd := "NULL"
+	if s.LastCmd != nil {
+		cmd = s.LastCmd.FullName
+	}
+	user := "default"
+	if s.Has(engine.NeedAuth) {
+		user = "(superuser)"
+	}
+	qbuf, omem := s.QueryBytes.Load(), s.OutputBytes.Load()
+	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d "+
+		"qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		s.Num, s.Owner.RemoteAddr(), s.Owner.LocalAddr(), s.FD, s.Name, int64(now.Sub(s.Created)/time.Second), max(now.Unix()-s.LastUse, 0),
+		s.flagLetters(), s.DB, s.MultiLen(), qbuf, s.MultiBytes(), min(omem, 1), omem, qbuf+omem+int64(s.MultiBytes())+sessionSize,
+		events, cmd, user, s.Proto, s.LibName, s.LibVer)
+}
+
+// sessionSize is what a connection costs without its buffers, for tot-mem.
+const sessionSize = 1024
+
+func (s *Session) flagLetters() string {
+	var f []byte
+	add := func(on bool, c byte) {
+		if on {
+			f = append(f, c)
+		}
+	}
+	add(s.Has(engine.IsReplica), 'S')
+	add(s.Has(engine.IsMonitor), 'O')
+	add(s.Has(engine.Subscribed), 'P')
+	add(s.Has(engine.InMulti), 'x')
+	add(s.Blocked(), 'b')
+	add(s.CASBroken(), 'd')
+	add(s.Has(engine.CloseAfter), 'c')
+	add(s.Path != "", 'U')
+	add(s.Has(engine.NoEvict), 'e')
+	add(s.Has(engine.NoTouch), 'T')
+	if len(f) == 0 {
+		return "N"
+	}
+	return string(f)
+}

@@ -1,0 +1,182 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/settings"
+)
+
+func (srv *Server) configGet(ctx *command.Ctx) {
+	patterns := make([]string, 0, len(ctx.Args)-2)
+	for _, a := range ctx.Args[2:] {
+		patterns = append(patterns, string(a))
+	}
+	pairs := srv.cfg.Get(patterns...)
+	ctx.Out.Map(len(pairs))
+	for _, p := range pairs {
+		ctx.Out.BulkString(p.Name)
+		ctx.Out.BulkString(p.Value)
+	}
+}
+
+func (srv *Server) configSet(ctx *command.Ctx) {
+	if len(ctx.Args)%2 != 0 {
+		ctx.Out.Error("wrong number of arguments for 'config|set' command")
+		return
+	}
+	var pairs []settings.Pair
+	for i := 2; i < len(ctx.Args); i += 2 {
+		pairs = append(pairs, settings.Pair{Name: string(ctx.Args[i]), Value: string(ctx.Args[i+1])})
+	}
+	err := srv.cfg.Set(settings.SetContext{
+		Protected: srv.enabled(settings.EnableProtectedConfigs, self(ctx)),
+		Loading:   srv.e.State()&(engine.Loading|engine.AsyncLoading) != 0,
+	}, pairs...)
+	switch {
+	case err == nil:
+		ctx.Out.OK()
+	case errors.Is(err, settings.ErrLoading):
+		ctx.Out.Error("-" + err.Error())
+	default:
+		ctx.Out.Error(err.Error())
+	}
+}
+
+// enabled answers an enable-* directive for a client: no, yes, or from this machine only.
+func (srv *Server) enabled(k settings.EnumKey, s *Session) bool {
+	switch srv.cfg.Enum(k) {
+	case settings.ActionYes:
+		return true
+	case settings.ActionLocal:
+		return s != nil && (s.Path != "" || s.Remote.Addr().IsLoopback())
+	}
+	return false
+}
+
+func (srv *Server) configRewrite(ctx *command.Ctx) {
+	file := srv.cfg.File()
+	if file == "" {
+		ctx.Out.Error(settings.ErrNoFile.Error())
+		return
+	}
+	old, err := os.ReadFile(file)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = replaceFile(file, srv.cfg.Rewrite(string(old)))
+	}
+	if err != nil {
+		srv.logf("CONFIG REWRITE failed: %v", err)
+		ctx.Out.Error("Rewriting config file: " + err.Error())
+		return
+	}
+	srv.logf("CONFIG REWRITE executed with success.")
+	ctx.Out.OK()
+}
+
+// replaceFile writes text beside the file and renames it into place, so that a crash leaves the old or the new one.
+func replaceFile(file, text string) error {
+	dir := filepath.Dir(file)
+	tmp, err := os.CreateTemp(dir, filepath.Base(file)+".rewrite-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = io.WriteString(tmp, text)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), file)
+	}
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (srv *Server) configResetStat(ctx *command.Ctx) {
+	srv.e.ResetStats()
+	srv.accepted.Store(0)
+	srv.rejected.Store(0)
+	ctx.Out.OK()
+}
+
+func configHelp(ctx *command.Ctx) {
+	help(ctx, "CONFIG",
+		"GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
+		"SET <directive> <value>", "    Set the configuration <directive> to <value>.",
+		"RESETSTAT", "    Reset statistics reported by the INFO command.",
+		"REWRITE", "    Rewrite the configuration file.")
+}
+
+// watchSettings follows the directives that the engine and the sessions obey. Hooks run with the lock held (CONFIG SET
+// is a command) or before anybody is served.
+func (srv *Server) watchSettings() {
+	on := func(fn func(), keys ...string) {
+		fn()
+		srv.cfg.OnChange(func() error { fn(); return nil }, keys...)
+	}
+	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire",
+		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "lfu-log-factor", "lfu-decay-time")
+	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
+	on(func() { srv.e.PutState(engine.ReadOnly, srv.cfg.Bool(settings.ReplicaReadOnly)) }, "replica-read-only")
+	on(func() { srv.e.PutState(engine.ServeStale, srv.cfg.Bool(settings.ReplicaServeStaleData)) }, "replica-serve-stale-data")
+	on(srv.followMinReplicas, "min-replicas-to-write", "min-replicas-max-lag")
+	on(srv.followPassword, "requirepass")
+	on(srv.followSlowlog, "slowlog-log-slower-than", "slowlog-max-len")
+}
+
+func (srv *Server) followLimits() {
+	conf, st := &srv.e.Conf, srv.e.Store()
+	policy := srv.cfg.EnumName(settings.MaxMemoryPolicy)
+	conf.MaxBulk = srv.cfg.Int(settings.ProtoMaxBulkLen)
+	conf.LazyfreeUserDel = srv.cfg.Value("lazyfree-lazy-user-del") == "yes"
+	conf.LazyfreeUserFlush = srv.cfg.Value("lazyfree-lazy-user-flush") == "yes"
+	conf.LazyfreeExpire = srv.cfg.Value("lazyfree-lazy-expire") == "yes"
+	conf.NotifyEvents = command.EventClass(srv.cfg.NotifyEvents())
+	st.Config.HashMaxListpackEntries = int(srv.cfg.Int(settings.HashMaxListpackEntries))
+	st.Config.HashMaxListpackValue = int(srv.cfg.Int(settings.HashMaxListpackValue))
+	st.Config.LFU = strings.HasSuffix(policy, "-lfu")
+	st.Config.LFULogFactor = int(srv.cfg.Int(settings.LFULogFactor))
+	st.Config.LFUDecayTime = int(srv.cfg.Int(settings.LFUDecayTime))
+}
+
+func (srv *Server) followMinReplicas() {
+	n := srv.cfg.Int(settings.MinReplicasToWrite)
+	if srv.cfg.Int(settings.MinReplicasMaxLag) == 0 {
+		n = 0
+	}
+	srv.e.SetMinReplicas(int(n))
+}
+
+// followPassword lets those in who wait for a password that there is no more. A new password binds new connections.
+func (srv *Server) followPassword() {
+	if srv.password() != "" {
+		return
+	}
+	for _, s := range srv.sorted() {
+		s.Clear(engine.NeedAuth)
+	}
+}
+
+func (srv *Server) followSlowlog() {
+	us := srv.cfg.Int(settings.SlowlogLogSlowerThan)
+	srv.e.SetSlow(time.Duration(us) * time.Microsecond)
+}

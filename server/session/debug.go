@@ -1,0 +1,195 @@
+package session
+
+import (
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+const errDebug = "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."
+
+// debugCommands are the subcommands by name, with the least and the greatest number of arguments after it (-1: any).
+var debugCommands = map[string]struct {
+	min, max int
+	run      func(srv *Server, ctx *command.Ctx, args [][]byte)
+}{
+	"sleep":             {1, 1, (*Server).debugSleep},
+	"digest":            {0, 0, (*Server).debugDigest},
+	"digest-value":      {0, -1, (*Server).debugDigestValue},
+	"populate":          {1, 3, (*Server).debugPopulate},
+	"set-active-expire": {1, 1, (*Server).debugActiveExpire},
+	"change-repl-id":    {0, 0, (*Server).debugChangeReplID},
+	"reload":            {0, 3, (*Server).debugReload},
+	"object":            {1, 2, (*Server).debugObject},
+	"jmap":              {0, 0, (*Server).debugNothing},
+	"help":              {0, 0, (*Server).debugHelp},
+}
+
+func (srv *Server) debug(ctx *command.Ctx) {
+	if !srv.enabled(settings.EnableDebugCommand, self(ctx)) {
+		ctx.Out.Error(errDebug)
+		return
+	}
+	args := ctx.Args[2:]
+	sub, ok := debugCommands[lower(ctx.Args[1])]
+	if !ok || len(args) < sub.min || (sub.max >= 0 && len(args) > sub.max) {
+		ctx.Out.Error("unknown subcommand or wrong number of arguments for '" + string(ctx.Args[1]) + "'. Try DEBUG HELP.")
+		return
+	}
+	sub.run(srv, ctx, args)
+}
+
+// debugSleep holds the lock and the loop, on purpose: it stands for a command that takes long.
+func (srv *Server) debugSleep(ctx *command.Ctx, args [][]byte) {
+	seconds, err := strconv.ParseFloat(string(args[0]), 64)
+	if err != nil || seconds < 0 {
+		ctx.Out.Error("value is not a valid float")
+		return
+	}
+	time.Sleep(time.Duration(seconds * float64(time.Second)))
+	ctx.Out.OK()
+}
+
+func (srv *Server) debugDigest(ctx *command.Ctx, _ [][]byte) {
+	sum := Digest(srv.e.Store())
+	ctx.Out.Simple(hex.EncodeToString(sum[:]))
+}
+
+func (srv *Server) debugDigestValue(ctx *command.Ctx, keys [][]byte) {
+	ctx.Out.Array(len(keys))
+	for _, key := range keys {
+		var sum digest
+		if e, ok := ctx.DB.Peek(key); ok {
+			sum.mixEntry(e)
+		}
+		ctx.Out.Simple(hex.EncodeToString(sum[:]))
+	}
+}
+
+// debugPopulate creates count keys "prefix:n" with values "value:n", padded with zero bytes up to size. Keys that are
+// there stay as they are. Like Redis it does not propagate them.
+func (srv *Server) debugPopulate(ctx *command.Ctx, args [][]byte) {
+	count, ok := resp.ParseInt(args[0])
+	if !ok || count < 0 {
+		ctx.Out.Error("value is out of range, must be positive")
+		return
+	}
+	prefix, size := "key", int64(0)
+	if len(args) > 1 {
+		prefix = string(args[1])
+	}
+	if len(args) > 2 {
+		if size, ok = resp.ParseInt(args[2]); !ok || size < 0 {
+			ctx.Out.Error("value is out of range, must be positive")
+			return
+		}
+	}
+	var key, value []byte
+	for i := range count {
+		key = strconv.AppendInt(append(append(key[:0], prefix...), ':'), i, 10)
+		if _, found := ctx.DB.Peek(key); found {
+			continue
+		}
+		value = strconv.AppendInt(append(value[:0], "value:"...), i, 10)
+		if size > 0 {
+			value = append(value, make([]byte, max(0, int(size)-len(value)))...)[:size]
+		}
+		ctx.DB.SetString(key, value, 0)
+		ctx.Modified(key)
+	}
+	ctx.Out.OK()
+}
+
+func (srv *Server) debugActiveExpire(ctx *command.Ctx, args [][]byte) {
+	srv.e.SetActiveExpire(string(args[0]) != "0")
+	ctx.Out.OK()
+}
+
+func (srv *Server) debugChangeReplID(ctx *command.Ctx, _ [][]byte) {
+	srv.logf("Changing replication IDs after receiving change-repl-id")
+	srv.e.Log.Forget()
+	ctx.Out.OK()
+}
+
+func (srv *Server) debugReload(ctx *command.Ctx, args [][]byte) {
+	noFlush, noSave := false, false
+	for _, a := range args {
+		switch {
+		case fold(a, "merge"):
+		case fold(a, "noflush"):
+			noFlush = true
+		case fold(a, "nosave"):
+			noSave = true
+		default:
+			ctx.Out.Error("DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+			return
+		}
+	}
+	if srv.keeper == nil {
+		ctx.Out.Error("this server cannot save")
+		return
+	}
+	if err := srv.keeper.Reload(noSave, noFlush); err != nil {
+		ctx.Out.Error("Error trying to load the RDB dump: " + err.Error())
+		return
+	}
+	srv.logf("DB reloaded by DEBUG RELOAD")
+	ctx.Out.OK()
+}
+
+func (srv *Server) debugObject(ctx *command.Ctx, args [][]byte) {
+	e, ok := ctx.DB.Peek(args[0])
+	if !ok {
+		ctx.Out.Error("no such key")
+		return
+	}
+	ctx.Out.Simple("Value at:0x0 refcount:1 encoding:" + e.Encoding() + " serializedlength:" + itoa(serializedLength(e)) +
+		" lru:" + itoa(int(e.Access())) + " lru_seconds_idle:" + itoa(int(e.IdleSeconds(ctx.Now))))
+}
+
+// serializedLength is about what the value takes in a dump.
+func serializedLength(e store.Entry) int {
+	if e.Kind() == store.String {
+		return e.StrLen() + 1
+	}
+	n := 0
+	h := e.Hash()
+	h.Each(func(field, value []byte) bool {
+		n += len(field) + len(value) + 2
+		return true
+	})
+	return n
+}
+
+// debugNothing answers the subcommands that only make sense for Redis' own allocator.
+func (srv *Server) debugNothing(ctx *command.Ctx, _ [][]byte) { ctx.Out.OK() }
+
+func (srv *Server) debugHelp(ctx *command.Ctx, _ [][]byte) {
+	help(ctx, "DEBUG",
+		"CHANGE-REPL-ID", "    Change the replication IDs of the instance.",
+		"DIGEST", "    Output a hex signature representing the current DB content.",
+		"DIGEST-VALUE <key> [<key> ...]", "    Output a hex signature of the values of all the specified keys.",
+		"OBJECT <key>", "    Show low level info about `key` and associated value.",
+		"POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>.",
+		"RELOAD [option ...]", "    Save the RDB on disk and reload it back to memory. Valid <option> values: MERGE, NOFLUSH, NOSAVE.",
+		"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys in background.",
+		"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed.")
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func lower(b []byte) string {
+	out := make([]byte, len(b))
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		out[i] = c
+	}
+	return string(out)
+}

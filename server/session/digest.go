@@ -1,0 +1,75 @@
+package session
+
+import (
+	"crypto/sha1" //nolint:gosec // the algorithm is DEBUG DIGEST's
+	"encoding/binary"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// digest is DEBUG DIGEST's sum (debug.c): a data set's is the XOR of its keys', so the order of the keys does not
+// matter, and equal data sets have equal digests whatever server holds them.
+type digest [sha1.Size]byte
+
+// xor adds data without regard to order.
+func (d *digest) xor(data []byte) {
+	h := sha1.Sum(data) //nolint:gosec
+	for i := range d {
+		d[i] ^= h[i]
+	}
+}
+
+// mix adds data in order.
+func (d *digest) mix(data []byte) {
+	d.xor(data)
+	*d = sha1.Sum(d[:]) //nolint:gosec
+}
+
+func (d *digest) mixInt(n uint32) {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], n)
+	d.mix(b[:])
+}
+
+// mixEntry adds a value and whether it has an expiry.
+func (d *digest) mixEntry(e store.Entry) {
+	d.mixInt(uint32(e.Kind()))
+	var scratch [24]byte
+	switch e.Kind() {
+	case store.String:
+		d.mix(e.Bytes(scratch[:0]))
+	case store.HashKind:
+		h := e.Hash()
+		h.Each(func(field, value []byte) bool {
+			var one digest
+			one.mix(field)
+			one.mix(value)
+			d.xor(one[:])
+			return true
+		})
+	}
+	if e.ExpireAt() != 0 {
+		d.xor([]byte("!!expire!!"))
+	}
+}
+
+// Digest is the digest of a whole data set, as DEBUG DIGEST of a redis-server with the same data answers it. The lock
+// must be held.
+func Digest(s *store.Store) [sha1.Size]byte {
+	var sum digest
+	for i := range s.Databases() {
+		db := s.DB(i)
+		if db.Len() == 0 {
+			continue
+		}
+		sum.mixInt(uint32(i))
+		db.EachKey(func(key []byte, e store.Entry) bool {
+			var one digest
+			one.mix(key)
+			one.mixEntry(e)
+			sum.xor(one[:])
+			return true
+		})
+	}
+	return sum
+}

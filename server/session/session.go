@@ -1,0 +1,106 @@
+package session
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+)
+
+// Session is one client.
+type Session struct {
+	engine.Client
+
+	Name    string
+	LibName string
+	LibVer  string
+	Created time.Time
+	FD      int
+	Remote  netip.AddrPort
+	Local   netip.AddrPort
+	Path    string // of the unix socket, when it came that way
+
+	// QueryBytes and OutputBytes are what the owner buffers for the client, for CLIENT LIST.
+	QueryBytes  atomic.Int64
+	OutputBytes atomic.Int64
+
+	srv *Server
+}
+
+// registry finds sessions by number, in the order of their arrival.
+type registry struct {
+	mu     sync.Mutex
+	byID   map[int64]*Session
+	nextID int64
+}
+
+// Open makes s a session of the server. owner must be ready to be called.
+func (srv *Server) Open(s *Session, owner engine.Owner) {
+	s.srv = srv
+	s.Owner = owner
+	s.Client.Session = s
+	s.Proto = 2
+	s.Created = time.Now()
+	s.LastUse = s.Created.Unix()
+	if srv.password() != "" {
+		s.Set(engine.NeedAuth)
+	}
+	r := &srv.clients
+	r.mu.Lock()
+	r.nextID++
+	s.Num = r.nextID
+	r.byID[s.Num] = s
+	r.mu.Unlock()
+	srv.accepted.Add(1)
+}
+
+// Closed forgets s. Its owner calls it once, without the lock.
+func (srv *Server) Closed(s *Session) {
+	srv.clients.mu.Lock()
+	delete(srv.clients.byID, s.Num)
+	srv.clients.mu.Unlock()
+	if !s.Bare() {
+		srv.e.Exclusive(func() { srv.e.Forget(&s.Client) })
+	}
+}
+
+// Count is the number of sessions.
+func (srv *Server) Count() int {
+	srv.clients.mu.Lock()
+	defer srv.clients.mu.Unlock()
+	return len(srv.clients.byID)
+}
+
+// sorted lists the sessions by number.
+func (srv *Server) sorted() []*Session {
+	r := &srv.clients
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*Session, 0, len(r.byID))
+	for _, s := range r.byID {
+		list = append(list, s)
+	}
+	sortByID(list)
+	return list
+}
+
+// Of returns the session behind a client, nil for one that has none.
+func Of(c *engine.Client) *Session {
+	if c == nil {
+		return nil
+	}
+	s, _ := c.Session.(*Session)
+	return s
+}
+
+// CloseNormal closes the connections of all normal clients: a member that was demoted does so, once the role has moved,
+// so that they look for the master anew.
+func (srv *Server) CloseNormal(why string) {
+	for _, s := range srv.sorted() {
+		if !s.Has(engine.IsReplica) {
+			s.Owner.Kill(why)
+		}
+	}
+}

@@ -1,0 +1,415 @@
+package transport
+
+import (
+	"net"
+	"os"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/session"
+	"golang.org/x/sys/unix"
+)
+
+// conn is one client connection. All fields belong to its loop's goroutine; the methods of engine.Owner may be called
+// from anywhere.
+type conn struct {
+	l      *loop
+	fd     int
+	sess   session.Session
+	parser resp.Parser
+	events uint32 // what epoll watches for
+	unix   bool
+
+	// While in a batch: buf is what was read, buf[:done] is parsed, items[first:last] came of it.
+	buf         []byte
+	done        int
+	first, last int
+	broken      error // a protocol error after the last command
+	inBatch     bool
+
+	query   []byte // received and not executed: an incomplete command, or what came while held
+	out     []chunk
+	outLen  int64
+	ticket  engine.Ticket // of the writes whose replies are in out
+	overAt  time.Time     // since when the soft output limit is exceeded
+	closed  bool
+	waiting bool // blocked by a command
+	paused  bool // held back by CLIENT PAUSE
+	listed  bool // in loop.paused
+	detach  func(net.Conn, []byte)
+}
+
+// chunk is a piece of output that could not be sent at once.
+type chunk struct {
+	data []byte
+	blob resp.Blob
+}
+
+var _ engine.Owner = (*conn)(nil)
+
+// held tells that c's requests must wait in its socket.
+func (c *conn) held() bool { return c.waiting || c.paused }
+
+func (c *conn) unsent() int64 { return c.outLen }
+
+// Post runs fn on the loop.
+func (c *conn) Post(fn func()) { c.l.post(fn) }
+
+// Deliver answers a client that was blocked.
+func (c *conn) Deliver(write func(w *resp.Writer)) {
+	c.l.post(func() {
+		if c.closed {
+			return
+		}
+		w := resp.NewWriter(nil)
+		w.SetProto(c.sess.Proto)
+		write(w)
+		if !c.sess.Has(engine.ReplyOff) {
+			c.l.send(c, w)
+		}
+		c.waiting = false
+		c.l.resume(c)
+	})
+}
+
+// Kill closes the connection.
+func (c *conn) Kill(why string) {
+	c.l.post(func() {
+		if !c.closed {
+			c.l.close(c)
+		}
+	})
+}
+
+// Detach gives the socket away once the replies of the running batch have left. It must be called by a handler that
+// serves c.
+func (c *conn) Detach(fn func(net.Conn, []byte)) {
+	c.detach = fn
+	c.sess.Set(engine.CloseAfter) // nothing more is executed; see loop.settle
+}
+
+// RemoteAddr is the peer as CLIENT LIST shows it.
+func (c *conn) RemoteAddr() string {
+	if c.unix {
+		return c.sess.Path + ":0"
+	}
+	return c.sess.Remote.String()
+}
+
+// LocalAddr is the address the peer dialled.
+func (c *conn) LocalAddr() string {
+	if c.unix {
+		return c.sess.Path + ":0"
+	}
+	return c.sess.Local.String()
+}
+
+// reply sends the bytes between two marks of the lane's writer.
+func (l *loop) reply(c *conn, from, to int) {
+	out := l.lane.Out
+	switch {
+	case from == to:
+	case !out.HasRefs():
+		l.write(c, out.Bytes()[from:to])
+	default:
+		out.Segments(from, to, func(plain []byte, blob resp.Blob) { l.enqueue(c, plain, blob) })
+		l.flush(c)
+	}
+}
+
+// send sends what w holds, after what is unsent already.
+func (l *loop) send(c *conn, w *resp.Writer) {
+	w.Segments(0, w.Len(), func(plain []byte, blob resp.Blob) { l.enqueue(c, plain, blob) })
+	l.flush(c)
+}
+
+// write sends p at once as far as the socket takes it and keeps the rest.
+func (l *loop) write(c *conn, p []byte) {
+	if len(c.out) == 0 {
+		n, errno := rawWrite(c.fd, p)
+		if errno != 0 {
+			if !retry(errno) {
+				l.close(c)
+				return
+			}
+			n = 0
+		}
+		l.out.Add(int64(n))
+		if n == len(p) {
+			c.ticket = engine.Ticket{}
+			return
+		}
+		p = p[n:]
+	}
+	l.enqueue(c, p, nil)
+	l.limitOutput(c)
+}
+
+func (l *loop) enqueue(c *conn, plain []byte, blob resp.Blob) {
+	if blob != nil {
+		c.out = append(c.out, chunk{blob.Bytes(), blob})
+		c.outLen += int64(len(blob.Bytes()))
+	} else {
+		if n := len(c.out); n > 0 && c.out[n-1].blob == nil && cap(c.out[n-1].data)-len(c.out[n-1].data) >= len(plain) {
+			c.out[n-1].data = append(c.out[n-1].data, plain...)
+		} else {
+			c.out = append(c.out, chunk{data: append(l.buffer(len(plain)), plain...)})
+		}
+		c.outLen += int64(len(plain))
+	}
+	c.sess.OutputBytes.Store(c.outLen)
+}
+
+// flush sends what is unsent, as far as the socket takes it.
+func (l *loop) flush(c *conn) {
+	if len(c.out) == 0 {
+		l.interest(c)
+		return
+	}
+	if !l.t.e.Gate().MayLeave(c.ticket) {
+		l.t.logf("Closing client id=%d: the right to acknowledge writes ended before the reply could leave", c.sess.Num)
+		l.close(c)
+		return
+	}
+	for len(c.out) > 0 {
+		l.iov = l.iov[:0]
+		for i := 0; i < len(c.out) && i < 64; i++ {
+			if len(c.out[i].data) == 0 {
+				continue
+			}
+			v := unix.Iovec{Base: &c.out[i].data[0]}
+			v.SetLen(len(c.out[i].data))
+			l.iov = append(l.iov, v)
+		}
+		n, errno := rawWritev(c.fd, l.iov)
+		clear(l.iov)
+		if errno != 0 {
+			if !retry(errno) {
+				l.close(c)
+				return
+			}
+			break
+		}
+		l.out.Add(int64(n))
+		if l.sent(c, n); c.outLen > 0 && n < 64<<10 {
+			break // the socket is full: wait for it
+		}
+	}
+	if len(c.out) == 0 {
+		c.out, c.ticket = nil, engine.Ticket{}
+		if c.sess.Has(engine.CloseAfter) && c.detach == nil && !c.inBatch {
+			l.close(c)
+			return
+		}
+	}
+	l.limitOutput(c)
+	l.interest(c)
+}
+
+// sent takes n bytes off the front of the unsent output.
+func (l *loop) sent(c *conn, n int) {
+	c.outLen -= int64(n)
+	c.sess.OutputBytes.Store(c.outLen)
+	for len(c.out) > 0 {
+		front := &c.out[0]
+		if n < len(front.data) {
+			front.data = front.data[n:]
+			return
+		}
+		n -= len(front.data)
+		if front.blob != nil {
+			front.blob.Release()
+		}
+		*front = chunk{}
+		c.out = c.out[1:]
+	}
+}
+
+// limitOutput closes a client that does not read its replies.
+func (l *loop) limitOutput(c *conn) {
+	if c.closed || c.outLen == 0 {
+		c.overAt = time.Time{}
+		return
+	}
+	hard, soft, patience := l.t.outputLimit()
+	switch {
+	case hard > 0 && c.outLen >= hard:
+	case soft > 0 && c.outLen >= soft:
+		if c.overAt.IsZero() {
+			c.overAt = time.Now()
+		}
+		if time.Since(c.overAt) <= patience {
+			return
+		}
+	default:
+		c.overAt = time.Time{}
+		return
+	}
+	l.t.logf("Client id=%d addr=%s scheduled to be closed ASAP for overcoming of output buffer limits.", c.sess.Num, c.RemoteAddr())
+	l.close(c)
+}
+
+// protocolError answers bytes that are no command, after which the connection cannot go on.
+func (l *loop) protocolError(c *conn) {
+	w := resp.NewWriter(nil)
+	w.Error(c.broken.Error())
+	l.t.verbosef("Protocol error (%s) from client: id=%d addr=%s", c.broken, c.sess.Num, c.RemoteAddr())
+	c.done = len(c.buf)
+	c.sess.Set(engine.CloseAfter)
+	l.send(c, w)
+}
+
+// interest tells epoll what c waits for.
+func (l *loop) interest(c *conn) {
+	if c.closed {
+		return
+	}
+	want := uint32(unix.EPOLLIN)
+	if c.held() || c.sess.Has(engine.CloseAfter) {
+		want = unix.EPOLLRDHUP
+	}
+	if len(c.out) > 0 {
+		want |= unix.EPOLLOUT
+	}
+	if want == c.events {
+		return
+	}
+	c.events = want
+	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: want, Fd: int32(c.fd)})
+}
+
+// adopt takes over a freshly accepted socket.
+func (l *loop) adopt(c *conn) {
+	c.l = l
+	for c.fd >= len(l.conns) {
+		l.conns = append(l.conns, make([]*conn, max(64, len(l.conns)))...)
+	}
+	c.events = unix.EPOLLIN
+	if l.stopping || l.add(c.fd, c.events) != nil {
+		unix.Close(c.fd)
+		l.t.active.Add(-1)
+		return
+	}
+	l.conns[c.fd] = c
+	l.live++
+	l.t.sessions.Open(&c.sess, c)
+}
+
+// close ends the connection and everything that hangs on it.
+func (l *loop) close(c *conn) {
+	if c.closed {
+		return
+	}
+	l.drop(c)
+	unix.Close(c.fd)
+	l.t.active.Add(-1)
+	l.t.sessions.Closed(&c.sess)
+}
+
+// drop takes c out of the loop without closing its socket.
+func (l *loop) drop(c *conn) {
+	c.closed = true
+	l.conns[c.fd] = nil
+	l.live--
+	for _, ch := range c.out {
+		if ch.blob != nil {
+			ch.blob.Release()
+		}
+	}
+	c.out, c.outLen, c.query = nil, 0, nil
+	if c.listed {
+		for i, p := range l.paused {
+			if p == c {
+				l.paused = append(l.paused[:i], l.paused[i+1:]...)
+				break
+			}
+		}
+	}
+}
+
+// detach hands the socket over to the package that asked for it: first the replies that are unsent, then the rest is
+// its business.
+func (l *loop) detach(c *conn) {
+	fn := c.detach
+	unread := append([]byte(nil), c.query...)
+	var unsent []byte
+	for _, ch := range c.out {
+		unsent = append(unsent, ch.data...)
+	}
+	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, c.fd, nil)
+	l.drop(c)
+	f := os.NewFile(uintptr(c.fd), "client")
+	nc, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		l.t.logf("Handing over client id=%d: %v", c.sess.Num, err)
+		l.t.active.Add(-1)
+		l.t.sessions.Closed(&c.sess)
+		return
+	}
+	c.sess.Owner = &detached{Conn: nc, remote: c.RemoteAddr(), local: c.LocalAddr()}
+	go func() {
+		defer l.t.sessions.Closed(&c.sess)
+		defer l.t.active.Add(-1)
+		defer nc.Close()
+		if len(unsent) > 0 {
+			if _, err := nc.Write(unsent); err != nil {
+				return
+			}
+		}
+		fn(nc, unread)
+	}()
+}
+
+// detached is the owner of a session whose socket was given away.
+type detached struct {
+	net.Conn
+	remote, local string
+}
+
+func (d *detached) Post(fn func())                { go fn() }
+func (d *detached) Deliver(func(w *resp.Writer))  {}
+func (d *detached) Kill(string)                   { d.Conn.Close() }
+func (d *detached) Detach(func(net.Conn, []byte)) {}
+func (d *detached) RemoteAddr() string            { return d.remote }
+func (d *detached) LocalAddr() string             { return d.local }
+
+// buffer returns an empty buffer for at least n bytes.
+func (l *loop) buffer(n int) []byte {
+	if k := len(l.free); k > 0 && n <= smallBuffer {
+		b := l.free[k-1]
+		l.free = l.free[:k-1]
+		return b
+	}
+	return make([]byte, 0, max(n, smallBuffer))
+}
+
+const (
+	smallBuffer = 1 << 10
+	freeBuffers = 256
+)
+
+func (l *loop) recycle(b []byte) {
+	if cap(b) >= smallBuffer && cap(b) <= 4*smallBuffer && len(l.free) < freeBuffers {
+		l.free = append(l.free, b[:0])
+	}
+}
+
+// room makes room in a query buffer for the next read: up to need when that is known and believable, else for one read.
+// An announced length is not believed at once: memory grows as bytes arrive.
+func (l *loop) room(b []byte, need int) []byte {
+	want := len(b) + readSize
+	if need > len(b) {
+		want = min(max(need, len(b)+1), max(2*len(b), arenaSize))
+	}
+	if cap(b)-len(b) >= 512 && (need == 0 || cap(b) >= min(need, want)) {
+		return b
+	}
+	if cap(b) >= want {
+		return b
+	}
+	grown := append(make([]byte, 0, want), b...)
+	l.recycle(b)
+	return grown
+}

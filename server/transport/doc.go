@@ -1,0 +1,14 @@
+// Package transport serves client connections. On Linux that is a number of event loops, each on an OS thread of its
+// own with its own epoll instance:
+//
+//	epoll_wait -> read every ready socket once -> parse every complete command -> one engine batch
+//	           -> gate -> write each connection's replies once
+//
+// System calls on this path are raw and non-blocking, so that the Go scheduler does not see them; only the wait for
+// events when there are none goes through the runtime. An idle connection holds no buffer: requests are read into the
+// loop's arena and replies are made in the lane's writer; what is incomplete or could not be sent is copied to the
+// connection.
+//
+// Everything else that touches a connection (a reply to a blocked client, CLIENT KILL, the end of a pause) is posted to
+// its loop's mailbox and runs there in order.
+package transport

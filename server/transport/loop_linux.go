@@ -1,0 +1,363 @@
+package transport
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	arenaSize  = 1 << 20  // requests of one batch
+	readSize   = 16 << 10 // one read of a connection
+	batchItems = 4096     // commands of one batch
+	maxEvents  = 1024
+)
+
+// loop is one event loop. All fields but the mailbox belong to its goroutine.
+type loop struct {
+	t     *Server
+	epfd  int
+	conns []*conn // by descriptor
+	live  int
+	lane  *engine.Lane
+
+	events [maxEvents]unix.EpollEvent
+	arena  []byte
+	used   int
+	args   [][]byte
+	items  []engine.Item
+	batch  []*conn // connections with something in items, in order
+	paused []*conn // held back by CLIENT PAUSE
+	iov    []unix.Iovec
+	free   [][]byte // buffers for incomplete requests and unsent replies
+
+	wakeFD   int
+	in, out  atomic.Int64 // bytes
+	stopping bool
+	mail     mailbox
+	nextCron time.Time
+}
+
+// mailbox holds what other goroutines want to be done on the loop.
+type mailbox struct {
+	mu    sync.Mutex
+	fns   []func()
+	spare []func()
+	awake bool
+}
+
+func newLoop(t *Server) (*loop, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	wakeFD, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		unix.Close(epfd)
+		return nil, err
+	}
+	l := &loop{t: t, epfd: epfd, wakeFD: wakeFD, lane: t.e.NewLane(), arena: make([]byte, arenaSize)}
+	if err := l.add(wakeFD, unix.EPOLLIN); err != nil {
+		l.closeFDs()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *loop) add(fd int, events uint32) error {
+	return unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
+}
+
+func (l *loop) closeFDs() {
+	unix.Close(l.epfd)
+	unix.Close(l.wakeFD)
+}
+
+// post runs fn on the loop's goroutine, soon, in the order of the calls.
+func (l *loop) post(fn func()) {
+	m := &l.mail
+	m.mu.Lock()
+	m.fns = append(m.fns, fn)
+	wake := !m.awake
+	m.awake = true
+	m.mu.Unlock()
+	if wake {
+		one := [8]byte{1}
+		unix.Write(l.wakeFD, one[:])
+	}
+}
+
+func (l *loop) readMail() {
+	var buf [8]byte
+	rawRead(l.wakeFD, buf[:])
+	m := &l.mail
+	m.mu.Lock()
+	fns := m.fns
+	m.fns, m.spare = m.spare[:0], nil
+	m.awake = false
+	m.mu.Unlock()
+	for i, fn := range fns {
+		fn()
+		fns[i] = nil
+	}
+	m.mu.Lock()
+	m.spare = fns[:0]
+	m.mu.Unlock()
+}
+
+// run serves until stop. The thread is locked, so that the loop's caches stay with it.
+func (l *loop) run() {
+	runtime.LockOSThread()
+	defer l.t.wg.Done()
+	for !l.stopping {
+		n := rawEpollWait(l.epfd, l.events[:])
+		if n == 0 {
+			n, _ = unix.EpollWait(l.epfd, l.events[:], l.untilCron())
+		}
+		for i := 0; i < n; i++ {
+			l.event(&l.events[i])
+		}
+		l.process()
+		if now := time.Now(); now.After(l.nextCron) {
+			l.nextCron = now.Add(cronPeriod)
+			l.cron(now)
+		}
+	}
+	l.shutdown()
+}
+
+const cronPeriod = time.Second
+
+func (l *loop) untilCron() int {
+	d := time.Until(l.nextCron)
+	return int(max(d, 0)/time.Millisecond) + 1
+}
+
+func (l *loop) event(ev *unix.EpollEvent) {
+	fd := int(ev.Fd)
+	if fd == l.wakeFD {
+		l.readMail()
+		return
+	}
+	if ln := l.t.listener(l, fd); ln != nil {
+		l.t.accept(ln)
+		return
+	}
+	if fd >= len(l.conns) || l.conns[fd] == nil {
+		return
+	}
+	c := l.conns[fd]
+	if ev.Events&unix.EPOLLOUT != 0 {
+		l.flush(c)
+	}
+	if ev.Events&^unix.EPOLLOUT == 0 || l.conns[fd] != c {
+		return
+	}
+	if c.held() { // it is not read, so this can only be the peer's farewell
+		l.close(c)
+		return
+	}
+	l.readable(c)
+}
+
+// readable reads once from c and puts its complete commands into the batch.
+func (l *loop) readable(c *conn) {
+	if c.inBatch { // two events for one connection: its commands are being batched already
+		return
+	}
+	if len(c.query) > 0 {
+		c.query = l.room(c.query, c.parser.Need())
+		n, errno := rawRead(c.fd, c.query[len(c.query):cap(c.query)])
+		if l.lost(c, n, errno) || n <= 0 {
+			return
+		}
+		l.in.Add(int64(n))
+		c.query = c.query[:len(c.query)+n]
+		l.parse(c, c.query)
+		return
+	}
+	if len(l.arena)-l.used < readSize || len(l.items) >= batchItems {
+		l.process()
+	}
+	room := l.arena[l.used : l.used+readSize]
+	n, errno := rawRead(c.fd, room)
+	if l.lost(c, n, errno) || n <= 0 {
+		return
+	}
+	l.used += n
+	l.in.Add(int64(n))
+	l.parse(c, room[:n:n])
+}
+
+// lost closes c when its peer is gone.
+func (l *loop) lost(c *conn, n int, errno unix.Errno) bool {
+	if errno != 0 && retry(errno) {
+		return false
+	}
+	if errno != 0 || n == 0 {
+		l.close(c)
+		return true
+	}
+	return false
+}
+
+// parse adds the complete commands at the start of buf to the batch. buf stays as it is until the batch is processed.
+func (l *loop) parse(c *conn, buf []byte) {
+	c.parser.Guest = c.sess.Has(engine.NeedAuth)
+	c.buf, c.done, c.first = buf, 0, len(l.items)
+	c.broken = nil
+	for c.done < len(buf) {
+		from := len(l.args)
+		args, n, err := c.parser.Next(buf[c.done:], l.args)
+		if err != nil {
+			c.broken = err
+			break
+		}
+		if n == 0 {
+			break
+		}
+		l.args = args
+		if len(args) > from {
+			words := args[from:len(args):len(args)]
+			l.items = append(l.items, engine.Item{Client: &c.sess.Client, Cmd: l.t.e.Table.Resolve(words), Args: words, Mark: c.done})
+		}
+		c.done += n
+	}
+	c.last = len(l.items)
+	c.inBatch = true
+	l.batch = append(l.batch, c)
+}
+
+// process executes the batch and sends the replies.
+func (l *loop) process() {
+	if len(l.batch) == 0 {
+		return
+	}
+	if len(l.items) > 0 {
+		l.lane.Run(l.items)
+	}
+	for i, c := range l.batch {
+		l.batch[i] = nil
+		l.finish(c)
+	}
+	l.lane.Out.Reset()
+	if cap(l.lane.Out.Bytes()) > 4*arenaSize {
+		l.lane.Out.Swap(make([]byte, 0, arenaSize))
+	}
+	clear(l.items)
+	clear(l.args)
+	l.items, l.args, l.batch, l.used = l.items[:0], l.args[:0], l.batch[:0], 0
+}
+
+// finish sends what the batch answered to c and keeps what was not executed.
+func (l *loop) finish(c *conn) {
+	c.inBatch = false
+	if c.closed {
+		return
+	}
+	if items := l.items[c.first:c.last]; len(items) > 0 && !l.answer(c, items) {
+		return
+	}
+	if c.broken != nil {
+		l.protocolError(c)
+	}
+	l.keepRest(c)
+	l.settle(c)
+}
+
+// answer sends the replies to c's part of the batch, unless the right to acknowledge what it wrote was lost meanwhile
+// (S1): then the connection is closed without a byte, and answer is false.
+func (l *loop) answer(c *conn, items []engine.Item) bool {
+	ran, wrote := len(items), false
+	for i := range items {
+		wrote = wrote || items[i].Wrote
+		switch items[i].Outcome {
+		case engine.Waiting:
+			c.waiting = true
+		case engine.Postponed:
+			ran = min(ran, i)
+		}
+	}
+	if ran < len(items) {
+		c.done, c.broken = items[ran].Mark, nil
+		c.parser.Reset()
+		c.paused = !c.waiting && !c.sess.Has(engine.CloseAfter)
+	}
+	if wrote {
+		if !l.lane.MayLeave() {
+			l.t.logf("Closing client id=%d: the right to acknowledge writes ended before the reply could leave", c.sess.Num)
+			l.close(c)
+			return false
+		}
+		c.ticket = l.lane.Ticket()
+	}
+	if ran > 0 {
+		l.reply(c, items[0].Start, items[ran-1].End)
+	}
+	return !c.closed
+}
+
+// keepRest copies the bytes that were not executed to the connection.
+func (l *loop) keepRest(c *conn) {
+	rest := c.buf[c.done:]
+	own := len(c.query) > 0
+	switch {
+	case len(rest) == 0 && own:
+		l.recycle(c.query)
+		c.query = nil
+	case len(rest) == 0:
+	case own:
+		n := copy(c.query, rest)
+		c.query = c.query[:n]
+	default:
+		c.query = append(l.buffer(max(len(rest), min(c.parser.Need(), arenaSize))), rest...)
+	}
+	c.buf, c.done = nil, 0
+	c.sess.QueryBytes.Store(int64(len(c.query)))
+}
+
+// settle closes, detaches or suspends c as its commands asked for.
+func (l *loop) settle(c *conn) {
+	switch {
+	case c.detach != nil:
+		l.detach(c)
+	case c.sess.Has(engine.CloseAfter) && c.unsent() == 0:
+		l.close(c)
+	case c.sess.Has(engine.CloseAfter):
+		l.interest(c)
+	case int64(len(c.query)) > l.t.queryLimit():
+		l.t.logf("Closing client that reached max query buffer length: id=%d addr=%s", c.sess.Num, c.RemoteAddr())
+		l.close(c)
+	default:
+		if c.paused && !c.listed {
+			c.listed = true
+			l.paused = append(l.paused, c)
+		}
+		l.interest(c)
+	}
+}
+
+// unpaused lets the clients that CLIENT PAUSE held back go on; the new state may hold them back again.
+func (l *loop) unpaused() {
+	list := l.paused
+	l.paused = nil
+	for _, c := range list {
+		c.listed, c.paused = false, false
+		l.resume(c)
+	}
+}
+
+// resume executes what c had sent before it was held back.
+func (l *loop) resume(c *conn) {
+	if c.closed || c.held() || c.inBatch {
+		return
+	}
+	l.interest(c)
+	if len(c.query) > 0 {
+		l.parse(c, c.query)
+	}
+}

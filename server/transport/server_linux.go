@@ -1,0 +1,168 @@
+package transport
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/session"
+)
+
+// Options of a Server.
+type Options struct {
+	Engine   *engine.Engine
+	Sessions *session.Server
+	// Loops is the number of event loops; 0 chooses by the number of processors.
+	Loops int
+	// Logf and Verbosef write to the server's log, at notice and verbose level.
+	Logf, Verbosef func(format string, args ...any)
+}
+
+// Server serves client connections.
+type Server struct {
+	e        *engine.Engine
+	sessions *session.Server
+	logf     func(format string, args ...any)
+	verbosef func(format string, args ...any)
+
+	loops  []*loop
+	next   int // loop of the next connection; belongs to the loop that accepts
+	active atomic.Int64
+	wg     sync.WaitGroup
+
+	mu        sync.Mutex
+	listeners map[int]*listener
+	started   bool
+}
+
+// New makes a server that is not listening yet.
+func New(o Options) (*Server, error) {
+	t := &Server{e: o.Engine, sessions: o.Sessions, logf: o.Logf, verbosef: o.Verbosef, listeners: map[int]*listener{}}
+	if t.logf == nil {
+		t.logf = func(string, ...any) {}
+	}
+	if t.verbosef == nil {
+		t.verbosef = func(string, ...any) {}
+	}
+	n := o.Loops
+	if n <= 0 {
+		n = DefaultLoops(runtime.NumCPU())
+	}
+	for range n {
+		l, err := newLoop(t)
+		if err != nil {
+			return nil, fmt.Errorf("event loop: %w", err)
+		}
+		t.loops = append(t.loops, l)
+	}
+	t.sessions.CountNet(func() (in, out int64) {
+		for _, l := range t.loops {
+			in += l.in.Load()
+			out += l.out.Load()
+		}
+		return in, out
+	})
+	t.e.OnUnpause(func() {
+		for _, l := range t.loops {
+			l.post(l.unpaused)
+		}
+	})
+	return t, nil
+}
+
+// DefaultLoops is the number of event loops for a machine with so many processors: loops that share a processor with
+// their clients or with each other cost more than they bring.
+func DefaultLoops(cpus int) int {
+	switch {
+	case cpus <= 2:
+		return 1
+	case cpus <= 8:
+		return cpus / 2
+	}
+	return 4 + (cpus-8)/4
+}
+
+// Start begins to serve.
+func (t *Server) Start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.started {
+		return
+	}
+	t.started = true
+	for _, l := range t.loops {
+		l.nextCron = time.Now().Add(cronPeriod)
+		t.wg.Add(1)
+		go l.run()
+	}
+}
+
+// Close ends the listeners and all connections, and waits for the loops.
+func (t *Server) Close() {
+	t.mu.Lock()
+	for fd, ln := range t.listeners {
+		ln.closeSocket()
+		delete(t.listeners, fd)
+	}
+	started := t.started
+	t.mu.Unlock()
+	for _, l := range t.loops {
+		if started {
+			l.post(func() { l.stopping = true })
+		} else {
+			l.closeFDs()
+			l.lane.Close()
+		}
+	}
+	t.wg.Wait()
+}
+
+// shutdown ends a loop.
+func (l *loop) shutdown() {
+	for _, c := range l.conns {
+		if c != nil {
+			l.close(c)
+		}
+	}
+	l.lane.Close()
+	l.closeFDs()
+}
+
+// cron closes connections that were idle for longer than the directive timeout.
+func (l *loop) cron(now time.Time) {
+	idle := l.t.sessions.IdleTimeout()
+	for _, c := range l.conns {
+		if c == nil {
+			continue
+		}
+		l.limitOutput(c)
+		if idle > 0 && !c.closed && !c.held() && now.Unix()-c.sess.LastUse > int64(idle/time.Second) {
+			l.t.verbosef("Closing idle client")
+			l.close(c)
+		}
+	}
+}
+
+func (t *Server) queryLimit() int64 { return t.sessions.QueryLimit() }
+
+func (t *Server) outputLimit() (hard, soft int64, patience time.Duration) {
+	return t.sessions.OutputLimit()
+}
+
+// start hands a new connection to a loop.
+func (t *Server) start(fd int, remote, local netip.AddrPort, path string) {
+	c := &conn{fd: fd, unix: path != ""}
+	c.sess.FD, c.sess.Remote, c.sess.Local, c.sess.Path = fd, remote, local, path
+	c.parser.MaxBulk = t.sessions.MaxBulk()
+	l := t.loops[t.next%len(t.loops)]
+	t.next++
+	if l == t.loops[0] {
+		l.adopt(c)
+		return
+	}
+	l.post(func() { l.adopt(c) })
+}
