@@ -69,3 +69,7 @@ images: ## the server's and the operator's images as archives in bin/images, wit
 .PHONY: e2e
 e2e: ## end-to-end suites on a real cluster (root; LABELS=cluster; leaves the cluster up)
 	go test -tags e2e -count 1 -timeout 40m ./hack/e2e -ginkgo.v -ginkgo.label-filter='$(LABELS)' -ginkgo.focus='$(FOCUS)'
+
+.PHONY: image-buildah
+image-buildah: ## build the Dockerfile by Debian's buildah, without a registry (root)
+	hack/image/buildah.sh
