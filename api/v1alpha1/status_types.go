@@ -81,6 +81,11 @@ type TermRecord struct {
 	// start after everything was lost.
 	// +optional
 	NewHistory bool `json:"newHistory,omitempty"`
+	// The reigns of the set's data, oldest first: what makes a data set the set's.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Lineage []Epoch `json:"lineage,omitempty"`
 	// The pod that a switchover under way wants.
 	// +optional
 	Target types.UID `json:"target,omitempty"`
@@ -101,6 +106,15 @@ type Reign struct {
 	// The replication ID that the reign opens.
 	// +optional
 	ReplicationID string `json:"replicationID,omitempty"`
+}
+
+// Epoch is one reign in the life of the data: writes from the offset on were made in this term.
+type Epoch struct {
+	Term int64 `json:"term"`
+	// +optional
+	ReplicationID string `json:"replicationID"`
+	// +optional
+	Start int64 `json:"start"`
 }
 
 // Roster is a list of voters, with the number of synchronous replicas that it was made for.

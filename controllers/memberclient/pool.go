@@ -78,6 +78,13 @@ func (p *Pool) Set(key types.NamespacedName, uid types.UID) *Set {
 	return s
 }
 
+// Known is the set of this name if it has been asked for before, else nil.
+func (p *Pool) Known(key types.NamespacedName) *Set {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sets[key]
+}
+
 // Forget drops a set that no longer exists.
 func (p *Pool) Forget(key types.NamespacedName) {
 	p.mu.Lock()

@@ -54,6 +54,9 @@ func newSet(p *Pool, key types.NamespacedName, uid string) *Set {
 	return &Set{pool: p, key: key, uid: uid, lease: 2 * time.Second, conns: map[member.Voter]*conn{}, facts: map[member.Voter]*Facts{}}
 }
 
+// UID of the resource.
+func (s *Set) UID() types.UID { return types.UID(s.uid) }
+
 // Connect keeps exactly these members connected. lease is the set's lease duration.
 func (s *Set) Connect(creds Credentials, lease time.Duration, want []Endpoint) {
 	s.mu.Lock()
