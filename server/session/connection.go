@@ -31,8 +31,6 @@ func ping(ctx *command.Ctx) {
 	}
 }
 
-func echo(ctx *command.Ctx) { ctx.Out.Bulk(ctx.Args[1]) }
-
 func quit(ctx *command.Ctx) {
 	ctx.Out.OK()
 	engine.Of(ctx).Set(engine.CloseAfter)

@@ -90,14 +90,14 @@ func (srv *Server) CountNet(fn func() (in, out int64)) { srv.net = fn }
 // attach registers the handlers of this package.
 func (srv *Server) attach() {
 	for name, h := range map[string]command.Handler{
-		"auth": srv.auth, "hello": srv.hello, "select": srv.selectDB, "quit": quit, "reset": srv.reset, "ping": ping, "echo": echo,
+		"auth": srv.auth, "hello": srv.hello, "select": srv.selectDB, "quit": quit, "reset": srv.reset, "ping": ping,
 		"client|id": clientID, "client|list": srv.clientList, "client|info": srv.clientInfo, "client|kill": srv.clientKill,
 		"client|setname": srv.clientSetName, "client|getname": clientGetName, "client|pause": srv.clientPause,
 		"client|unpause": srv.clientUnpause, "client|reply": clientReply, "client|no-evict": clientNoEvict,
 		"client|no-touch": clientNoTouch, "client|setinfo": clientSetInfo, "client|unblock": srv.clientUnblock, "client|help": clientHelp,
 		"config|get": srv.configGet, "config|set": srv.configSet, "config|rewrite": srv.configRewrite,
 		"config|resetstat": srv.configResetStat, "config|help": configHelp,
-		"info": srv.info, "debug": srv.debug, "time": serverTime,
+		"info": srv.info, "debug": srv.debug,
 		"save": srv.save, "bgsave": srv.bgsave, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
 	} {
 		srv.e.Table.Attach(name, h)
@@ -172,13 +172,6 @@ const (
 	errSyntax  = "syntax error"
 	errInteger = "value is not an integer or out of range"
 )
-
-func serverTime(ctx *command.Ctx) {
-	now := time.Now()
-	ctx.Out.Array(2)
-	ctx.Out.BulkInt(now.Unix())
-	ctx.Out.BulkInt(int64(now.Nanosecond() / 1000))
-}
 
 func (srv *Server) save(ctx *command.Ctx) {
 	c := engine.Of(ctx)

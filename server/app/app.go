@@ -1,0 +1,207 @@
+package app
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/session"
+	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/store"
+	"github.com/understudy-db/understudy/server/transport"
+)
+
+// Version is the version of this program; the linker may set it.
+var Version = "0.1.0-dev"
+
+// App is one server in this process.
+type App struct {
+	Settings *settings.Settings
+	Engine   *engine.Engine
+	Sessions *session.Server
+	Log      *oplog.Log
+	Store    *store.Store
+
+	logger    *Logger
+	table     *command.Table
+	transport *transport.Server
+	runID     string
+	end       chan error // the first request to end
+	done      chan struct{}
+	once      sync.Once
+	work      sync.WaitGroup
+}
+
+// New assembles a server from its settings. Nothing runs before Start.
+func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
+	a := &App{Settings: cfg, end: make(chan error, 1), done: make(chan struct{}), runID: randomHex(20)}
+	a.logger = NewLogger(cfg.String(settings.LogFile), cfg.Enum(settings.LogLevel), logs)
+	a.table = command.NewTable()
+	a.Store = store.New(store.Options{Databases: int(cfg.Int(settings.Databases)), Seed: mathrand.Uint64()})
+	a.Log = oplog.New(oplog.Options{BacklogSize: cfg.Int(settings.ReplBacklogSize)})
+	a.Engine = engine.New(engine.Options{Store: a.Store, Log: a.Log, Table: a.table, Logf: a.logger.Noticef})
+	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, Version: Version, RunID: a.runID,
+		Logf: a.logger.Noticef})
+	if err := a.renameCommands(); err != nil {
+		return nil, err
+	}
+	t, err := transport.New(transport.Options{Engine: a.Engine, Sessions: a.Sessions, Loops: loops(cfg), Logf: a.logger.Noticef, Verbosef: a.logger.Verbosef})
+	if err != nil {
+		return nil, err
+	}
+	a.transport = t
+	cfg.OnChange(func() error { a.logger.SetLevel(cfg.Enum(settings.LogLevel)); return nil }, "loglevel")
+	return a, nil
+}
+
+// loops is the number of event loops: io-threads when it was raised, else what fits the machine.
+func loops(cfg *settings.Settings) int {
+	if n, err := strconv.Atoi(cfg.Value("io-threads")); err == nil && n > 1 {
+		return n
+	}
+	return 0
+}
+
+func (a *App) renameCommands() error {
+	for _, r := range a.Settings.Renames() {
+		if err := a.table.Rename(r.From, r.To); err != nil {
+			return fmt.Errorf("rename-command %s %q: %w", r.From, r.To, err)
+		}
+	}
+	return nil
+}
+
+// Start loads the data set, listens and serves. It returns when clients can connect.
+func (a *App) Start() error {
+	a.Engine.Start()
+	if err := a.listen(); err != nil {
+		a.Close()
+		return err
+	}
+	a.transport.Start()
+	a.work.Add(1)
+	go a.sample()
+	a.logger.Noticef("Ready to accept connections")
+	return nil
+}
+
+func (a *App) listen() error {
+	cfg := a.Settings
+	backlog := int(cfg.Int(settings.TCPBacklog))
+	if port := cfg.Int(settings.Port); port != 0 || cfg.String(settings.UnixSocket) == "" {
+		bound := 0
+		for _, name := range cfg.Bind() {
+			addr, optional, err := bindAddr(name, uint16(port))
+			if err == nil {
+				_, err = a.transport.ListenTCP(addr, backlog)
+			}
+			switch {
+			case err == nil:
+				bound++
+			case optional:
+				a.logger.Verbosef("Could not listen: %v", err)
+			default:
+				return fmt.Errorf("Could not create server TCP listening socket %s:%d: %w", name, port, err) //nolint:staticcheck // Redis' text
+			}
+		}
+		if bound == 0 && len(cfg.Bind()) > 0 {
+			return errors.New("Failed listening on port " + strconv.FormatInt(port, 10) + " (tcp), aborting.") //nolint:staticcheck // Redis' text
+		}
+	}
+	if path := cfg.String(settings.UnixSocket); path != "" {
+		return a.transport.ListenUnix(path, uint32(cfg.Int(settings.UnixSocketPerm)), backlog)
+	}
+	return nil
+}
+
+// bindAddr reads a word of the directive bind; a leading dash makes the address optional.
+func bindAddr(name string, port uint16) (addr netip.AddrPort, optional bool, err error) {
+	if name != "" && name[0] == '-' {
+		optional, name = true, name[1:]
+	}
+	switch name {
+	case "*":
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), port), optional, nil
+	case "::*":
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), port), true, nil
+	}
+	ip, err := resolve(name)
+	return netip.AddrPortFrom(ip, port), optional, err
+}
+
+// Addr is an address that clients can dial, ports chosen by the system included.
+func (a *App) Addr() netip.AddrPort {
+	list := a.transport.Addr()
+	for _, addr := range list {
+		if addr.Addr().Is4() {
+			return addr
+		}
+	}
+	if len(list) > 0 {
+		return list[0]
+	}
+	return netip.AddrPort{}
+}
+
+// sample feeds the rates of INFO.
+func (a *App) sample() {
+	defer a.work.Done()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.done:
+			return
+		case <-tick.C:
+			a.Sessions.Sample()
+		}
+	}
+}
+
+// shutdown is the command SHUTDOWN; the process ends in Wait.
+func (a *App) shutdown(o session.ShutdownOptions) error {
+	a.logger.Warningf("User requested shutdown...")
+	return a.stop(o)
+}
+
+// stop prepares the end, saving as the options and the save points say. An error keeps the server running.
+func (a *App) stop(o session.ShutdownOptions) error {
+	select {
+	case a.end <- nil:
+	default:
+	}
+	return nil
+}
+
+// Wait returns when the server is to end: after SHUTDOWN, or a signal that Signal was told of.
+func (a *App) Wait() error { return <-a.end }
+
+// Close ends all connections and everything that runs.
+func (a *App) Close() {
+	a.once.Do(func() {
+		close(a.done)
+		a.transport.Close()
+		a.Engine.Close()
+		a.work.Wait()
+		if path := a.Settings.String(settings.PidFile); path != "" {
+			os.Remove(path)
+		}
+	})
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

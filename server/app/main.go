@@ -1,0 +1,125 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/understudy-db/understudy/server/session"
+	"github.com/understudy-db/understudy/server/settings"
+)
+
+// Main is the server's program: it returns the exit code.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 1 {
+		switch args[0] {
+		case "-v", "--version":
+			fmt.Fprintf(stdout, "Redis server v=%s sha=00000000:0 malloc=go bits=64 build=0 understudy=%s\n", session.Version, Version)
+			return 0
+		case "-h", "--help":
+			fmt.Fprint(stdout, usage)
+			return 0
+		}
+	}
+	cfg := settings.New()
+	if err := cfg.Load(settings.ParseArgs(args), stdin); err != nil {
+		var bad *settings.Error
+		if errors.As(err, &bad) {
+			fmt.Fprint(stderr, bad.Fatal(session.Version))
+		} else {
+			fmt.Fprintf(stderr, "Fatal error, can't open config file: %v\n", err)
+		}
+		return 1
+	}
+	tuneCollector()
+	return run(cfg, stdout, stderr)
+}
+
+const usage = `Usage: ./server [/path/to/redis.conf] [options] [-]
+       ./server - (read config from stdin)
+       ./server -v or --version
+       ./server -h or --help
+
+Examples:
+       ./server (run the server with default conf)
+       ./server /etc/redis/6379.conf
+       ./server --port 7777
+       ./server --port 7777 --replicaof 127.0.0.1 8888
+       ./server /etc/myredis.conf --loglevel verbose -
+`
+
+// tuneCollector: keys and values are not on the heap, so the live heap is small and a collection of it is frequent and
+// cheap; a higher goal makes it rare. The environment's GOGC and GOMEMLIMIT win.
+func tuneCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
+
+func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
+	if err := os.Chdir(cfg.Dir()); err != nil {
+		fmt.Fprintf(stderr, "Can't chdir to '%s': %v\n", cfg.Dir(), err)
+		return 1
+	}
+	a, err := New(cfg, stdout)
+	if err != nil {
+		fmt.Fprintf(stderr, "%v\n", err)
+		return 1
+	}
+	a.banner()
+	if err := a.Start(); err != nil {
+		a.logger.Warningf("%v", err)
+		return 1
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	go a.obey(signals)
+	err = a.Wait()
+	a.Close()
+	if err != nil {
+		a.logger.Warningf("%v", err)
+		return 1
+	}
+	a.logger.Warningf("Redis is now ready to exit, bye bye...")
+	return 0
+}
+
+// banner writes the first lines of the log.
+func (a *App) banner() {
+	a.logger.Noticef("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
+	a.logger.Noticef("Redis version=%s, bits=64, commit=00000000, modified=0, pid=%d, just started; understudy version=%s", session.Version, os.Getpid(), Version)
+	if a.Settings.File() == "" {
+		a.logger.Warningf("Warning: no config file specified, using the default config. In order to specify a config file use ./server /path/to/redis.conf")
+	} else {
+		a.logger.Noticef("Configuration loaded")
+	}
+	a.logger.Noticef("Running mode=standalone, port=%d.", a.Settings.Int(settings.Port))
+}
+
+// obey turns SIGTERM and SIGINT into an orderly end; the second SIGINT ends at once, as in Redis.
+func (a *App) obey(signals <-chan os.Signal) {
+	asked := false
+	for sig := range signals {
+		if sig == syscall.SIGINT && asked {
+			a.logger.Warningf("You insist... exiting now.")
+			os.Exit(1)
+		}
+		asked = true
+		name, how := "SIGTERM", a.Settings.Enum(settings.ShutdownOnSigterm)
+		if sig == syscall.SIGINT {
+			name, how = "SIGINT", a.Settings.Enum(settings.ShutdownOnSigint)
+		}
+		a.logger.Warningf("Received %s scheduling shutdown...", name)
+		o := session.ShutdownOptions{Save: how&settings.ShutdownSave != 0, NoSave: how&settings.ShutdownNoSave != 0,
+			Now: how&settings.ShutdownNow != 0, Force: how&settings.ShutdownForce != 0}
+		if err := a.stop(o); err != nil {
+			asked = false
+			a.logger.Warningf("%s received but errors trying to shut down the server, check the logs for more information", name)
+		}
+	}
+}

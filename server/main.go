@@ -1,0 +1,10 @@
+// Command server is a Redis-compatible server made for replication.
+package main
+
+import (
+	"os"
+
+	"github.com/understudy-db/understudy/server/app"
+)
+
+func main() { os.Exit(app.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
