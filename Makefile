@@ -73,3 +73,10 @@ e2e: ## end-to-end suites on a real cluster (root; LABELS=cluster; leaves the cl
 .PHONY: image-buildah
 image-buildah: ## build the Dockerfile by Debian's buildah, without a registry (root)
 	hack/image/buildah.sh
+
+# CLUSTER=current IMG=registry/path/understudy:tag takes your own cluster, after asking.
+.PHONY: demo demo-down
+demo: ## see it work: cluster, Helm, failover, rotation, switchover, an account with times (root)
+	go run ./hack/demo
+demo-down: ## end what the demo started
+	go run ./hack/demo down

@@ -184,6 +184,15 @@ func (s Set) ConnectMember(ctx context.Context, member string) (*respclient.Clie
 	return s.connect(ctx, s.DialMember(member))
 }
 
+// TryPassword opens a connection with a password of the caller's choice and closes it again.
+func (s Set) TryPassword(ctx context.Context, password string) error {
+	c, err := respclient.Connect(ctx, s.Dial(""), password, clientTimeout)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
 func (s Set) connect(ctx context.Context, dial respclient.Dial) (*respclient.Client, error) {
 	password, err := s.Password(ctx)
 	if err != nil {

@@ -57,8 +57,8 @@ func Own(ctx context.Context, nodes int, out io.Writer) (*Bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bed{Root: root, Out: out, tool: filepath.Join(root, "bin", "cluster")}
-	if err := b.run(ctx, "go", "build", "-o", b.tool, "./hack/cluster"); err != nil {
+	b := newOwn(root, out)
+	if err := b.buildTool(ctx); err != nil {
 		return nil, err
 	}
 	if err := b.run(ctx, b.tool, "up", "--nodes", fmt.Sprint(nodes)); err != nil {
@@ -70,6 +70,27 @@ func Own(ctx context.Context, nodes int, out io.Writer) (*Bed, error) {
 	}
 	b.Kubeconfig = strings.TrimSpace(path)
 	return b, b.connect()
+}
+
+// Down ends the cluster of hack/cluster.
+func Down(ctx context.Context, out io.Writer) error {
+	root, err := Root()
+	if err != nil {
+		return err
+	}
+	b := newOwn(root, out)
+	if err := b.buildTool(ctx); err != nil {
+		return err
+	}
+	return b.run(ctx, b.tool, "down")
+}
+
+func newOwn(root string, out io.Writer) *Bed {
+	return &Bed{Root: root, Out: out, tool: filepath.Join(root, "bin", "cluster")}
+}
+
+func (b *Bed) buildTool(ctx context.Context) error {
+	return b.run(ctx, "go", "build", "-o", b.tool, "./hack/cluster")
 }
 
 // Current takes the cluster that the user's kubeconfig points to. The caller must have asked the user.
@@ -96,6 +117,12 @@ func Current(out io.Writer) (*Bed, error) {
 
 // Ours tells whether the cluster is hack/cluster's, so that nodes may be broken and images loaded.
 func (b *Bed) Ours() bool { return b.tool != "" }
+
+// NoKubectl tells whether this machine lacks a kubectl of its own.
+func (b *Bed) NoKubectl() bool {
+	_, err := exec.LookPath("kubectl")
+	return err != nil
+}
 
 func (b *Bed) connect() error {
 	scheme := runtime.NewScheme()
