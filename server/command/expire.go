@@ -3,6 +3,7 @@ package command
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 func cmdExpire(c *Ctx) { c.expireGeneric(c.Now, true) }
@@ -31,7 +32,7 @@ func (c *Ctx) parseExpireOptions() (o expireOptions, ok bool) {
 			if end := indexByte(word, 0); end >= 0 {
 				word = word[:end]
 			}
-			c.Out.Error("Unsupported option " + string(word))
+			c.Out.Error("Unsupported option " + strings.TrimRight(string(word), "\r\n"))
 			return o, false
 		}
 	}
@@ -127,7 +128,7 @@ func (c *Ctx) ttl(millis, absolute bool) {
 		at = max(at-c.Now, 0)
 	}
 	if !millis {
-		at = (at + 500) / 1000
+		at = int64((uint64(at) + 500) / 1000)
 	}
 	c.Out.Int(at)
 }

@@ -33,7 +33,7 @@ const (
 )
 
 var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
-	"skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys", "", "no_async_loading",
+	"skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "" /* may_replicate */, "no_mandatory_keys", "", "no_async_loading",
 	"no_multi", "movablekeys", "allow_busy", "", ""}
 
 // Names lists the flags as COMMAND INFO shows them; internal ones are left out.

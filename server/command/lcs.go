@@ -39,15 +39,19 @@ func (c *Ctx) parseLCS() (o lcsOptions, ok bool) {
 
 func cmdLcs(c *Ctx) {
 	var text [2][]byte
-	for i := range text {
+	strings := true
+	for i := range text { // both are looked up before anything is refused
 		e, ok := c.LookupRead(c.Args[1+i])
-		if ok && e.Kind() != store.String {
-			c.Out.Error("The specified keys must contain string values")
-			return
-		}
-		if ok {
+		switch {
+		case ok && e.Kind() != store.String:
+			strings = false
+		case ok:
 			text[i] = e.AppendString(nil)
 		}
+	}
+	if !strings {
+		c.Out.Error("The specified keys must contain string values")
+		return
 	}
 	o, ok := c.parseLCS()
 	if !ok {

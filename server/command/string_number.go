@@ -82,7 +82,7 @@ func cmdIncrbyfloat(c *Ctx) {
 		return
 	}
 	text := appendLongDouble(nil, sum)
-	c.DB.SetString(key, text, store.KeepTTL)
+	c.DB.SetText(key, text, store.KeepTTL)
 	c.born(found, key)
 	c.touched(EventString, "incrbyfloat", key)
 	c.Propagate(verbSet, key, text, wordKeepTTL)

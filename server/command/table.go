@@ -22,6 +22,7 @@ func NewTable() *Table {
 	for _, family := range families {
 		t.Add(family...)
 	}
+	t.attachIntrospection()
 	return t
 }
 
