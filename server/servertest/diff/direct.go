@@ -75,7 +75,7 @@ func (d *Direct) Do(args ...string) resp.Value {
 
 func (d *Direct) reply() resp.Value {
 	var out bytes.Buffer
-	d.Ctx.Out.TakeSegments(0, func(plain []byte, blob resp.Blob) {
+	d.Ctx.Out.Segments(0, d.Ctx.Out.Len(), func(plain []byte, blob resp.Blob) {
 		out.Write(plain)
 		if blob != nil {
 			out.Write(blob.Bytes())

@@ -61,9 +61,9 @@ func (g *Gen) Next() []string {
 	case g.chance(2) && len(args) > 1:
 		args = args[:len(args)-1]
 	case g.chance(2):
-		args = append(args, g.text())
+		args = append(args, g.noise())
 	case g.chance(1) && len(args) > 2:
-		args[1+g.r.IntN(len(args)-1)] = g.text()
+		args[1+g.r.IntN(len(args)-1)] = g.noise()
 	}
 	return args
 }
@@ -181,6 +181,12 @@ func (g *Gen) field() string {
 		return "f" + strconv.Itoa(g.r.IntN(12))
 	}
 	return g.text()
+}
+
+// noise is a word where none belongs: short, since errors quote it.
+func (g *Gen) noise() string {
+	w := g.text()
+	return w[:min(len(w), 200)]
 }
 
 // text draws a value: numbers, words, and bytes of the lengths where an encoding changes.
