@@ -169,12 +169,21 @@ func (p *pass) unaccounted() string {
 			}
 		}
 	}
+	// A claim outlives its pod: what a lost voter wrote may come back with the next pod of its name.
+	for ord := 0; p.o.Spec.Persist != PersistNone && ord < p.o.Spec.Members; ord++ {
+		if m := p.byOrdinal(ord); m == nil || p.answer(m, t.Number) == nil && !m.Pod.NeverRan {
+			return fmt.Sprintf("the disk of %s-%d", p.o.Spec.Name, ord)
+		}
+	}
 	return ""
 }
 
 // gone: some incarnation of the pod was proven dead and the pod object is no more, so no process of
 // it will run again (an incarnation dies before the next of its pod begins).
 func (p *pass) gone(v member.Voter) bool {
+	if slices.Contains(p.o.Status.Term.Gone, v) {
+		return true
+	}
 	for _, d := range p.o.Deaths {
 		if d.Voter == v {
 			return true

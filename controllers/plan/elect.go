@@ -128,6 +128,9 @@ func (p *pass) elect() {
 	t := p.o.Status.Term
 	p.busy = t.Reason
 	p.askAll(t.Number, t.Target != "", "has not adopted the term yet")
+	if p.clearEnded() {
+		return
+	}
 	fenced, how := p.fenced()
 	if !fenced {
 		p.stall(how)
@@ -142,6 +145,25 @@ func (p *pass) elect() {
 		return
 	}
 	p.appoint(best, how+"; "+why)
+}
+
+// clearEnded makes room for new pods while there is no master. The proof of death goes into status
+// before the pod that carries it goes.
+func (p *pass) clearEnded() bool {
+	t := p.o.Status.Term
+	for i := range p.o.Members {
+		m := &p.o.Members[i]
+		if m.Pod.UID == "" || m.Pod.Deleting || !m.Pod.Ended && !m.Pod.NodeGone {
+			continue
+		}
+		if slices.Contains(t.Gone, m.Pod.UID) {
+			return p.do(DeletePod{m.Name, m.Pod.UID}, "it ended and will not run again; a new one takes its place")
+		}
+		next := t
+		next.Gone = append(slices.Clone(t.Gone), m.Pod.UID)
+		return p.do(RecordTerm{p.o.Status.Version, next}, m.Name+" ended for good: noted before its pod is deleted")
+	}
+	return false
 }
 
 // fenced tells whether the unfenced master cannot write any more (rule 5).
@@ -257,7 +279,7 @@ func (p *pass) appoint(best *Member, why string) {
 		ReplID: replID(p.o.Spec.UID, t.Number, a.Incarnation)}
 	next := t
 	next.Master, next.Unfenced, next.Target, next.Reason = &reign, nil, "", why
-	next.Lease = p.o.Spec.Lease
+	next.Lease, next.Gone = p.o.Spec.Lease, nil
 	next.Lineage = a.Data.History.Reign(t.Number, reign.ReplID, a.Data.Offset)
 	if !t.Rosters.Has(best.Pod.UID) {
 		next.Rosters = p.freshRosters()
@@ -282,6 +304,9 @@ func (p *pass) appoint(best *Member, why string) {
 	p.d.Status.History = append(slices.Clone(p.o.Status.History), Failover{t.Number, from, best.Name, t.Reason, a.Data.Offset, lost})
 	if n := len(p.d.Status.History); n > 10 {
 		p.d.Status.History = p.d.Status.History[n-10:]
+	}
+	if p.o.Status.AuthVersion == "" {
+		p.d.Status.AuthVersion = p.o.Spec.AuthVersion // what the first pods were made with
 	}
 	p.d.Status.SpentRequest = p.o.Spec.Request // done, or overtaken by an unplanned failover
 }

@@ -29,6 +29,8 @@ type Leadership struct {
 	// StatusRead is when the quorum read of Status that Observed holds was begun. Zero or before
 	// Since: nothing that needs a record may be decided.
 	StatusRead time.Duration
+	// TermSeen is when this process first read the present master (or its absence) from status.
+	TermSeen time.Duration
 	// LastLease is when this process last granted a lease to the set, zero if never.
 	LastLease time.Duration
 }
@@ -106,6 +108,9 @@ type TermRecord struct {
 	Rosters member.Rosters
 	// Unfenced is the last recorded master until a new one is recorded: it may still write (rule 4).
 	Unfenced *Reign
+	// Gone is voters proven never to run again, noted before their pods, which hold the proof, are
+	// deleted. Cleared when a master is recorded.
+	Gone []member.Voter
 	// Lease is the longest promise that may have been given under the reign in force or unfenced.
 	Lease time.Duration
 	// NewHistory: data of other members gives way to the master's, related or not.

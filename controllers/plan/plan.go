@@ -170,9 +170,15 @@ func (p *pass) dead(v member.Voter, i member.Incarnation) (Death, bool) {
 			return d, true
 		}
 	}
+	if slices.Contains(p.o.Status.Term.Gone, v) {
+		return Death{v, i, ProofKubelet, "noted before its pod was deleted"}, true
+	}
 	m := p.byVoter(v)
 	if m == nil {
 		return Death{}, false
+	}
+	if m.Pod.Ended {
+		return Death{v, i, ProofKubelet, "all containers ended, none will start"}, true
 	}
 	if m.Pod.NodeGone {
 		return Death{v, i, ProofNode, "node " + m.Pod.Node + " is gone"}, true
@@ -193,14 +199,24 @@ func (p *pass) members() int {
 	if n != 1 {
 		return n
 	}
+	t := p.o.Status.Term
+	reign := t.Master
+	if reign == nil {
+		reign = t.Unfenced // a switchover in progress still counts with both
+	}
+	if reign == nil {
+		return n
+	}
 	for i := range p.o.Members {
 		m := &p.o.Members[i]
-		t := p.o.Status.Term
-		master := t.Master != nil && t.Master.Voter == m.Pod.UID
-		if m.Ordinal == 0 && m.Pod.UID != "" && master && (m.Pod.Revision != p.o.Spec.Revision || m.Pod.Deleting) {
-			return 2
+		if m.Pod.UID == "" || m.Pod.UID != reign.Voter {
+			continue
 		}
-		if m.Ordinal == 1 && master && !p.settledReplica(0) {
+		switch {
+		case m.Ordinal == 0 && (m.Pod.Revision != p.o.Spec.Revision || m.Pod.Deleting || t.Target != ""):
+			return 2
+		case m.Ordinal == 1 && (t.Master == nil || !p.settledReplica(0) || !p.electable(p.byOrdinal(0)) ||
+			p.byOrdinal(0).Pod.Revision != p.o.Spec.Revision):
 			return 2
 		}
 	}
@@ -208,12 +224,17 @@ func (p *pass) members() int {
 }
 
 func (p *pass) settledReplica(ordinal int) bool {
+	m := p.byOrdinal(ordinal)
+	return m != nil && p.inSync(m)
+}
+
+func (p *pass) byOrdinal(ordinal int) *Member {
 	for i := range p.o.Members {
-		if m := &p.o.Members[i]; m.Ordinal == ordinal {
-			return p.inSync(m)
+		if m := &p.o.Members[i]; m.Ordinal == ordinal && m.Pod.UID != "" {
+			return m
 		}
 	}
-	return false
+	return nil
 }
 
 // inSync: a connected replica that follows under the recorded term and has caught up.

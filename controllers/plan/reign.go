@@ -97,6 +97,10 @@ func (p *pass) suspect(m *Member) bool {
 		p.again(since + after)
 		return false
 	}
+	if s.AcceptLoss && m == nil {
+		p.lose(t.Master.Name + " is silent, its pod is deleted, and a person takes it for dead")
+		return true
+	}
 	for _, r := range p.rosters() {
 		down := 0
 		for i := range p.o.Members {
@@ -149,6 +153,10 @@ func (p *pass) handOver(m *Member) bool {
 		p.changeRoster(m)
 		return true
 	}
+	if again := p.o.Leader.TermSeen + p.o.Spec.Lease; p.failedJustNow() && p.o.Now < again {
+		p.again(again)
+		return false
+	}
 	switch {
 	case p.mut.NoPause:
 		p.depose(why, target.Pod.UID)
@@ -160,6 +168,13 @@ func (p *pass) handOver(m *Member) bool {
 		p.depose(why, target.Pod.UID)
 	}
 	return true
+}
+
+// failedJustNow: the present reign is the outcome of a switchover that gave the role back. Clients get
+// some time to live before the next attempt.
+func (p *pass) failedJustNow() bool {
+	h := p.o.Status.History
+	return len(h) > 0 && h[len(h)-1].Term == p.o.Status.Term.Number && h[len(h)-1].From == h[len(h)-1].To
 }
 
 // successor is who takes over by plan and why; nil when the master shall stay.

@@ -23,7 +23,7 @@ func (p *pass) follow(t TermRecord) {
 		}
 		r := m.Report
 		switch {
-		case r.Term == t.Number && r.Role == member.RoleReplica && r.Link != nil && r.Link.Upstream == want && r.Link.Trip == "":
+		case r.Term == t.Number && r.Role == member.RoleReplica && r.Link != nil && r.Link.Upstream == want:
 		case r.Role == member.RoleMaster && r.Term == t.Number:
 		default:
 			p.do(Follow{p.target(m), t.Number, want, *t.Master, t.NewHistory}, followWhy(r, t, want))
@@ -37,10 +37,8 @@ func followWhy(r *member.Report, t TermRecord, want member.Upstream) string {
 		return "is not in the term"
 	case r.Role != member.RoleReplica:
 		return "is " + string(r.Role)
-	case r.Link == nil || r.Link.Upstream != want:
-		return "follows another upstream"
 	}
-	return "its guard refuses: " + r.Link.Trip
+	return "follows another upstream than " + want.Name
 }
 
 func (p *pass) upstream(m *Member, i member.Incarnation) member.Upstream {

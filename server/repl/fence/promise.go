@@ -267,7 +267,7 @@ func (m *Machine) Tick(now time.Duration) []Effect {
 	if m.role != member.RoleMaster {
 		return out
 	}
-	if now >= m.nextBeat {
+	if now >= m.nextBeat && m.pauseUntil <= now { // a pause must let the stream come to its end (rule 13)
 		m.nextBeat = now + m.lease/heartbeatsPerLease
 		out = append(out, Heartbeat{})
 	}
@@ -285,7 +285,10 @@ func (m *Machine) NextTick() time.Duration {
 		next = m.pauseUntil
 	}
 	if m.role == member.RoleMaster {
-		next = min(next, m.nextBeat, m.nextAsk)
+		next = min(next, m.nextAsk)
+		if m.pauseUntil == 0 {
+			next = min(next, m.nextBeat)
+		}
 	}
 	return next
 }
