@@ -169,9 +169,26 @@ func (p *pass) unaccounted() string {
 			}
 		}
 	}
-	// A claim outlives its pod: what a lost voter wrote may come back with the next pod of its name.
+	return p.unaccountedPods()
+}
+
+// unaccountedPods looks beyond the voters: a pod not yet admitted may hold what all voters lost, and a
+// claim outlives its pod, so what a lost voter wrote may come back with the next pod of its name.
+func (p *pass) unaccountedPods() string {
+	t := p.o.Status.Term
+	for i := range p.o.Members {
+		m := &p.o.Members[i]
+		fresh := m.Pod.NeverRan && (!m.Pod.Persists || m.Pod.FreshClaim)
+		memoryGone := !m.Pod.Persists && (m.Pod.Ended || m.Pod.NodeGone)
+		if m.Pod.UID == "" || fresh || memoryGone {
+			continue
+		}
+		if a := p.answer(m, t.Number); a == nil || a.Data.Loading {
+			return m.Name
+		}
+	}
 	for ord := 0; p.o.Spec.Persist != PersistNone && ord < p.o.Spec.Members; ord++ {
-		if m := p.byOrdinal(ord); m == nil || p.answer(m, t.Number) == nil && !m.Pod.NeverRan {
+		if p.byOrdinal(ord) == nil {
 			return fmt.Sprintf("the disk of %s-%d", p.o.Spec.Name, ord)
 		}
 	}

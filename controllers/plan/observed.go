@@ -173,6 +173,8 @@ type Pod struct {
 	Ready bool
 	// NeverRan: no container of it ever started, so it holds nothing and promised nothing.
 	NeverRan bool
+	// FreshClaim: its claim was made for it; no other pod ever wrote there.
+	FreshClaim bool
 	// Problem is why it does not run, for people ("ImagePullBackOff: ...", "Unschedulable: ...").
 	Problem string
 }

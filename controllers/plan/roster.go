@@ -22,19 +22,24 @@ func (p *pass) changeRoster(m *Member) {
 		}
 	}
 	next := t
-	if t.Rosters.Old != nil {
-		if !m.Report.RosterHeld && !p.mut.FinalAtOnce {
-			return
+	voters := p.voters(m)
+	k := p.k(len(voters))
+	same := slices.Equal(voters, t.Rosters.New.Voters) && k == t.Rosters.New.K
+	if t.Rosters.Old != nil && !m.Report.RosterHeld && !p.mut.FinalAtOnce {
+		if !same { // the new voters went away before it was final: aim elsewhere from the same old roster
+			next.Rosters.New = member.Roster{Version: t.Rosters.New.Version + 1, Voters: voters, K: k}
+			p.do(RecordTerm{p.o.Status.Version, next}, fmt.Sprintf("voters shall rather be %v", voters))
 		}
+		return
+	}
+	if t.Rosters.Old != nil {
 		next.Rosters = member.Rosters{New: t.Rosters.New}
 		if p.do(RecordTerm{p.o.Status.Version, next}, "the master confirmed the roster and enough voters hold that place") {
 			p.do(TakeRoster{p.target(m), t.Number, next.Rosters}, "final")
 		}
 		return
 	}
-	voters := p.voters(m)
-	k := p.k(len(voters))
-	if slices.Equal(voters, t.Rosters.New.Voters) && k == t.Rosters.New.K {
+	if same {
 		return
 	}
 	old := t.Rosters.New

@@ -122,6 +122,7 @@ type disk struct {
 	log     ledger
 	history member.History
 	any     bool
+	maker   member.Voter // the pod it was made for
 }
 
 func (a *api) create(c plan.CreatePod) {
@@ -146,7 +147,7 @@ func (a *api) create(c plan.CreatePod) {
 			}
 		}
 		if p.disk == nil {
-			p.disk = &disk{}
+			p.disk = &disk{maker: p.uid}
 		}
 	}
 	a.w.pods = append(a.w.pods, p)

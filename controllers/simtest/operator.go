@@ -380,7 +380,8 @@ func (o *operator) observe(st plan.Status, svc plan.ServiceState, spec plan.Spec
 	for _, v := range o.pods {
 		m := plan.Member{Name: v.name, Ordinal: v.ordinal, Pod: plan.Pod{UID: v.pod.uid, Addr: string(v.pod.uid),
 			Revision: v.revision, Persists: v.pod.disk != nil, Node: v.pod.node.name, NodeGone: v.nodeGone,
-			Deleting: v.deleting, Ended: v.ended, NeverRan: v.neverRan}}
+			FreshClaim: v.pod.disk != nil && v.pod.disk.maker == v.pod.uid,
+			Deleting:   v.deleting, Ended: v.ended, NeverRan: v.neverRan}}
 		if k := o.mem[v.pod.uid]; k != nil {
 			m.MetAt, m.Report, m.ReportAt, m.Answer, m.AnswerAt, m.Refused = k.metAt, k.report, k.reportAt, k.answer, k.answerAt, k.refused
 			m.Connected = now-k.heardAt <= heardFor && k.report != nil

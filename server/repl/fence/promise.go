@@ -232,11 +232,20 @@ func (m *Machine) takeRoster(t member.TakeRoster) []Effect {
 			m.rosters.Old = nil
 		}
 		return []Effect{m.done()}
-	case cur.Old != nil || next.Old == nil || next.Old.Version != cur.New.Version:
-		return []Effect{Answer{m.refusal(member.RefusedInvalid, "roster %d must follow roster %d jointly", next.New.Version, cur.New.Version)}}
+	case next.Old == nil || next.Old.Version != base(cur).Version:
+		return []Effect{Answer{m.refusal(member.RefusedInvalid, "roster %d must follow roster %d jointly", next.New.Version, base(cur).Version)}}
 	}
 	m.rosters, m.rosterOffset = next.Clone(), m.end
 	return []Effect{m.done()}
+}
+
+// base is the roster that stays in force until the next one is final. A change under way may be aimed
+// elsewhere: every count holds in base all the while.
+func base(r member.Rosters) member.Roster {
+	if r.Old != nil {
+		return *r.Old
+	}
+	return r.New
 }
 
 // takeLease takes a grant: the request's own stamp, echoed (rule 1).
