@@ -29,7 +29,8 @@ type checker struct {
 	newLines  int  // histories begun from nothing
 	override  bool // a person accepted loss
 	confirmed *reply
-	stalls    string
+	stalls    string // why the world has not settled
+	stalled   string // what the operator says about it
 }
 
 func newChecker(w *World) checker {
@@ -159,6 +160,11 @@ func (c *checker) newLine(s *server, t member.Term) {
 
 // decided: the one appointed holds at least as much as every other that adopted and was heard (S5).
 func (c *checker) decided(o *operator, ob plan.Observed, d plan.Decision) {
+	for _, cond := range d.Conditions {
+		if cond.Type == plan.ConditionStalled {
+			c.stalled = cond.Message
+		}
+	}
 	for _, st := range d.Steps {
 		rec, ok := st.Action.(plan.RecordTerm)
 		if !ok || rec.Next.Master == nil || ob.Status.Term.Master != nil {

@@ -19,6 +19,8 @@ type link struct {
 	heardAt time.Duration // own clock
 	tried   time.Duration
 	src     *server
+	offered bool // a connection has one handshake, however often the network repeats its packets
+	started bool
 }
 
 // feed is the other end.
@@ -98,6 +100,10 @@ func (s *server) refused(l *link, u *server, why string, code member.RefusalCode
 
 // offered is the replica's side: it asks its own guard, then takes the stream or a copy.
 func (s *server) offered(l *link, u *server, q fence.SyncRequest, o fence.SyncOffer) {
+	if l.offered {
+		return
+	}
+	l.offered = true
 	v := s.m.MayLoad(s.data(), o)
 	if v.Sync == fence.Refuse {
 		s.refused(l, u, "replica: "+v.Why, v.Code)
@@ -121,9 +127,10 @@ func (s *server) offered(l *link, u *server, q fence.SyncRequest, o fence.SyncOf
 
 // start begins to feed, from an offset or with a copy of everything.
 func (u *server) start(r *server, l *link, q fence.SyncRequest, from int64, o fence.SyncOffer) {
-	if v := u.m.MayFeed(u.data(), q); v.Sync == fence.Refuse {
+	if v := u.m.MayFeed(u.data(), q); v.Sync == fence.Refuse || l.started {
 		return
 	}
+	l.started = true
 	f := &feed{to: r, link: l, sent: from}
 	cur := u.m.Offer(u.data())
 	if cur.Term != o.Term || cur.Master != o.Master {

@@ -101,7 +101,7 @@ func (w *World) settle() time.Duration {
 		}
 		// What nobody can prove a person must decide, once the wait is long enough.
 		if w.now > begin+w.opt.Settle/2 && !w.api.spec.AcceptLoss {
-			w.tracef("a person accepts loss: %s", w.check.stalls)
+			w.tracef("a person accepts loss: %s: %s", w.check.stalls, w.check.stalled)
 			w.api.spec.AcceptLoss = true
 			w.check.override = true
 		}

@@ -212,7 +212,7 @@ func (s *server) execute(from *operator, effects []fence.Effect) {
 			s.persist(e.Record)
 		case fence.BecomeParked:
 			s.w.tracef("%s parks in term %d", s.pod.name, s.m.Term())
-			s.link = nil
+			s.link, s.loading = nil, false
 		case fence.BecomeReplica:
 			s.w.tracef("%s follows %s in term %d", s.pod.name, e.Upstream.Name, e.Term)
 			s.connect()

@@ -19,7 +19,8 @@ type DropFeeds struct{}
 // Persist makes the record durable before anything that follows.
 type Persist struct{ Record Record }
 
-// BecomeParked: stop applying and acknowledging; close the link to the upstream; keep the data.
+// BecomeParked: stop applying and acknowledging; close the link to the upstream; keep the data. A load in
+// place that was under way is given up: the data set is then empty, not loading.
 type BecomeParked struct{}
 
 // BecomeReplica: open a link to Upstream (and close any other). Vouch tells whether acknowledgements
