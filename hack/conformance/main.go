@@ -1,0 +1,143 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	var (
+		only   = flag.String("only", "", "files to run, separated by commas; all by default")
+		server = flag.String("server", "", "server binary; built from ./server by default")
+		update = flag.Bool("update", false, "write what was seen to results.txt")
+		limit  = flag.Duration("limit", 5*time.Minute, "time for one file")
+		dir    = flag.String("dir", "hack/conformance", "directory of skips and results.txt")
+	)
+	flag.Parse()
+	if err := conform(*only, *server, *dir, *update, *limit); err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+}
+
+func conform(only, server, dir string, update bool, limit time.Duration) error {
+	if _, err := exec.LookPath("tclsh"); err != nil {
+		return fmt.Errorf("NOT RUN: apt-get install tcl (the suite is written in it)")
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	cache := filepath.Join(base, "understudy", "conformance")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	tree, err := fetch(cache)
+	if err != nil {
+		return err
+	}
+	if server, err = binary(server, cache); err != nil {
+		return err
+	}
+	skips, err := readSkips(filepath.Join(dir, "skips"))
+	if err != nil {
+		return err
+	}
+	results := filepath.Join(dir, "results.txt")
+	before, err := readResults(results)
+	if err != nil {
+		return err
+	}
+	logs := filepath.Join(cache, "logs")
+	if err := os.MkdirAll(logs, 0o755); err != nil {
+		return err
+	}
+	s := &suite{tree: tree, skips: skips, limit: limit, logs: logs}
+	if err := s.bind(server); err != nil {
+		return err
+	}
+	fmt.Printf("%s against %s; full output in %s\n", filepath.Base(tree), server, logs)
+	seen, worse, err := s.runAll(only, before)
+	if err != nil {
+		return err
+	}
+	if update {
+		return merge(results, before, seen)
+	}
+	if len(worse) > 0 {
+		return fmt.Errorf("worse than %s:\n  %s", results, strings.Join(worse, "\n  "))
+	}
+	return nil
+}
+
+func (s *suite) runAll(only string, before map[string]expected) (seen []outcome, worse []string, err error) {
+	for _, file := range files {
+		if only != "" && !slices.Contains(strings.Split(only, ","), file) {
+			continue
+		}
+		port, err := freePorts()
+		if err != nil {
+			return nil, nil, err
+		}
+		o, err := s.runFile(file, port)
+		if err != nil {
+			return nil, nil, err
+		}
+		table(os.Stdout, o)
+		e, known := before[file]
+		worse = append(worse, regressions(o, e, known)...)
+		seen = append(seen, o)
+	}
+	if len(seen) == 0 {
+		return nil, nil, fmt.Errorf("no file named %q in the list", only)
+	}
+	return seen, worse, nil
+}
+
+// binary returns the server to test as an absolute path, building ours when none is named.
+func binary(server, cache string) (string, error) {
+	if server == "" {
+		server = filepath.Join(cache, "understudy-server")
+		return server, run(".", "go", "build", "-o", server, "./server")
+	}
+	path, err := exec.LookPath(server)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+// freePorts finds the start of a port range that nobody seems to use: the suite counts up from there.
+func freePorts() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	return min(max(port, 12000), 64000), nil
+}
+
+// merge writes results.txt: what was seen now, and what stood there of the other files.
+func merge(path string, before map[string]expected, seen []outcome) error {
+	var b strings.Builder
+	b.WriteString(resultsHead)
+	for _, file := range files {
+		i := slices.IndexFunc(seen, func(o outcome) bool { return o.file == file })
+		if i >= 0 {
+			table(&b, seen[i])
+			continue
+		}
+		for _, line := range before[file].lines {
+			fmt.Fprintln(&b, line)
+		}
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o644)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// files are the suite's files that make sense for what the server does today, in the order of results.txt.
+var files = []string{
+	"unit/printver", "unit/auth", "unit/protocol", "unit/keyspace", "unit/scan", "unit/info", "unit/info-command", "unit/type/string", "unit/type/incr",
+	"unit/type/hash", "unit/bitops", "unit/bitfield", "unit/expire", "unit/other", "unit/multi", "unit/quit", "unit/introspection", "unit/introspection-2",
+	"unit/limits", "unit/obuf-limits", "unit/pendingquerybuf", "unit/querybuf", "unit/replybufsize", "unit/networking", "unit/pause", "unit/wait",
+	"unit/shutdown", "unit/lazyfree", "unit/violations", "integration/logging", "integration/redis-cli", "integration/redis-benchmark", "integration/rdb",
+	"integration/shutdown", "integration/replication", "integration/replication-2", "integration/replication-3", "integration/replication-4",
+	"integration/replication-psync", "integration/replication-buffer", "integration/psync2", "integration/psync2-reg", "integration/psync2-pingoff",
+	"integration/psync2-master-restart", "integration/block-repl", "integration/failover",
+}
+
+// tools are the programs beside the server that the suite calls.
+var tools = []string{"redis-cli", "redis-benchmark", "redis-check-rdb", "redis-check-aof"}
+
+// suite is an unpacked test tree, bound to a server binary.
+type suite struct {
+	tree  string
+	skips []skip
+	limit time.Duration // for one file
+	logs  string        // directory for the output of each file
+}
+
+// bind links the server and the tools into the tree.
+func (s *suite) bind(server string) error {
+	links := map[string]string{"redis-server": server}
+	for _, tool := range tools {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			return fmt.Errorf("%s is missing: apt-get install redis-tools redis-server", tool)
+		}
+		links[tool] = path
+	}
+	for name, target := range links {
+		link := filepath.Join(s.tree, "src", name)
+		if err := os.Remove(link); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		if err := os.Symlink(target, link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outcome is what one file gave.
+type outcome struct {
+	file                    string
+	passed, skipped, ignore int
+	failed                  []string // names of tests
+	aborted                 string   // why the file ended early
+	seconds                 int
+}
+
+// runFile runs one file of the suite and reads its output.
+func (s *suite) runFile(file string, port int) (outcome, error) {
+	skipfile := filepath.Join(s.logs, "skips")
+	if err := os.WriteFile(skipfile, []byte(strings.Join(namesFor(s.skips, file), "\n")), 0o644); err != nil {
+		return outcome{}, err
+	}
+	cmd := exec.Command("tclsh", "tests/test_helper.tcl", "--single", file, "--clients", "1", "--durable", "--skipfile", skipfile,
+		"--baseport", strconv.Itoa(port), "--portcount", "400", "--timeout", strconv.Itoa(int(s.limit.Seconds())))
+	cmd.Dir = s.tree
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that no server outlives its test
+	logfile, err := os.Create(filepath.Join(s.logs, strings.ReplaceAll(file, "/", "_")+".log"))
+	if err != nil {
+		return outcome{}, err
+	}
+	defer logfile.Close()
+	var out bytes.Buffer
+	cmd.Stdout = io.MultiWriter(&out, logfile)
+	cmd.Stderr = cmd.Stdout
+	started := time.Now()
+	if err := cmd.Start(); err != nil {
+		return outcome{}, err
+	}
+	late := time.AfterFunc(s.limit, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	_ = cmd.Wait() // failures are read from the output
+	timedOut := !late.Stop()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	o := parse(file, &out)
+	o.seconds = int(time.Since(started).Seconds())
+	if timedOut {
+		o.aborted = fmt.Sprintf("not done after %s", s.limit)
+	}
+	return o, nil
+}
+
+var (
+	colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
+	timing = regexp.MustCompile(` \(\d+ ms\)$`)
+)
+
+// parse reads the suite's report: "[ok]: name (3 ms)", "[err]: name in tests/...", "[exception]: ...".
+func parse(file string, r io.Reader) outcome {
+	o := outcome{file: file}
+	finished := false
+	scan := bufio.NewScanner(r)
+	scan.Buffer(nil, 64<<20)
+	for scan.Scan() {
+		line := colour.ReplaceAllString(scan.Text(), "")
+		kind, name, ok := strings.Cut(line, ": ")
+		switch {
+		case strings.Contains(line, "The End"):
+			finished = true
+		case !ok:
+		case kind == "[ok]":
+			o.passed++
+		case kind == "[err]":
+			name, _, _ = strings.Cut(name, " in tests/")
+			o.failed = append(o.failed, timing.ReplaceAllString(name, ""))
+		case kind == "[skip]":
+			o.skipped++
+		case kind == "[ignore]":
+			o.ignore++
+		case kind == "[exception]":
+			o.aborted = strings.TrimPrefix(name, "Executing test client: ")
+		case kind == "[timeout]":
+			o.aborted = "timeout: " + name
+		}
+	}
+	if !finished && o.aborted == "" {
+		o.aborted = "ended early"
+	}
+	return o
+}
