@@ -47,7 +47,8 @@ func (g *Gate) SetDeadline(bootNS int64) { g.deadline.Store(bootNS) }
 // Deadline is the boot time until which writes are allowed.
 func (g *Gate) Deadline() int64 { return g.deadline.Load() }
 
-// Close takes the right away and ends the epoch: replies of writes that were executed but have not left never will.
+// Close takes the right away and ends the epoch: replies of writes that were executed but have not left never will. Who
+// must know that nothing is executing any more, to name a final offset, calls it under Engine.Exclusive.
 func (g *Gate) Close() {
 	g.deadline.Store(0)
 	g.epoch.Add(1)

@@ -45,8 +45,8 @@ type Lane struct {
 	door   door
 	st     State // read at the start of the hold
 	held   *Client
-	ticket Ticket
-	torn   bool // holds of one Run ran under different epochs
+	entry  Ticket // of this hold
+	ticket Ticket // of the first hold of this Run that wrote
 
 	gateOpen bool
 	inExec   bool
@@ -78,7 +78,7 @@ func (e *Engine) NewLane() *Lane {
 
 // Run executes items in order, in as many holds of the lock as it takes. Items of one client must be adjacent.
 func (l *Lane) Run(items []Item) {
-	l.ticket, l.torn = Ticket{}, false
+	l.ticket = Ticket{}
 	for len(items) > 0 {
 		n := l.hold(items)
 		items = items[n:]
@@ -88,7 +88,7 @@ func (l *Lane) Run(items []Item) {
 
 // MayLeave reports whether the replies of items that wrote in the last Run may be sent now (rule 2 of the fencing
 // protocol). When it answers false their connections must be closed without a byte of reply.
-func (l *Lane) MayLeave() bool { return !l.torn && l.e.gate.MayLeave(l.ticket) }
+func (l *Lane) MayLeave() bool { return l.e.gate.MayLeave(l.ticket) }
 
 // Ticket is the gate's ticket of the last Run's writes, for replies that leave later than at once.
 func (l *Lane) Ticket() Ticket { return l.ticket }
@@ -139,11 +139,7 @@ func (l *Lane) enter() {
 	if e.memory.limit.Load() > 0 {
 		l.st |= e.memory.judge(l)
 	}
-	t, open := e.gate.enter()
-	l.gateOpen = open
-	if l.ticket.epoch != 0 && l.ticket != t {
-		l.torn = true
-	}
+	l.entry, l.gateOpen = e.gate.enter()
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica
 	l.door.begin(e, l.st)
@@ -161,7 +157,7 @@ func (l *Lane) leave(items []Item) {
 		}
 	}
 	if wrote && l.ticket.epoch == 0 {
-		l.ticket, _ = l.e.gate.enter()
+		l.ticket = l.entry
 	}
 }
 

@@ -97,7 +97,7 @@ func (srv *Server) attach() {
 		"client|no-touch": clientNoTouch, "client|setinfo": clientSetInfo, "client|unblock": srv.clientUnblock, "client|help": clientHelp,
 		"config|get": srv.configGet, "config|set": srv.configSet, "config|rewrite": srv.configRewrite,
 		"config|resetstat": srv.configResetStat, "config|help": configHelp,
-		"info": srv.info, "debug": srv.debug,
+		"info": srv.info, "debug": srv.debug, "time": serverTime,
 		"save": srv.save, "bgsave": srv.bgsave, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
 	} {
 		srv.e.Table.Attach(name, h)
@@ -172,6 +172,13 @@ const (
 	errSyntax  = "syntax error"
 	errInteger = "value is not an integer or out of range"
 )
+
+func serverTime(ctx *command.Ctx) {
+	now := time.Now()
+	ctx.Out.Array(2)
+	ctx.Out.BulkInt(now.Unix())
+	ctx.Out.BulkInt(int64(now.Nanosecond() / 1000))
+}
 
 func (srv *Server) save(ctx *command.Ctx) {
 	c := engine.Of(ctx)

@@ -1,0 +1,96 @@
+package transport
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+)
+
+// The write check (S1): a reply to a write leaves only while the right to acknowledge it lasts.
+
+func TestGateClosedRefusesWritesAndServesReads(t *testing.T) {
+	var now atomic.Int64
+	now.Store(1000)
+	r := newRig(t, rigOptions{bootTime: now.Load})
+	c := dial(t, r.addr)
+	r.e.Gate().Grant(2000)
+	want(t, c.do("SET", "k", "1"), "OK")
+	now.Store(2000)
+	wantPrefix(t, c.do("SET", "k", "2"), "(error) READONLY ")
+	wantPrefix(t, c.do("MULTI"), "OK")
+	wantPrefix(t, c.do("SET", "k", "3"), "(error) READONLY ")
+	want(t, c.do("EXEC"), "(error) EXECABORT Transaction discarded because of previous errors.")
+	want(t, c.do("GET", "k"), `"1"`)
+	r.e.Gate().SetDeadline(3000)
+	want(t, c.do("SET", "k", "4"), "OK")
+}
+
+// sleeper is a boot clock that jumps, once armed, after it was read for the given number of times: the process slept.
+type sleeper struct {
+	now   atomic.Int64
+	reads atomic.Int64 // until the jump; negative: not armed
+}
+
+func (s *sleeper) read() int64 {
+	if s.reads.Add(-1) == 0 {
+		s.now.Add(1000)
+	}
+	return s.now.Load()
+}
+
+func TestSleepBetweenExecuteAndReplyClosesTheConnection(t *testing.T) {
+	s := &sleeper{}
+	s.now.Store(1)
+	r := newRig(t, rigOptions{bootTime: s.read})
+	r.e.Gate().Grant(500)
+	c, reader := dial(t, r.addr), dial(t, r.addr)
+	want(t, c.do("SET", "k", "old"), "OK")
+	s.reads.Store(2) // the first reading is the one before the batch, the second the one before the reply
+	c.send("SET", "k", "new")
+	if got := c.ends(); got != "" {
+		t.Fatalf("a reply left after the deadline: %q", got)
+	}
+	if !r.logged("the right to acknowledge writes ended") {
+		t.Error("the reason is not in the log")
+	}
+	want(t, reader.do("GET", "k"), `"new"`) // executed, never acknowledged
+}
+
+func TestNewTermDoesNotAcknowledgeTheOldTermsWrites(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	gate := r.e.Gate()
+	gate.Grant(engine.Forever)
+	c := dial(t, r.addr)
+	w := dial(t, r.addr)
+	// DEBUG SLEEP holds the loop between the write's execution and its reply.
+	c.raw("SET k v\r\nDEBUG SLEEP 0.3\r\n")
+	time.Sleep(100 * time.Millisecond)
+	gate.Close()
+	gate.Grant(engine.Forever)
+	if got := c.ends(); got != "" {
+		t.Fatalf("the reply of a write of an older term left: %q", got)
+	}
+	want(t, w.do("SET", "k", "w"), "OK")
+}
+
+// What could not be sent at once is subject to the gate as well.
+func TestUnsentReplyDoesNotLeaveAfterTheDeadline(t *testing.T) {
+	var now atomic.Int64
+	now.Store(1)
+	r := newRig(t, rigOptions{bootTime: now.Load})
+	r.e.Gate().Grant(100)
+	c := dial(t, r.addr)
+	big := strings.Repeat("x", 8<<20)
+	c.send("SET", "big", big)
+	want(t, c.reply(), "OK")
+	c.send("GETSET", "big", big) // does not fit the socket's buffers
+	time.Sleep(200 * time.Millisecond)
+	now.Store(200)
+	got := c.ends()
+	if len(got) >= len(big) {
+		t.Fatalf("the whole reply of %d bytes left after the deadline", len(got))
+	}
+}
