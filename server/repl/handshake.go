@@ -141,7 +141,11 @@ func (r *Replica) askPSYNC() {
 	default:
 		next := strconv.FormatInt(r.place.Offset+1, 10)
 		r.log(Notice, "Trying a partial resynchronization (request %s:%s).", r.place.ID, next)
-		r.send("psync", "PSYNC", r.place.ID, next)
+		if r.s.Failover {
+			r.send("psync", "PSYNC", r.place.ID, next, "FAILOVER")
+		} else {
+			r.send("psync", "PSYNC", r.place.ID, next)
+		}
 	}
 }
 

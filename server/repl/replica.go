@@ -26,6 +26,7 @@ type ReplicaSettings struct {
 	Guard       bool   // the standalone guard's directive
 	ToParser    bool   // the payload is parsed as it comes (for the log line)
 	OldProtocol bool   // never send PSYNC
+	Failover    bool   // FAILOVER hands over to this master: PSYNC tells it so
 	RetryAfter  Millis // pause after a refused or failed attempt; 0 means 1 s
 
 	// Managed servers; all nil or none. Hello is what this member says about itself in REPLCONF MEMBER; Offer judges what
@@ -243,10 +244,12 @@ func (r *Replica) Received(now Millis, p []byte) []Effect {
 	return r.out
 }
 
-// Loaded ends a full sync: the payload was swapped in (err nil), or could not be used.
+// Loaded ends a full sync: the payload was swapped in (err nil), or could not be used; that may be known before its end.
 func (r *Replica) Loaded(now Millis, err error) []Effect {
 	r.begin()
-	r.must(Loading)
+	if err == nil || r.state != Transfer {
+		r.must(Loading)
+	}
 	r.lastIO = now
 	if err != nil {
 		r.log(Warning, "Failed trying to load the MASTER synchronization DB from disk, check server logs. %s", err)
