@@ -62,6 +62,7 @@ type Client struct {
 
 	// WriteOffset is the replication offset after this client's last write: what WAIT waits for.
 	WriteOffset int64
+	wrote       bool // since WriteOffset was set
 	LastCmd     *command.Cmd
 	LastUse     int64 // unix seconds of the latest command
 

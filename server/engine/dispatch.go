@@ -14,7 +14,7 @@ func (l *Lane) dispatch(c *Client, it *Item) Outcome {
 	}
 	if c.Flags&special == 0 && l.st&blocking == 0 && l.quick(cmd) {
 		if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
-			l.flushAll() // it may look at the log's offset
+			l.flushFor(c) // it may look at the log's offset, and at the client's (WAIT)
 		}
 		return l.call(c, it)
 	}
@@ -52,7 +52,7 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 			l.Out.RawString("+QUEUED\r\n")
 			break
 		}
-		l.flushAll()
+		l.flushFor(c)
 		out := l.call(c, it)
 		l.mute(c, cmd, mark)
 		return out
@@ -126,6 +126,7 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 	default:
 		it.Wrote = l.invoke(c, cmd, it.Args)
 	}
+	c.wrote = c.wrote || it.Wrote
 	l.endUnit()
 	if c.waiter != nil {
 		return Waiting

@@ -152,7 +152,7 @@ func (l *Lane) leave(items []Item) {
 	wrote := false
 	for i := range items {
 		if items[i].Wrote {
-			items[i].Client.WriteOffset = l.e.Log.Offset()
+			items[i].Client.WriteOffset, items[i].Client.wrote = l.e.Log.Offset(), false
 			wrote = true
 		}
 	}

@@ -77,6 +77,14 @@ func (l *Lane) flushAll() {
 	d.pend = d.pend[:0]
 }
 
+// flushFor is flushAll before a command of c that may ask where c's own writes end.
+func (l *Lane) flushFor(c *Client) {
+	l.flushAll()
+	if c.wrote {
+		c.WriteOffset, c.wrote = l.e.Log.Offset(), false
+	}
+}
+
 func appendSelect(dst []byte, db int) []byte {
 	var tmp [20]byte
 	return resp.AppendCommand(dst, selectBytes, strconv.AppendInt(tmp[:0], int64(db), 10))

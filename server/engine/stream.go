@@ -13,6 +13,8 @@ type Applier struct {
 	lane *Lane
 	c    Client
 	name string // of the source, for the log
+
+	stopped bool // guarded by the engine's lock
 }
 
 // NewApplier makes an applier for one source. Close it when the source ends.
@@ -29,6 +31,10 @@ func (a *Applier) DB() int { return a.c.DB }
 
 // SelectDB sets it: after a full sync, or for a stream that goes on (repl-stream-db).
 func (a *Applier) SelectDB(db int) { a.c.DB = db }
+
+// Stop makes Apply do nothing from here on: the source is no longer this server's master. The lock must be held
+// exclusively, so that nothing of the source is executed after whatever comes next under the same hold.
+func (a *Applier) Stop() { a.stopped = true }
 
 // Close gives the applier's counters back.
 func (a *Applier) Close() { a.lane.Close() }
@@ -57,6 +63,9 @@ func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*S
 	l := a.lane
 	l.e.lock()
 	defer l.e.mu.Unlock()
+	if a.stopped {
+		return len(cmds)
+	}
 	l.enter()
 	end := l.monoBase + holdTime
 	inMulti := false
