@@ -65,7 +65,7 @@ func (s Set) Wait(ctx context.Context, what string, ok func(*v1alpha1.ReplicaSet
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("waited for %s %s: %w\n%s", s.key(), what, errors.Join(ctx.Err(), err), s.Describe())
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
