@@ -11,6 +11,7 @@ import (
 
 	"github.com/understudy-db/understudy/server/session"
 	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/supervise"
 )
 
 // Main is the server's program: it returns the exit code.
@@ -34,6 +35,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stderr, "Fatal error, can't open config file: %v\n", err)
 		}
 		return 1
+	}
+	if cfg.Bool(settings.Supervise) && !supervise.Supervised() {
+		return superviseServer(cfg, args)
 	}
 	tuneCollector()
 	return run(cfg, stdout, stderr)

@@ -30,6 +30,9 @@ type Child struct {
 	ready *os.File
 }
 
+// Supervised tells whether this process was started by a supervisor.
+func Supervised() bool { return os.Getenv(envIncarnation) != "" }
+
 // FromEnvironment returns what the parent has left; ok is false in a process that has no supervisor. It may be called
 // once.
 func FromEnvironment() (child *Child, ok bool, err error) {
