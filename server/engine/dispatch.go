@@ -83,11 +83,11 @@ func (l *Lane) refuseShape(c *Client, it *Item) Outcome {
 		c.Set(CloseAfter)
 		return Done
 	case cmd == nil:
-		l.refuse(c, nil, "-"+l.e.Table.UnknownError(it.Args))
+		l.refuse(c, nil, l.e.Table.UnknownError(it.Args))
 	case !cmd.ArityOK(len(it.Args)):
-		l.refuse(c, cmd, "-"+cmd.ArityError())
+		l.refuse(c, cmd, cmd.ArityError())
 	default: // a container without its subcommand, or a row that nobody attached
-		l.refuse(c, cmd, "-"+l.e.Table.UnknownError(it.Args))
+		l.refuse(c, cmd, l.e.Table.UnknownError(it.Args))
 	}
 	l.mute(c, cmd, mark)
 	return Done
