@@ -1,0 +1,168 @@
+package snapshot
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/understudy-db/understudy/server/rdb"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// LoadOptions of Load.
+type LoadOptions struct {
+	Now         int64 // unix ms
+	DropExpired bool  // leave out keys that have expired (a master at start); a replica waits for its master's DEL
+	NoChecksum  bool
+	// Locked runs a part of the work with the store locked, for a load into a store that others read. Nil: nobody does.
+	Locked func(fn func())
+	// Progress is told the bytes read and the keys loaded now and then.
+	Progress func(bytes int64, keys int)
+}
+
+// Meta is what a loaded RDB says of itself. Offsets are -1 and StreamDB is -1 when it does not say.
+type Meta struct {
+	ReplID     string
+	ReplOffset int64
+	StreamDB   int
+	Keys       int // loaded
+	Expired    int // left out
+	Version    int
+	Aux        map[string]string
+}
+
+// batch is the number of entries or fields that one call of Locked stores, and the number of bytes.
+const (
+	batchItems = 128
+	batchBytes = 256 << 10
+)
+
+// Load reads an RDB into a store, replacing keys of the same name. On an error what was loaded so far stays: the
+// caller flushes or drops the store. rest are bytes that were read behind the end.
+func Load(r io.Reader, into *store.Store, o LoadOptions) (meta Meta, rest []byte, err error) {
+	l := &loader{
+		store: into, opts: o, in: rdb.NewReader(r, rdb.Limits{SkipChecksum: o.NoChecksum}),
+		meta: Meta{ReplOffset: -1, StreamDB: -1, Aux: map[string]string{}}, db: into.DB(0),
+	}
+	into.Tick(o.Now)
+	for more := true; more && err == nil; {
+		l.locked(func() { more, err = l.some() })
+		if o.Progress != nil {
+			o.Progress(l.in.Pos(), l.meta.Keys)
+		}
+	}
+	l.meta.Version = l.in.Version()
+	return l.meta, l.in.Rest(), err
+}
+
+type loader struct {
+	store *store.Store
+	opts  LoadOptions
+	in    *rdb.Reader
+	meta  Meta
+	db    *store.DB
+	hash  []byte // key of the hash whose fields are being read; nil for none
+}
+
+func (l *loader) locked(fn func()) {
+	if l.opts.Locked != nil {
+		l.opts.Locked(fn)
+		return
+	}
+	fn()
+}
+
+// some stores a batch and reports whether more follow.
+func (l *loader) some() (more bool, err error) {
+	from := l.in.Pos()
+	for n := 0; n < batchItems && l.in.Pos()-from < batchBytes; n++ {
+		if l.hash != nil {
+			if err := l.fields(&n); err != nil {
+				return false, err
+			}
+			continue
+		}
+		ev, err := l.in.Next()
+		if err != nil {
+			return false, err
+		}
+		if ev.Kind == rdb.EOF {
+			return false, nil
+		}
+		if err := l.event(&ev); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (l *loader) event(ev *rdb.Event) error {
+	switch ev.Kind {
+	case rdb.Aux:
+		return l.aux(string(ev.Key), string(ev.Value))
+	case rdb.SelectDB:
+		if ev.DB < 0 || ev.DB >= l.store.Databases() {
+			return fmt.Errorf("snapshot: the RDB has keys in database %d, this server has %d: raise the directive databases", ev.DB, l.store.Databases())
+		}
+		l.db = l.store.DB(ev.DB)
+	case rdb.Entry:
+		return l.entry(ev)
+	}
+	return nil
+}
+
+func (l *loader) aux(name, value string) (err error) {
+	l.meta.Aux[name] = value
+	switch name {
+	case "repl-id":
+		l.meta.ReplID = value
+	case "repl-offset":
+		l.meta.ReplOffset, err = strconv.ParseInt(value, 10, 64)
+	case "repl-stream-db":
+		l.meta.StreamDB, err = strconv.Atoi(value)
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot: the RDB's field %s is %q, not a number", name, value)
+	}
+	return nil
+}
+
+func (l *loader) entry(ev *rdb.Event) error {
+	if !ev.Supported() {
+		return fmt.Errorf("snapshot: key %q has a value type (%d) that this server does not support yet", ev.Key, ev.Type)
+	}
+	if l.opts.DropExpired && ev.ExpireMS != 0 && ev.ExpireMS <= l.opts.Now {
+		l.meta.Expired++ // the reader skips a hash's fields by itself
+		return nil
+	}
+	l.meta.Keys++
+	if !ev.IsHash() {
+		l.db.SetString(ev.Key, ev.Value, ev.ExpireMS)
+		return nil
+	}
+	l.db.Delete(ev.Key)
+	l.hash = append(make([]byte, 0, len(ev.Key)+1), ev.Key...)
+	l.db.HashForWrite(l.hash)
+	if ev.ExpireMS != 0 {
+		l.db.SetExpire(l.hash, ev.ExpireMS)
+	}
+	return nil
+}
+
+// fields stores fields of the hash that is being read, as many as the batch still takes.
+func (l *loader) fields(n *int) error {
+	h, _ := l.db.HashForWrite(l.hash)
+	from := l.in.Pos()
+	for ; *n < batchItems && l.in.Pos()-from < batchBytes; *n++ {
+		f, v, ok, err := l.in.NextField()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			l.hash = nil
+			return nil
+		}
+		h.Set(f, v)
+	}
+	return nil
+}

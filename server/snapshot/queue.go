@@ -1,0 +1,281 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// SpillFile holds pieces that have to wait. The queue writes it from start to end once and reads parts back; Close
+// removes it.
+type SpillFile interface {
+	io.WriterAt
+	io.ReaderAt
+	io.Closer
+}
+
+// ErrTooSlow ends a snapshot whose sink and spill file fall behind the writes.
+var ErrTooSlow = errors.New("snapshot: the consumer and the spill file are slower than the writes; retry when there are fewer writes or raise the limit")
+
+// pieceSize is the size at which bytes become a piece, tailSize leaves room for the entry that gets there.
+const (
+	pieceSize = 64 << 10
+	tailSize  = pieceSize + 8<<10
+)
+
+// piece is a stretch of the output: bytes as they are, or one string that the writer has yet to encode (what is long
+// is not compressed under the lock). It waits in memory or in the spill file.
+type piece struct {
+	data    []byte
+	blob    *store.Blob // holds data, when not nil
+	encode  bool
+	busy    bool  // the spiller is writing it
+	spilled bool  // stands in the spill file
+	at      int64 // there
+	size    int
+}
+
+func (p *piece) release() {
+	if p.blob != nil {
+		p.blob.Release()
+	}
+	p.blob, p.data = nil, nil
+}
+
+// stream is a sequence of pieces with the database that a reader of it would be in.
+type stream struct {
+	pieces []*piece
+	tail   []byte // not a piece yet
+	size   int    // bytes in pieces, wherever they wait
+	db     int    // -1: not known
+}
+
+// append moves another stream's contents to the end of s.
+func (s *stream) append(q *queue, o *stream) {
+	q.cut(s)
+	q.cut(o)
+	s.pieces = append(s.pieces, o.pieces...)
+	s.size += o.size
+	if o.db >= 0 {
+		s.db = o.db
+	}
+	*o = stream{db: -1}
+}
+
+// queue is what waits for the sink. The encoder fills streams under the engine's lock; mu orders it with the writer
+// and the spiller.
+type queue struct {
+	mu     sync.Mutex
+	change sync.Cond
+	main   stream
+	all    map[*piece]struct{} // in memory and not busy: what the spiller may take
+	bytes  int                 // in memory
+	spillN int64               // bytes in the spill file
+	fail   error
+	closed bool // nothing is added any more
+	opts   *Options
+	file   SpillFile
+	spare  [][]byte // buffers of pieces that were written
+}
+
+func newQueue(o *Options) *queue {
+	q := &queue{main: stream{db: -1}, all: map[*piece]struct{}{}, opts: o}
+	q.change.L = &q.mu
+	return q
+}
+
+// cut makes a piece of a stream's tail.
+func (q *queue) cut(s *stream) {
+	if len(s.tail) > 0 {
+		q.add(s, &piece{data: s.tail, size: len(s.tail)})
+		s.tail = nil
+	}
+}
+
+// add counts a piece and appends it.
+func (q *queue) add(s *stream, p *piece) {
+	s.pieces = append(s.pieces, p)
+	s.size += p.size
+	q.all[p] = struct{}{}
+	q.bytes += p.size
+	if q.bytes > q.opts.Limit && q.fail == nil {
+		q.fail = ErrTooSlow
+	}
+	q.change.Broadcast()
+}
+
+// full tells the walk to wait for the sink. What waits aside does not count: it is the walk that ends its waiting.
+func (q *queue) full() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.main.size >= q.opts.Buffer
+}
+
+// flush makes what the walk has encoded visible to the writer.
+func (q *queue) flush() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.main.tail) >= pieceSize/4 || q.closed {
+		q.cut(&q.main)
+	}
+}
+
+// waitRoom blocks until the walk may go on.
+func (q *queue) waitRoom() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.main.size >= q.opts.Buffer && q.fail == nil {
+		q.change.Wait()
+	}
+	return q.fail
+}
+
+// next takes the first piece off the main stream for the writer; nil at the end.
+func (q *queue) next() (*piece, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.fail == nil {
+		if len(q.main.pieces) > 0 {
+			if p := q.main.pieces[0]; !p.busy {
+				q.main.pieces[0] = nil
+				q.main.pieces = q.main.pieces[1:]
+				q.main.size -= p.size
+				delete(q.all, p)
+				return p, nil
+			}
+		} else if q.closed {
+			return nil, nil
+		}
+		q.change.Wait()
+	}
+	return nil, q.fail
+}
+
+// done frees a piece that was written.
+func (q *queue) done(p *piece) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !p.spilled {
+		q.bytes -= p.size
+	}
+	if p.blob == nil && cap(p.data) == tailSize && len(q.spare) < 32 {
+		q.spare = append(q.spare, p.data[:0])
+	}
+	p.release()
+	q.change.Broadcast()
+}
+
+// buffer is an empty tail for a stream.
+func (q *queue) buffer() []byte {
+	if k := len(q.spare); k > 0 {
+		b := q.spare[k-1]
+		q.spare = q.spare[:k-1]
+		return b
+	}
+	return make([]byte, 0, tailSize)
+}
+
+// load returns a piece's bytes, from the spill file if they are there.
+func (q *queue) load(p *piece) ([]byte, error) {
+	if !p.spilled {
+		return p.data, nil
+	}
+	b := make([]byte, p.size)
+	if _, err := q.file.ReadAt(b, p.at); err != nil {
+		return nil, fmt.Errorf("snapshot: reading the spill file: %w", err)
+	}
+	return b, nil
+}
+
+// close says that all is encoded.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cut(&q.main)
+	q.closed = true
+	q.change.Broadcast()
+}
+
+// abort fails the queue; the first reason stays.
+func (q *queue) abort(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fail == nil {
+		q.fail = err
+	}
+	q.change.Broadcast()
+}
+
+// drop releases all that still waits. The writer and the spiller have ended.
+func (q *queue) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for p := range q.all {
+		p.release()
+	}
+	q.all, q.main = nil, stream{db: -1}
+	if q.file != nil {
+		_ = q.file.Close() // its contents are of no use to anybody any more
+		q.file = nil
+	}
+}
+
+// spill moves pieces to the file while more than SpillAt bytes wait in memory, until the queue is closed or failed.
+func (q *queue) spill() {
+	for {
+		p := q.victim()
+		if p == nil {
+			return
+		}
+		if err := q.spillPiece(p); err != nil {
+			q.abort(fmt.Errorf("snapshot: spilling pre-images behind a slow consumer: %w", err))
+			return
+		}
+	}
+}
+
+// victim waits for a piece that should go to the file and marks it busy.
+func (q *queue) victim() *piece {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.fail == nil && !q.closed {
+		if q.bytes > q.opts.SpillAt {
+			for p := range q.all {
+				p.busy = true
+				delete(q.all, p)
+				return p
+			}
+		}
+		q.change.Wait()
+	}
+	return nil
+}
+
+func (q *queue) spillPiece(p *piece) (err error) {
+	if q.file == nil {
+		if q.opts.Spill == nil {
+			err = errors.New("no spill file is configured")
+		} else {
+			q.file, err = q.opts.Spill()
+		}
+	}
+	if err == nil {
+		_, err = q.file.WriteAt(p.data, q.spillN)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p.busy = false
+	if err != nil {
+		q.all[p] = struct{}{}
+		return err
+	}
+	p.spilled, p.at = true, q.spillN
+	q.spillN += int64(p.size)
+	q.bytes -= p.size
+	p.release()
+	q.change.Broadcast()
+	return nil
+}

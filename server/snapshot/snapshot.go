@@ -1,0 +1,248 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/server/rdb"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// Lock is the engine's lock.
+type Lock interface {
+	// Exclusive runs fn while nobody else reads or writes.
+	Exclusive(fn func())
+	// Background repeats step, each time exclusively, until it answers false; between steps clients go first.
+	Background(step func() (more bool))
+}
+
+// Held is the lock for a caller that has it already, and keeps it until the snapshot is done (SAVE).
+type Held struct{}
+
+// Exclusive implements Lock.
+func (Held) Exclusive(fn func()) { fn() }
+
+// Background implements Lock.
+func (Held) Background(step func() (more bool)) {
+	for step() {
+	}
+}
+
+// Aux is an auxiliary field of the RDB's head.
+type Aux struct{ Name, Value string }
+
+// Options of a snapshot. Zero values mean the defaults.
+type Options struct {
+	// AtCut is called under the exclusive lock at the cut's instant: no write lies between it and the image. It
+	// answers the auxiliary fields; the caller notes offset and history there, and makes the stream SELECT anew.
+	AtCut func() []Aux
+	// Spill opens the file for pre-images behind a slow sink. Without it such a snapshot fails.
+	Spill func() (SpillFile, error)
+
+	NoCompress bool          // rdbcompression no
+	NoChecksum bool          // rdbchecksum no
+	Slice      time.Duration // longest hold of the lock, 150 us
+	Buffer     int           // bytes before the sink at which the walk waits, 4 MiB
+	SpillAt    int           // bytes in memory from which pre-images are spilled, 16 MiB
+	Limit      int           // bytes in memory at which the snapshot fails, 256 MiB
+}
+
+func (o *Options) defaults() {
+	for _, d := range []struct {
+		v *int
+		n int
+	}{{&o.Buffer, 4 << 20}, {&o.SpillAt, 16 << 20}, {&o.Limit, 256 << 20}} {
+		if *d.v == 0 {
+			*d.v = d.n
+		}
+	}
+	if o.Slice == 0 {
+		o.Slice = 150 * time.Microsecond
+	}
+}
+
+// ErrCanceled is the error of a snapshot that was canceled.
+var ErrCanceled = errors.New("snapshot: canceled")
+
+// Snapshot is one under way or done. Its methods may be called from anywhere.
+type Snapshot struct {
+	lock  Lock
+	store *store.Store
+	sink  io.Writer
+	opts  Options
+
+	q       *queue
+	enc     *encoder
+	cut     *store.Cut
+	keys    int
+	written atomic.Int64
+	started time.Time
+	done    chan struct{}
+	err     error
+}
+
+// Start begins a snapshot of st to sink, which gets plain writes from one goroutine; a failing one ends the snapshot.
+// The cut's instant lies inside the call, which takes the lock for it.
+func Start(lock Lock, st *store.Store, sink io.Writer, o Options) *Snapshot {
+	s := prepare(lock, st, sink, o)
+	lock.Exclusive(s.begin)
+	go s.run()
+	return s
+}
+
+// StartLocked is Start for a caller that holds the exclusive lock and lets it go soon: the cut's instant is now.
+func StartLocked(lock Lock, st *store.Store, sink io.Writer, o Options) *Snapshot {
+	s := prepare(lock, st, sink, o)
+	s.begin()
+	go s.run()
+	return s
+}
+
+// Save writes a whole snapshot before it returns, for a caller that holds the exclusive lock all the time.
+func Save(st *store.Store, sink io.Writer, o Options) error {
+	s := prepare(Held{}, st, sink, o)
+	s.begin()
+	s.run()
+	return s.err
+}
+
+func prepare(lock Lock, st *store.Store, sink io.Writer, o Options) *Snapshot {
+	o.defaults()
+	s := &Snapshot{lock: lock, store: st, sink: sink, opts: o, started: time.Now(), done: make(chan struct{})}
+	s.q = newQueue(&s.opts)
+	s.enc = newEncoder(s.q, !o.NoCompress)
+	return s
+}
+
+// begin is the cut's instant.
+func (s *Snapshot) begin() {
+	head := rdb.AppendMagic(make([]byte, 0, pieceSize), rdb.Version)
+	if s.opts.AtCut != nil {
+		for _, a := range s.opts.AtCut() {
+			head = rdb.AppendAux(head, a.Name, a.Value)
+		}
+	}
+	for i := range s.store.Databases() {
+		if d := s.store.DB(i); d.Len() > 0 {
+			head = rdb.AppendSelectDB(head, i)
+			head = rdb.AppendResizeDB(head, d.Len(), d.Expires())
+			s.q.main.db = i
+		}
+	}
+	s.q.main.tail = head
+	s.cut = s.store.BeginCut(s.enc)
+	s.keys = s.cut.Keys()
+}
+
+// run walks the cut while the writer and the spiller work, and ends when all three have.
+func (s *Snapshot) run() {
+	var helpers sync.WaitGroup
+	helpers.Go(s.write)
+	helpers.Go(s.q.spill)
+	s.walk()
+	s.lock.Exclusive(s.cut.End)
+	s.q.close()
+	helpers.Wait()
+	s.err = s.q.fail
+	s.q.drop()
+	for _, h := range s.enc.hashes {
+		h.early = stream{}
+	}
+	close(s.done)
+}
+
+func (s *Snapshot) walk() {
+	for complete := false; !complete; {
+		if s.q.waitRoom() != nil {
+			return
+		}
+		s.lock.Background(func() (more bool) {
+			from := time.Now()
+			for !complete && time.Since(from) < s.opts.Slice {
+				complete = s.cut.Step(16)
+			}
+			s.q.flush()
+			return !complete && !s.q.full()
+		})
+	}
+}
+
+// write gives the pieces to the sink.
+func (s *Snapshot) write() {
+	crc := uint64(0)
+	var scratch []byte
+	put := func(b []byte) error {
+		if !s.opts.NoChecksum {
+			crc = rdb.CRC64(crc, b)
+		}
+		n, err := s.sink.Write(b)
+		s.written.Add(int64(n))
+		if err != nil {
+			return fmt.Errorf("snapshot: writing: %w", err)
+		}
+		return nil
+	}
+	for {
+		p, err := s.q.next()
+		if err != nil {
+			return
+		}
+		if p == nil {
+			break
+		}
+		b, err := s.q.load(p)
+		if err == nil && p.encode {
+			scratch = rdb.AppendString(scratch[:0], b, !s.opts.NoCompress)
+			b = scratch
+		}
+		if err == nil {
+			err = put(b)
+		}
+		s.q.done(p)
+		if err != nil {
+			s.q.abort(err)
+			return
+		}
+	}
+	end := rdb.AppendEOF(nil, crc, !s.opts.NoChecksum)
+	n, err := s.sink.Write(end)
+	s.written.Add(int64(n))
+	if err != nil {
+		s.q.abort(fmt.Errorf("snapshot: writing the end: %w", err))
+	}
+}
+
+// Done is closed when the snapshot has ended.
+func (s *Snapshot) Done() <-chan struct{} { return s.done }
+
+// Wait blocks until the end and returns the reason when the snapshot failed.
+func (s *Snapshot) Wait() error {
+	<-s.done
+	return s.err
+}
+
+// Cancel ends the snapshot early; Wait then returns ErrCanceled. A sink that blocks must be closed by its owner.
+func (s *Snapshot) Cancel() { s.q.abort(ErrCanceled) }
+
+// Progress is how far a snapshot is.
+type Progress struct {
+	Keys, KeysDone int   // of the image; encoded
+	Bytes          int64 // written to the sink
+	Waiting        int   // bytes in memory that wait for it
+	Spilled        int64 // bytes that went through the spill file
+	Started        time.Time
+}
+
+// Progress tells how far the snapshot is.
+func (s *Snapshot) Progress() Progress {
+	s.q.mu.Lock()
+	defer s.q.mu.Unlock()
+	return Progress{
+		Keys: s.keys, KeysDone: int(s.enc.keys.Load()), Bytes: s.written.Load(),
+		Waiting: s.q.bytes, Spilled: s.q.spillN, Started: s.started,
+	}
+}
