@@ -20,6 +20,9 @@ func table(w io.Writer, o outcome) {
 	slices.Sort(failed)
 	for _, name := range failed {
 		fmt.Fprintf(w, "    fails: %s\n", name)
+		if cause := o.causes[name]; cause != "" {
+			fmt.Fprintf(w, "        %s\n", cause)
+		}
 	}
 	if o.aborted != "" {
 		fmt.Fprintf(w, "    ended early: %s\n", o.aborted)

@@ -63,8 +63,9 @@ func (s *suite) bind(server string) error {
 type outcome struct {
 	file                    string
 	passed, skipped, ignore int
-	failed                  []string // names of tests
-	aborted                 string   // why the file ended early
+	failed                  []string          // names of tests
+	causes                  map[string]string // of some of them: a command or subcommand that is not there
+	aborted                 string            // why the file ended early
 	seconds                 int
 }
 
@@ -105,11 +106,12 @@ func (s *suite) runFile(file string, port int) (outcome, error) {
 var (
 	colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
 	timing = regexp.MustCompile(` \(\d+ ms\)$`)
+	lacks  = regexp.MustCompile(`unknown (sub)?command '[^']*'`)
 )
 
 // parse reads the suite's report: "[ok]: name (3 ms)", "[err]: name in tests/...", "[exception]: ...".
 func parse(file string, r io.Reader) outcome {
-	o := outcome{file: file}
+	o := outcome{file: file, causes: map[string]string{}}
 	finished := false
 	scan := bufio.NewScanner(r)
 	scan.Buffer(nil, 64<<20)
@@ -119,6 +121,10 @@ func parse(file string, r io.Reader) outcome {
 		switch {
 		case strings.Contains(line, "The End"):
 			finished = true
+		case len(o.failed) > 0 && !strings.HasPrefix(line, "["): // details of the last failure
+			if cause := lacks.FindString(line); cause != "" && o.causes[o.failed[len(o.failed)-1]] == "" {
+				o.causes[o.failed[len(o.failed)-1]] = cause
+			}
 		case !ok:
 		case kind == "[ok]":
 			o.passed++

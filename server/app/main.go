@@ -103,6 +103,9 @@ func (a *App) banner() {
 		a.logger.Noticef("Configuration loaded")
 	}
 	a.logger.Noticef("Running mode=standalone, port=%d.", a.Settings.Int(settings.Port))
+	if a.Settings.Bool(settings.AlwaysShowLogo) { // no drawing, but the facts beside it: test suites look for the PID
+		a.logger.Noticef("Understudy %s, Port: %d, PID: %d", Version, a.Settings.Int(settings.Port), os.Getpid())
+	}
 }
 
 // obey turns SIGTERM and SIGINT into an orderly end; the second SIGINT ends at once, as in Redis.

@@ -35,6 +35,7 @@ var (
 	RDBDelSyncFiles        = boolKey("rdb-del-sync-files")
 	RDBSaveIncremental     = boolKey("rdb-save-incremental-fsync")
 	Daemonize              = boolKey("daemonize")
+	AlwaysShowLogo         = boolKey("always-show-logo")
 	ProtectedMode          = boolKey("protected-mode")
 	StopWritesOnSaveError  = boolKey("stop-writes-on-bgsave-error")
 	ReplDisableTCPNoDelay  = boolKey("repl-disable-tcp-nodelay")

@@ -30,7 +30,7 @@ var table = []Directive{
 	boolean("rdbchecksum", true).fixed(),
 	boolean("daemonize", false).fixed(),
 	boolean("io-threads-do-reads", false).fixed().inert("event loops always read and parse"),
-	boolean("always-show-logo", false).fixed().inert("no logo is printed"),
+	boolean("always-show-logo", false).fixed(),
 	boolean("protected-mode", true),
 	boolean("rdbcompression", true),
 	boolean("rdb-del-sync-files", false),
