@@ -1,0 +1,121 @@
+package saving
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/snapshot"
+)
+
+// loadState is what INFO tells about a load.
+type loadState struct {
+	began         time.Time
+	total         int64
+	keys, expired int // of the last load
+}
+
+// Loaded tells what was found at start.
+type Loaded struct {
+	Found bool // there was a file, even an empty one
+	snapshot.Meta
+}
+
+// Load reads the file at start. Clients may be connected: they get -LOADING. keepExpired is true for a
+// server that will follow a master, whose DELs it waits for. An error means that the file is there and
+// cannot be used: the server must not start with an empty data set in its place (S2). The lock must not
+// be held.
+func (s *Saver) Load(ctx context.Context, keepExpired bool) (Loaded, error) {
+	sweep(s.fs, s.cfg.Dir())
+	path := s.Path()
+	size, err := s.fs.Size(path)
+	if fsys.IsNotExist(err) {
+		return Loaded{}, nil
+	}
+	if err != nil {
+		return Loaded{}, err
+	}
+	s.e.Exclusive(func() {
+		s.load = loadState{began: s.now(), total: size}
+		s.bytesLoaded.Store(0)
+		s.e.SetState(engine.Loading, 0)
+	})
+	defer s.e.SetState(0, engine.Loading)
+	meta, err := s.loadFile(ctx, path, !keepExpired, s.e.Exclusive)
+	if err != nil {
+		return Loaded{}, fmt.Errorf("Fatal error loading the DB: %s: %w. Exiting", path, err) //nolint:staticcheck // Redis' text
+	}
+	s.e.Exclusive(func() {
+		s.e.Saved(s.e.Changes())
+		s.load.keys, s.load.expired = meta.Keys, meta.Expired
+	})
+	s.logf(settings.LogNotice, "Done loading RDB, keys loaded: %d, keys expired: %d.", meta.Keys, meta.Expired)
+	s.logf(settings.LogNotice, "DB loaded from disk: %.3f seconds", s.now().Sub(s.load.began).Seconds())
+	return Loaded{Found: true, Meta: meta}, nil
+}
+
+// loadFile reads a file into the store. locked is nil when the caller holds the lock.
+func (s *Saver) loadFile(ctx context.Context, path string, dropExpired bool, locked func(func())) (snapshot.Meta, error) {
+	f, err := s.fs.Open(path)
+	if err != nil {
+		return snapshot.Meta{}, err
+	}
+	defer f.Close()
+	meta, _, err := snapshot.Load(contextReader{ctx, f}, s.e.Store(), snapshot.LoadOptions{
+		Now: s.now().UnixMilli(), DropExpired: dropExpired, NoChecksum: !s.cfg.Bool(settings.RDBChecksum), Locked: locked,
+		Progress: func(bytes int64, _ int) { s.bytesLoaded.Store(bytes) },
+	})
+	return meta, err
+}
+
+// Reload is DEBUG RELOAD: save, empty, load, all at once. The lock is held.
+func (s *Saver) Reload(noSave, noFlush bool) error {
+	if err := s.free(); err != nil {
+		return err
+	}
+	if !noSave {
+		if err := s.saveHeld(); err != nil {
+			return err
+		}
+	}
+	if !noFlush {
+		s.e.Store().FlushAll()
+	}
+	s.load.began = s.now()
+	meta, err := s.loadFile(context.Background(), s.Path(), !s.e.Is(engine.Replica), nil)
+	s.load.keys, s.load.expired = meta.Keys, meta.Expired
+	return err
+}
+
+// saveHeld saves while the lock is held all the time.
+func (s *Saver) saveHeld() error {
+	t := newTarget(s.fs, s.Path(), false)
+	if err := snapshot.Save(s.e.Store(), t, s.snapshotOptions()); err != nil {
+		t.discard()
+		return err
+	}
+	if err := t.commit(); err != nil {
+		return err
+	}
+	s.saves++
+	s.lastSave = s.now()
+	s.e.Saved(s.e.Changes())
+	return nil
+}
+
+// contextReader ends a load when its context does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

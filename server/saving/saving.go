@@ -1,0 +1,309 @@
+package saving
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/snapshot"
+)
+
+// Options of a Saver.
+type Options struct {
+	Engine   *engine.Engine
+	Settings *settings.Settings
+	FS       fsys.FS // nil: the real one
+	// Log receives lines with a level of the directive loglevel; nil drops them.
+	Log func(level int64, text string)
+	// StreamDB is the database selected in the stream that a replica applies; called with the engine's
+	// lock held. nil: 0.
+	StreamDB func() int
+	// Version is what the file names as its writer's version.
+	Version string
+	// Now is the wall clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Saver saves and loads one server's data set. It implements the session's Keeper.
+type Saver struct {
+	o    Options
+	e    *engine.Engine
+	cfg  *settings.Settings
+	fs   fsys.FS
+	now  func() time.Time
+	stop context.CancelFunc
+	ctx  context.Context
+	work sync.WaitGroup
+
+	// Guarded by the engine's exclusive lock.
+	running   *run
+	scheduled bool
+	closed    bool
+	saves     int64
+	lastSave  time.Time // of the last success; the start before the first
+	lastTry   time.Time // of the last attempt in the background
+	lastOK    bool      // the last background save
+	lastTook  time.Duration
+	load      loadState
+
+	bytesLoaded atomic.Int64 // by the load under way
+}
+
+// run is a save under way.
+type run struct {
+	snap       *snapshot.Snapshot
+	file       *target
+	changes    int64 // of the engine, at the cut
+	began      time.Time
+	background bool
+	done       chan struct{} // closed when the outcome is known and told
+	err        error
+}
+
+// ErrInProgress refuses a save while another one runs.
+var ErrInProgress = errors.New("Background save already in progress") //nolint:staticcheck // Redis' text
+
+var errClosed = errors.New("the server is shutting down")
+
+// retryDelay is how long a save point waits after a failed attempt.
+const retryDelay = 5 * time.Second
+
+// New makes a Saver, its INFO lines and its hooks on directives. Nothing is saved before Start.
+func New(o Options) *Saver {
+	s := &Saver{o: o, e: o.Engine, cfg: o.Settings, fs: o.FS, now: o.Now, lastOK: true}
+	if s.fs == nil {
+		s.fs = fsys.OS{}
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.o.Log == nil {
+		s.o.Log = func(int64, string) {}
+	}
+	s.lastSave = s.now()
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.e.RegisterInfo("persistence", s.info)
+	s.cfg.OnChange(func() error { s.judge(); return nil }, "save", "stop-writes-on-bgsave-error")
+	return s
+}
+
+// Start begins to look at the save points.
+func (s *Saver) Start() { s.work.Go(s.cron) }
+
+// Close ends the save points and cancels a save under way; the old file stands. The engine's lock must
+// not be held.
+func (s *Saver) Close() {
+	s.stop()
+	s.e.Exclusive(func() {
+		s.closed = true
+		if s.running != nil {
+			s.running.snap.Cancel()
+		}
+	})
+	s.work.Wait()
+}
+
+func (s *Saver) logf(level int64, format string, args ...any) {
+	s.o.Log(level, fmt.Sprintf(format, args...))
+}
+
+// Path is the file that is saved to and loaded from.
+func (s *Saver) Path() string {
+	return filepath.Join(s.cfg.Dir(), s.cfg.String(settings.DBFilename))
+}
+
+// judge publishes whether a failed save stops writes. It takes no lock.
+func (s *Saver) judge() {
+	stops := s.cfg.Bool(settings.StopWritesOnSaveError) && len(s.cfg.SavePoints()) > 0
+	s.e.PutState(engine.DiskError, stops && !s.lastOK)
+}
+
+func (s *Saver) cron() {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+			s.e.Exclusive(s.maybeSave)
+		}
+	}
+}
+
+// maybeSave starts a save that was scheduled or that a save point asks for. The lock is held.
+func (s *Saver) maybeSave() {
+	if s.running != nil || s.closed {
+		return
+	}
+	if s.scheduled {
+		s.scheduled = false
+		s.begin(true)
+		return
+	}
+	now, changes := s.now(), s.e.Dirty()
+	if !s.lastOK && now.Sub(s.lastTry) <= retryDelay {
+		return
+	}
+	for _, p := range s.cfg.SavePoints() {
+		if changes >= p.Changes && changes > 0 && now.Sub(s.lastSave) > time.Duration(p.Seconds)*time.Second {
+			s.logf(settings.LogNotice, "%d changes in %d seconds. Saving...", p.Changes, p.Seconds)
+			s.begin(true)
+			return
+		}
+	}
+}
+
+// begin makes the cut, now, and lets the rest run beside the clients. The lock is held exclusively and
+// nothing is running.
+func (s *Saver) begin(background bool) *run {
+	r := &run{began: s.now(), background: background, changes: s.e.Changes(), done: make(chan struct{})}
+	r.file = newTarget(s.fs, s.Path(), s.cfg.Bool(settings.RDBSaveIncremental))
+	if background {
+		s.lastTry = r.began
+		s.logf(settings.LogNotice, "Background saving started")
+	}
+	o := s.snapshotOptions()
+	o.Spill = r.file.spill
+	r.snap = snapshot.StartLocked(s.e, s.e.Store(), r.file, o)
+	s.running = r
+	s.work.Go(func() { s.finish(r) })
+	return r
+}
+
+func (s *Saver) snapshotOptions() snapshot.Options {
+	return snapshot.Options{AtCut: s.aux, NoCompress: !s.cfg.Bool(settings.RDBCompression), NoChecksum: !s.cfg.Bool(settings.RDBChecksum)}
+}
+
+// finish makes a snapshot durable and tells the outcome.
+func (s *Saver) finish(r *run) {
+	err := r.snap.Wait()
+	if err == nil {
+		err = r.file.commit()
+	} else {
+		r.file.discard()
+	}
+	s.e.Exclusive(func() { s.ended(r, err) })
+	r.err = err
+	close(r.done)
+}
+
+// ended notes the outcome. The lock is held.
+func (s *Saver) ended(r *run, err error) {
+	s.running = nil
+	s.lastTook = s.now().Sub(r.began)
+	switch {
+	case errors.Is(err, snapshot.ErrCanceled):
+		s.logf(settings.LogWarning, "Saving canceled; the old file stands")
+	case err != nil:
+		s.lastOK = s.lastOK && !r.background
+		s.logf(settings.LogWarning, "Error saving DB on disk, the old file stands: %v", err)
+	default:
+		s.saves++
+		s.lastOK = true
+		s.lastSave = s.now()
+		s.e.Saved(r.changes)
+		s.logf(settings.LogNotice, "DB saved on disk")
+		if r.background {
+			s.logf(settings.LogNotice, "Background saving terminated with success")
+		}
+	}
+	s.judge()
+}
+
+// Save starts a save for one client; done gets its result, without the lock. The lock is held; only the
+// client waits, nobody else.
+func (s *Saver) Save(done func(err error)) error {
+	if err := s.free(); err != nil {
+		return err
+	}
+	r := s.begin(false)
+	s.work.Go(func() {
+		<-r.done
+		done(r.err)
+	})
+	return nil
+}
+
+func (s *Saver) free() error {
+	switch {
+	case s.running != nil:
+		return ErrInProgress
+	case s.closed:
+		return errClosed
+	}
+	return nil
+}
+
+// BackgroundSave starts a save. With schedule it begins as soon as the commands at hand are over: a cut
+// never falls inside a transaction. The lock is held.
+func (s *Saver) BackgroundSave(schedule bool) (status string, err error) {
+	if err := s.free(); err != nil {
+		return "", err
+	}
+	if schedule {
+		s.scheduled = true
+		return "Background saving scheduled", nil
+	}
+	s.begin(true)
+	return "Background saving started", nil
+}
+
+// LastSave is the unix time of the last success. The lock is held.
+func (s *Saver) LastSave() int64 { return s.lastSave.Unix() }
+
+// SaveNow saves and waits: for a shutdown, or for an order to make the data durable. A save under way is
+// waited for first; what it lacks is saved by a second one. The lock must not be held.
+func (s *Saver) SaveNow(ctx context.Context) error {
+	for {
+		var r *run
+		var started bool
+		var err error
+		s.e.Exclusive(func() {
+			if r = s.running; r == nil {
+				if err = s.free(); err == nil {
+					r, started = s.begin(false), true
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		select {
+		case <-r.done:
+			if started {
+				return r.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// aux is called at the cut's instant, under the lock: what the file says of its place in the stream.
+// What follows in the stream must begin with SELECT, so that it can be applied from here on.
+func (s *Saver) aux() []snapshot.Aux {
+	out := []snapshot.Aux{{Name: "redis-ver", Value: s.o.Version}, {Name: "redis-bits", Value: "64"},
+		{Name: "ctime", Value: fmt.Sprint(s.now().Unix())}, {Name: "used-mem", Value: fmt.Sprint(s.e.Store().UsedBytes())}}
+	db := 0
+	switch {
+	case s.e.Is(engine.Replica):
+		if s.o.StreamDB != nil {
+			db = s.o.StreamDB()
+		}
+	case !s.e.Log.Backlog().Active:
+		return append(out, snapshot.Aux{Name: "aof-base", Value: "0"}) // nobody counts the stream: the data has no place in it
+	default:
+		s.e.Log.SetSelected(oplog.NoDB)
+	}
+	return append(out, snapshot.Aux{Name: "repl-stream-db", Value: fmt.Sprint(db)}, snapshot.Aux{Name: "repl-id", Value: s.e.Log.IDs().ID},
+		snapshot.Aux{Name: "repl-offset", Value: fmt.Sprint(s.e.Log.Offset())}, snapshot.Aux{Name: "aof-base", Value: "0"})
+}
