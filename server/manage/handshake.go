@@ -1,0 +1,141 @@
+package manage
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/repl/fence"
+)
+
+// The functions here belong to the replication links. They may be called with the engine's lock held.
+
+func encode(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("manage: " + err.Error()) // plain structs of our own
+	}
+	return base64.StdEncoding.EncodeToString(text)
+}
+
+func decode(word string, into any) error {
+	text, err := base64.StdEncoding.DecodeString(word)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+// Hello is the argument of REPLCONF MEMBER.
+func (d *Driver) Hello() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return encode(d.m.Request(d.dataLocked(d.m.Whole())))
+}
+
+// Offer judges an upstream's answer (S2): refusal is "" when it is accepted.
+func (d *Driver) Offer(answer string) (refusal string) {
+	var o fence.SyncOffer
+	if err := decode(answer, &o); err != nil {
+		return "the upstream's answer cannot be read: " + err.Error()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.m.MayLoad(d.dataLocked(d.m.Whole()), o)
+	if v.Sync == fence.Refuse {
+		return string(v.Code) + " " + v.Why
+	}
+	d.offer = &o
+	return ""
+}
+
+// Admit judges a replica's REPLCONF MEMBER (S2): the answer, or a refusal "<code> <why>".
+func (d *Driver) Admit(hello string) (answer, refusal string) {
+	var q fence.SyncRequest
+	if err := decode(hello, &q); err != nil {
+		return "", string(member.RefusedInvalid) + " the request cannot be read: " + err.Error()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	own := d.dataLocked(d.m.Whole())
+	v := d.m.MayFeed(own, q)
+	if v.Sync == fence.Refuse {
+		return "", string(v.Code) + " " + v.Why
+	}
+	return encode(d.m.Offer(own)), ""
+}
+
+// Joined tells that the link is in the stream: the data is on the upstream's line, whose history it takes.
+func (d *Driver) Joined(bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.offer == nil {
+		return // an upstream outside the set: there is nothing to vouch for
+	}
+	d.history = d.offer.Data.History
+	d.m.Joined()
+	d.catchUp = -1
+	if d.offer.Master {
+		d.catchUp = d.offer.Data.Offset
+	}
+	d.offer = nil
+	d.look()
+	d.changed()
+}
+
+// AckWords are the words behind REPLCONF ACK <offset>: the own voucher and those of the own replicas.
+func (d *Driver) AckWords(offset int64) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var words []string
+	if v, ok := d.m.Voucher(offset); ok {
+		words = appendVoucher(words, v)
+	}
+	for _, v := range d.relayed {
+		words = appendVoucher(words, v)
+	}
+	return words
+}
+
+func appendVoucher(words []string, v fence.Voucher) []string {
+	return append(words, "VOUCH", string(v.Voter), string(v.Incarnation), strconv.FormatUint(uint64(v.Term), 10), strconv.FormatInt(v.Offset, 10))
+}
+
+// maxRelayed bounds what a replica in a chain remembers of those behind it.
+const maxRelayed = 64
+
+// Vouched takes the words that a replica sent behind its REPLCONF ACK: a master counts them, a replica
+// relays them with its next acknowledgement.
+func (d *Driver) Vouched(words []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.look()
+	for len(words) >= 5 && words[0] == "VOUCH" {
+		v, err := parseVoucher(words[1:5])
+		words = words[5:]
+		if err != nil {
+			d.o.Logf("a voucher cannot be read: %v", err)
+			continue
+		}
+		if d.m.Role() == member.RoleMaster {
+			d.m.Acked(d.clock(), v)
+		} else if _, known := d.relayed[v.Voter]; known || len(d.relayed) < maxRelayed {
+			d.relayed[v.Voter] = v
+		}
+	}
+	d.publish()
+}
+
+func parseVoucher(w []string) (fence.Voucher, error) {
+	term, err := strconv.ParseUint(w[2], 10, 64)
+	if err != nil {
+		return fence.Voucher{}, fmt.Errorf("term %q", w[2])
+	}
+	offset, err := strconv.ParseInt(w[3], 10, 64)
+	if err != nil {
+		return fence.Voucher{}, fmt.Errorf("offset %q", w[3])
+	}
+	return fence.Voucher{Voter: member.Voter(w[0]), Incarnation: member.Incarnation(w[1]), Term: member.Term(term), Offset: offset}, nil
+}

@@ -1,0 +1,625 @@
+package manage
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/manage/mtls"
+	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/repl/fence"
+	"github.com/understudy-db/understudy/server/servertest/pki"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// fakeNode records what it is told.
+type fakeNode struct {
+	mu      sync.Mutex
+	said    []string
+	offset  atomic.Int64
+	blocked chan struct{} // when set, everything that needs the engine's lock waits for it
+	refuse  error
+	status  Status
+}
+
+func (n *fakeNode) say(format string, args ...any) {
+	n.mu.Lock()
+	blocked := n.blocked
+	n.mu.Unlock()
+	if blocked != nil {
+		<-blocked
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.said = append(n.said, fmt.Sprintf(format, args...))
+}
+
+func (n *fakeNode) Park()                     { n.say("park") }
+func (n *fakeNode) Follow(up member.Upstream) { n.say("follow %s", up.Name) }
+func (n *fakeNode) DropFeeds()                { n.say("dropfeeds") }
+func (n *fakeNode) CloseClients()             { n.say("closeclients") }
+func (n *fakeNode) Pause(time.Duration)       { n.say("pause") }
+func (n *fakeNode) Resume()                   { n.say("resume") }
+func (n *fakeNode) Heartbeat()                { n.say("beat"); n.offset.Add(14) }
+func (n *fakeNode) Lead(replid string) int64  { n.say("lead %s", replid); return n.offset.Load() }
+func (n *fakeNode) Save(context.Context) error {
+	n.say("save")
+	return n.refuse
+}
+func (n *fakeNode) Configure(set map[string]string) error {
+	n.say("configure %v", set)
+	return n.refuse
+}
+func (n *fakeNode) Rotate(step member.Rotation, password string) error {
+	n.say("rotate %s %s", step, password)
+	return n.refuse
+}
+func (n *fakeNode) Offset() int64 { return n.offset.Load() }
+func (n *fakeNode) Status() Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status
+}
+
+func (n *fakeNode) heard(text string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.said {
+		if s == text {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	setUID  = "set-1"
+	podUID  = member.Voter("pod-a")
+	inc     = member.Incarnation("1-00000000000000aa")
+	otherID = member.Voter("pod-b")
+)
+
+type world struct {
+	t     *testing.T
+	d     *Driver
+	node  *fakeNode
+	gate  *engine.Gate
+	state State
+	addr  string
+	ca    *pki.Authority
+	ln    net.Listener
+}
+
+func newWorld(t *testing.T, fs fsys.FS, adjust func(*Options)) *world {
+	t.Helper()
+	w := &world{t: t, node: &fakeNode{}, ca: pki.New(t)}
+	if fs == nil {
+		fs = fsys.OS{}
+	}
+	w.state = State{FS: fs, Dir: t.TempDir()}
+	w.gate = engine.New(engine.Options{Store: store.New(store.Options{Databases: 1}), Log: oplog.New(oplog.Options{}), Table: command.NewTable()}).Gate()
+	w.run(adjust)
+	return w
+}
+
+func (w *world) run(adjust func(*Options)) {
+	w.t.Helper()
+	o := Options{Identity: member.Identity{SetUID: setUID, Name: "a", Voter: podUID, Incarnation: inc}, State: w.state, Gate: w.gate, Node: w.node, Logf: w.t.Logf}
+	if adjust != nil {
+		adjust(&o)
+	}
+	d, err := New(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.d = d
+	id, err := mtls.New(w.ca.Dir("understudy://"+setUID+"/member/a"), setUID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.ln, w.addr = ln, ln.Addr().String()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = d.Serve(ln, id)
+	}()
+	d.Start()
+	w.t.Cleanup(func() {
+		ln.Close()
+		<-done
+		d.Close()
+	})
+}
+
+// caller is a hand-driven peer.
+type caller struct {
+	t  *testing.T
+	nc net.Conn
+	r  *bufio.Reader
+	id uint64
+}
+
+func (w *world) dial(uri string) *caller {
+	w.t.Helper()
+	nc, err := tls.Dial("tcp", w.addr, w.ca.Client(uri))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { nc.Close() })
+	return &caller{t: w.t, nc: nc, r: member.NewReader(nc)}
+}
+
+func (w *world) operator() *caller {
+	w.t.Helper()
+	c := w.dial("understudy://" + setUID + "/operator")
+	c.say(member.Hello{Oldest: 1, Newest: 1, Leader: "op", SetUID: setUID})
+	h, ok := c.next().Message.(member.Hello)
+	if !ok || h.Member == nil || h.Member.Incarnation != inc {
+		w.t.Fatalf("answered %+v", h)
+	}
+	return c
+}
+
+func (c *caller) say(m member.Message) uint64 {
+	c.t.Helper()
+	c.id++
+	line, err := member.Encode(member.Frame{ID: c.id, Message: m})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := c.nc.Write(line); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.id
+}
+
+func (c *caller) next() member.Frame {
+	c.t.Helper()
+	_ = c.nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+	f, err := member.ReadFrame(c.r)
+	if err != nil {
+		c.t.Fatalf("reading: %v", err)
+	}
+	return f
+}
+
+// ask says m and waits for its answer, past reports and lease requests.
+func (c *caller) ask(m member.Message) member.Message {
+	c.t.Helper()
+	id := c.say(m)
+	for {
+		if f := c.next(); f.Re == id {
+			return f.Message
+		}
+	}
+}
+
+func (c *caller) leaseRequest() member.LeaseRequest {
+	c.t.Helper()
+	for {
+		if q, ok := c.next().Message.(member.LeaseRequest); ok {
+			return q
+		}
+	}
+}
+
+func order1(term member.Term) member.Order {
+	return member.Order{Term: term, For: inc, Met: true, Leader: "op"}
+}
+
+func promotion(term member.Term, lease time.Duration, voters ...member.Voter) member.Promote {
+	return member.Promote{Order: order1(term), Voter: podUID, ReplID: strings.Repeat("a", 40), Lease: lease,
+		Rosters: member.Rosters{New: member.Roster{Version: 1, Voters: voters}}}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 500 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("never: %s", what)
+}
+
+func TestParkedBoot(t *testing.T) { // S3
+	w := newWorld(t, nil, nil)
+	if w.gate.Open() {
+		t.Error("a process just started may write")
+	}
+	c := w.operator()
+	r, ok := c.next().Message.(member.Report)
+	if !ok || r.Role != member.RoleParked || r.Writable || r.Identity.Voter != podUID {
+		t.Errorf("first report %+v", r)
+	}
+	if no, ok := c.ask(member.Adopt{Order: member.Order{Term: 1, For: inc}}).(member.Refusal); !ok || no.Code != member.RefusedUnmet {
+		t.Errorf("an order that has not met this process: %+v", no)
+	}
+	if no, ok := c.ask(promotion(1, time.Second, podUID)).(member.Refusal); !ok || no.Code != member.RefusedRole {
+		t.Errorf("a promotion without adoption: %+v", no)
+	}
+}
+
+func TestLeaseOpensAndEndsTheGate(t *testing.T) { // rules 1, 2
+	w := newWorld(t, nil, nil)
+	w.node.offset.Store(100)
+	c := w.operator()
+	if a, ok := c.ask(member.Adopt{Order: order1(1)}).(member.Adopted); !ok || a.Data.Offset != 100 || a.Term != 1 {
+		t.Fatalf("adopt: %+v", a)
+	}
+	const lease = 400 * time.Millisecond
+	if done, ok := c.ask(promotion(1, lease, podUID, otherID, "pod-c")).(member.Done); !ok || done.Term != 1 {
+		t.Fatalf("promote: %+v", done)
+	}
+	if !w.node.heard("lead " + strings.Repeat("a", 40)) {
+		t.Error("the node does not lead")
+	}
+	if w.gate.Open() {
+		t.Error("open without a lease or a voucher")
+	}
+	q := c.leaseRequest()
+	c.say(member.Lease{LeaseRequest: q})
+	eventually(t, "the gate opens with a lease", w.gate.Open)
+	if until := time.Duration(w.gate.Deadline()); until != q.Stamp+lease-lease/10 {
+		t.Errorf("the lease runs until %v, asked at %v", until, q.Stamp)
+	}
+	time.Sleep(lease)
+	if w.gate.Open() {
+		t.Error("open after the lease ran out")
+	}
+	r := w.d.Report()
+	if r.Role != member.RoleMaster || r.Writable || len(r.Data.History) != 1 || r.Data.History[0].Start != 100 {
+		t.Errorf("report %+v", r)
+	}
+}
+
+func TestVouchersOpenTheGate(t *testing.T) { // rule 1
+	w := newWorld(t, nil, nil)
+	c := w.operator()
+	c.ask(member.Adopt{Order: order1(1)})
+	c.ask(promotion(1, time.Second, podUID, otherID, "pod-c"))
+	eventually(t, "a heartbeat", func() bool { return w.node.offset.Load() > 0 })
+	vouch := func(voter string, offset int64) {
+		w.d.Vouched([]string{"VOUCH", voter, "1-00000000000000bb", "1", fmt.Sprint(offset)})
+	}
+	vouch("stranger", 14)
+	if w.gate.Open() {
+		t.Error("a stranger's voucher counts (rule 3)")
+	}
+	vouch("pod-b", 0)
+	if w.gate.Open() {
+		t.Error("an offset of before the reign vouches")
+	}
+	eventually(t, "a voter's voucher opens the gate", func() bool { vouch("pod-b", w.node.offset.Load()); return w.gate.Open() })
+}
+
+// TestLeasesDoNotWaitForTheEngine: with the engine's lock held for ever by a script, heartbeats and orders
+// wait, leases and questions do not.
+func TestLeasesDoNotWaitForTheEngine(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	c := w.operator()
+	c.ask(member.Adopt{Order: order1(1)})
+	c.ask(promotion(1, 400*time.Millisecond, podUID, otherID, "pod-c"))
+	block := make(chan struct{})
+	w.node.mu.Lock()
+	w.node.blocked = block
+	w.node.mu.Unlock()
+	c.say(member.Pause{Order: order1(1), Length: 10 * time.Millisecond}) // waits for the lock
+	end := time.Now().Add(time.Second)
+	closed := 0
+	for granted := 0; time.Now().Before(end); granted++ {
+		c.say(member.Lease{LeaseRequest: c.leaseRequest()})
+		if _, ok := c.ask(member.Ask{}).(member.Report); !ok {
+			t.Fatal("no report while the lock is held")
+		}
+		if granted > 0 && !w.gate.Open() {
+			closed++
+		}
+	}
+	if closed > 0 {
+		t.Errorf("the gate was closed %d times though leases were granted", closed)
+	}
+	w.node.mu.Lock()
+	w.node.blocked = nil
+	w.node.mu.Unlock()
+	close(block)
+}
+
+func TestAdoptionClosesTheGateAndIsDurableFirst(t *testing.T) { // rule 4
+	var fail atomic.Bool
+	fs := fsys.NewFaulty(fsys.OS{}, func(op fsys.Op) error {
+		if fail.Load() && op.Name == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	w := newWorld(t, fs, nil)
+	c := w.operator()
+	c.ask(member.Adopt{Order: order1(1)})
+	c.ask(promotion(1, time.Minute, podUID)) // a set of one needs no voucher
+	eventually(t, "writes", w.gate.Open)
+	fail.Store(true)
+	c.say(member.Adopt{Order: order1(2)})
+	for {
+		_ = c.nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+		f, err := member.ReadFrame(c.r)
+		if err != nil {
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Fatal("the connection stays open without an answer")
+			}
+			break
+		}
+		if _, ok := f.Message.(member.Adopted); ok {
+			t.Fatal("answered although the record is not durable")
+		}
+	}
+	if w.gate.Open() {
+		t.Error("still writing after an adoption")
+	}
+	fail.Store(false)
+	c = w.operator()
+	a, ok := c.ask(member.Adopt{Order: order1(3)}).(member.Adopted)
+	if !ok || a.Term != 3 {
+		t.Fatalf("%+v", a)
+	}
+	if rec, err := w.state.LoadRecord(); err != nil || rec.Term != 3 || rec.SetUID != setUID {
+		t.Errorf("record %+v %v", rec, err)
+	}
+	if !w.node.heard("dropfeeds") || !w.node.heard("park") {
+		t.Errorf("the node heard %v", w.node.said)
+	}
+}
+
+func TestReplicaRejoinsWithItsRecord(t *testing.T) { // S3
+	w := newWorld(t, nil, nil)
+	c := w.operator()
+	up := member.Upstream{Name: "b", Addr: "b:6379", Voter: otherID, Incarnation: "1-00000000000000bb"}
+	if _, ok := c.ask(member.Follow{Order: order1(4), Upstream: up, Master: up.Incarnation, MasterPod: up.Voter}).(member.Done); !ok {
+		t.Fatal("follow was refused")
+	}
+	if !w.node.heard("follow b") {
+		t.Error("the node does not follow")
+	}
+	if words := w.d.AckWords(10); len(words) != 0 {
+		t.Errorf("vouches before it joined: %v", words)
+	}
+	// The upstream answers the handshake.
+	feeder := fence.New(fence.Config{ID: member.Identity{SetUID: setUID, Name: "b", Voter: otherID, Incarnation: up.Incarnation}}, fence.Boot{})
+	feeder.Handle(0, member.Adopt{Order: member.Order{Term: 4, For: up.Incarnation, Met: true}})
+	feeder.Handle(0, member.Promote{Order: member.Order{Term: 4, For: up.Incarnation}, Voter: otherID, ReplID: "x", Lease: time.Second,
+		Rosters: member.Rosters{New: member.Roster{Version: 1, Voters: []member.Voter{otherID}}}})
+	history := member.History{{Term: 4, ReplID: "x", Start: 0}}
+	offer := feeder.Offer(member.Data{History: history, Offset: 50})
+	foreign := offer
+	foreign.Identity.SetUID = "set-2"
+	if no := w.d.Offer(encode(foreign)); !strings.HasPrefix(no, string(member.RefusedForeign)) {
+		t.Errorf("a foreign feeder: %q", no)
+	}
+	if no := w.d.Offer(encode(offer)); no != "" {
+		t.Fatalf("refused: %s", no)
+	}
+	w.d.Joined(true)
+	if words := w.d.AckWords(10); len(words) != 5 || words[1] != string(podUID) || words[3] != "4" {
+		t.Errorf("voucher %v", words)
+	}
+	if w.d.Report().Data.Whole {
+		t.Error("whole before it caught up (rule 4)")
+	}
+	w.node.offset.Store(50)
+	eventually(t, "whole", func() bool { return w.d.Report().Data.Whole })
+
+	w.ln.Close()
+	w.d.Close()
+	w.node = &fakeNode{}
+	w.run(func(o *Options) { o.Identity.Incarnation = "2-00000000000000aa" })
+	eventually(t, "the restarted replica follows again", func() bool { return w.node.heard("follow b") })
+	if w.gate.Open() {
+		t.Error("a restarted replica may write")
+	}
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	c := w.dial("understudy://" + setUID + "/operator")
+	c.say(member.Hello{Oldest: 1, Newest: 1, SetUID: "set-2"})
+	if no, ok := c.next().Message.(member.Refusal); !ok || no.Code != member.RefusedForeign {
+		t.Errorf("a hello of another set: %+v", no)
+	}
+	c = w.dial("understudy://" + setUID + "/operator")
+	c.say(member.Hello{Oldest: 9, Newest: 9, SetUID: setUID})
+	if no, ok := c.next().Message.(member.Refusal); !ok || no.Code != member.RefusedVersion {
+		t.Errorf("a version of the future: %+v", no)
+	}
+	c = w.dial("understudy://" + setUID + "/member/b")
+	c.say(member.Hello{Oldest: 1, Newest: 1, SetUID: setUID})
+	c.next()
+	if no, ok := c.ask(member.Adopt{Order: order1(1)}).(member.Refusal); !ok || no.Code != member.RefusedRole {
+		t.Errorf("an order by a member: %+v", no)
+	}
+	if _, ok := c.ask(member.Ask{}).(member.Report); !ok {
+		t.Error("a member may ask")
+	}
+	for name, config := range map[string]*tls.Config{"another set": w.ca.Client("understudy://set-2/operator"), "no certificate": w.ca.Client(""), "another authority": func() *tls.Config {
+		foreign := pki.New(t).Client("understudy://" + setUID + "/operator")
+		foreign.RootCAs = w.ca.Client("").RootCAs
+		return foreign
+	}()} {
+		nc, err := tls.Dial("tcp", w.addr, config)
+		if err == nil {
+			_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+			_, err = nc.Read(make([]byte, 1)) // with TLS 1.3 the refusal comes with the first read
+			nc.Close()
+		}
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestConfigureRotateSave(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var pf *PasswordFile
+	w := newWorld(t, nil, func(o *Options) {
+		pf = &PasswordFile{Path: file, CertDir: pki.New(t).Dir("understudy://x/operator")}
+		o.Password = pf.Read
+	})
+	c := w.operator()
+	c.ask(member.Adopt{Order: order1(1)})
+	if _, ok := c.ask(member.Configure{Order: order1(1), Set: map[string]string{"maxmemory": "1mb"}, Version: "v7"}).(member.Done); !ok {
+		t.Error("configure was refused")
+	}
+	if r := w.d.Report(); r.Config != "v7" || r.AuthFile == "" || len(r.AuthFile) != 16 {
+		t.Errorf("report %+v", r)
+	}
+	if no, ok := c.ask(member.Rotate{Order: order1(1), Step: member.RotateAccept, Version: "other"}).(member.Refusal); !ok || no.Code != member.RefusedInvalid {
+		t.Errorf("a version that is not mounted: %+v", no)
+	}
+	_, version, _ := pf.Read()
+	if _, ok := c.ask(member.Rotate{Order: order1(1), Step: member.RotateAccept, Version: version}).(member.Done); !ok || !w.node.heard("rotate accept secret") {
+		t.Error("rotation was refused")
+	}
+	if r := w.d.Report(); r.Auth != version || r.AuthStep != member.RotateAccept {
+		t.Errorf("report %+v", r)
+	}
+	if _, ok := c.ask(member.Save{Order: order1(1)}).(member.Done); !ok || !w.node.heard("save") {
+		t.Error("save was refused")
+	}
+	w.node.mu.Lock()
+	w.node.refuse = errors.New("bad value")
+	w.node.mu.Unlock()
+	if no, ok := c.ask(member.Configure{Order: order1(1), Set: map[string]string{"x": "y"}}).(member.Refusal); !ok || no.Why != "bad value" {
+		t.Errorf("%+v", no)
+	}
+	if w.d.Report().ConfigBad != "bad value" {
+		t.Error("the report does not tell the refusal")
+	}
+	if no, ok := c.ask(member.Save{Order: member.Order{Term: 1, For: "9-00000000000000ff", Met: true}}).(member.Refusal); !ok || no.Code != member.RefusedIncarnation {
+		t.Errorf("%+v", no)
+	}
+}
+
+func TestReportsComeOnChange(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	c := w.operator()
+	c.next()
+	w.node.mu.Lock()
+	w.node.status.Persists = true
+	w.node.mu.Unlock()
+	w.d.Changed()
+	for {
+		if r, ok := c.next().Message.(member.Report); ok && r.Persists {
+			break
+		}
+	}
+	w.d.Leave("SIGTERM")
+	for {
+		if r, ok := c.next().Message.(member.Report); ok && r.Terminates {
+			break
+		}
+	}
+}
+
+func TestDamagedRecordIsNotTakenForNone(t *testing.T) { // S3
+	m := fsys.NewMem()
+	s := State{FS: m, Dir: "/run"}
+	if rec, err := s.LoadRecord(); rec != nil || err != nil {
+		t.Errorf("%v %v", rec, err)
+	}
+	if err := fsys.ReplaceBytes(m, "/run/term.json", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.LoadRecord(); err == nil {
+		t.Error("a damaged record was taken for none")
+	}
+}
+
+func TestDeathsAreToldToLeaders(t *testing.T) { // rule 10
+	death := member.Death{Identity: member.Identity{SetUID: setUID, Voter: podUID, Incarnation: "0-00000000000000aa"}, Cause: "signal: killed"}
+	w := newWorld(t, nil, func(o *Options) { o.Deaths = []member.Death{death} })
+	if got, ok := w.operator().next().Message.(member.Death); !ok || got != death {
+		t.Errorf("after hello: %+v", got)
+	}
+}
+
+func TestProbes(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	srv := httptest.NewServer(Probes(w.d.Ready, w.d.Metrics))
+	defer srv.Close()
+	get := func(path string) (int, string) {
+		resp, err := http.Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var b strings.Builder
+		if _, err := bufio.NewReader(resp.Body).WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, b.String()
+	}
+	if code, _ := get("/livez"); code != 200 {
+		t.Errorf("livez %d", code)
+	}
+	if code, why := get("/readyz"); code != 503 || !strings.Contains(why, "parked") {
+		t.Errorf("readyz while parked: %d %s", code, why)
+	}
+	c := w.operator()
+	c.ask(member.Adopt{Order: order1(1)})
+	c.ask(promotion(1, time.Minute, podUID))
+	eventually(t, "ready", func() bool { code, _ := get("/readyz"); return code == 200 })
+	_, text := get("/metrics")
+	for _, want := range []string{"understudy_role{role=\"Master\"} 1\n", "understudy_writable 1\n", "# TYPE understudy_offset gauge\n", "understudy_term 1\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("metrics lack %q:\n%s", want, text)
+		}
+	}
+}
+
+// TestIdleConnectionsAreCheap measures what the listener's side of idle connections holds.
+func TestIdleConnectionsAreCheap(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	const n = 32
+	measure := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	before := measure()
+	for range n {
+		w.operator().next()
+	}
+	per := (int64(measure()) - int64(before)) / n
+	t.Logf("%d bytes per connection, both ends in this process", per)
+	if per > 120<<10 {
+		t.Errorf("%d bytes per idle connection", per)
+	}
+}

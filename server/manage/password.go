@@ -1,0 +1,58 @@
+package manage
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// stamps changes when one of the files does.
+func stamps(paths ...string) (string, error) {
+	var b strings.Builder
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "%d %d ", info.ModTime().UnixNano(), info.Size())
+	}
+	return b.String(), nil
+}
+
+// PasswordFile is a mounted password and the directory whose ca.crt keys its version.
+type PasswordFile struct {
+	Path, CertDir string
+
+	mu                sync.Mutex
+	stamp             string
+	password, version string
+}
+
+// Read answers the password, one trailing newline ignored, and its version: 16 hex digits of an HMAC keyed
+// with the set's authority, so that who reads the version cannot try passwords on it.
+func (p *PasswordFile) Read() (password, version string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stamp, err := stamps(p.Path, filepath.Join(p.CertDir, "ca.crt"))
+	if err != nil || stamp == p.stamp {
+		return p.password, p.version, err
+	}
+	text, err := os.ReadFile(p.Path)
+	if err != nil {
+		return "", "", err
+	}
+	key, err := os.ReadFile(filepath.Join(p.CertDir, "ca.crt"))
+	if err != nil {
+		return "", "", err
+	}
+	password = strings.TrimSuffix(string(text), "\n")
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(password))
+	p.password, p.version, p.stamp = password, hex.EncodeToString(mac.Sum(nil))[:16], stamp
+	return p.password, p.version, nil
+}

@@ -1,0 +1,74 @@
+package manage
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/understudy-db/understudy/api/member"
+)
+
+// Report is what this member says about itself now.
+func (d *Driver) Report() member.Report {
+	file := d.authFile()
+	st := d.node.Status()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.look()
+	r := d.m.Report(d.clock())
+	r.Data = d.dataLocked(r.Data.Whole)
+	r.Writable = r.Role == member.RoleMaster && d.gate.Open()
+	if r.Link != nil {
+		r.Link.Up, r.Link.Syncing, r.Link.DownFor, r.Link.Trip = st.LinkUp, st.Syncing, st.DownFor, st.Trip
+		r.Link.InSync = st.LinkUp && !st.Loading && d.catchUp < 0
+	}
+	r.Persists, r.Persisted, r.FullSyncs = st.Persists, st.Persisted, st.FullSyncs
+	r.Config, r.ConfigBad, r.Auth, r.AuthStep, r.AuthFile = d.config.version, d.config.bad, d.config.auth, d.config.step, file
+	r.Terminates = d.leaving
+	return r
+}
+
+func (d *Driver) authFile() string {
+	if d.o.Password == nil {
+		return ""
+	}
+	_, version, err := d.o.Password()
+	if err != nil {
+		return ""
+	}
+	return version
+}
+
+// Reports are sent when something changed that does not move all the time, looked for this often.
+const reportEvery = 100 * time.Millisecond
+
+func (d *Driver) runReports() {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-d.poke:
+		case <-tick.C:
+		}
+		r := d.Report()
+		d.mu.Lock()
+		same := reflect.DeepEqual(still(r), d.lastWord)
+		d.lastWord = still(r)
+		d.mu.Unlock()
+		if !same {
+			d.send(r)
+		}
+	}
+}
+
+// still leaves out what moves all the time.
+func still(r member.Report) member.Report {
+	r.Data.Offset = 0
+	if r.Link != nil {
+		l := *r.Link
+		l.DownFor = 0
+		r.Link = &l
+	}
+	return r
+}
