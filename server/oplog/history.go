@@ -74,6 +74,7 @@ func (l *Log) Shift(id string) IDs {
 		id = l.newID()
 	}
 	l.ids = IDs{ID: id, ID2: l.ids.ID, Second: l.offset.Load() + 1}
+	l.selected = NoDB // whoever follows the new master was led by another one
 	return l.ids
 }
 

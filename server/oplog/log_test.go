@@ -152,8 +152,12 @@ func TestHistories(t *testing.T) {
 	serve(l, "?", -1, "Full resync requested by replica 10.0.0.1:6380")
 	serve(l, a, 5, "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '"+a+"', my replication IDs are '"+b+"' and '"+noID+"')")
 
+	l.SetSelected(3)
 	if ids := l.Shift(""); ids.ID != c || ids.ID2 != b || ids.Second != 11 { // a promotion
 		t.Fatalf("after promotion %+v", ids)
+	}
+	if l.Selected() != NoDB {
+		t.Fatal("a new master must start with SELECT")
 	}
 	l.Append([]byte("more"), ToAll)
 	serve(l, b, 11, "ok")
