@@ -1,0 +1,69 @@
+package link
+
+import (
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/settings"
+)
+
+// The roles of a managed member, which its fencing machine decides. These methods take the engine's lock.
+
+// Park ends every link, up and down, and keeps the data: nothing is applied, acknowledged, fed or written from the moment
+// that Park returns (S3).
+func (n *Node) Park() {
+	n.e.Exclusive(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.parkLocked()
+	})
+}
+
+// parkLocked keeps the Replica state: a parked member expires nothing on its own.
+func (n *Node) parkLocked() {
+	n.unfollow()
+	n.dropPeers()
+	n.parked = true
+	n.e.SetState(engine.Parked|engine.Replica|engine.LinkDown, 0)
+}
+
+// Follow makes this member a replica of up.
+func (n *Node) Follow(up settings.Upstream) {
+	n.e.Exclusive(func() { n.follow(up, false) })
+}
+
+// Lead begins a reign: the history goes on under replID from the offset that Lead returns (S8, S9).
+func (n *Node) Lead(replID string) (start int64) {
+	n.e.Exclusive(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.log.CreateBacklog()
+		n.leadLocked(replID)
+		start = n.log.Offset()
+	})
+	return start
+}
+
+// DropFeeds ends the links to all replicas.
+func (n *Node) DropFeeds() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dropPeers()
+}
+
+// Heartbeat puts an entry into the stream that every replica ignores, and returns the offset at its end. A member that
+// applies it acknowledges at once.
+func (n *Node) Heartbeat() (end int64) {
+	n.e.Exclusive(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.isMaster() {
+			n.pingAt = n.now()
+			n.e.Propagate(-1, oplog.ToReplicas, []byte("PING"))
+		}
+		end = n.log.Offset()
+	})
+	return end
+}
+
+// Offset is the end of the stream: on a replica the last byte applied.
+func (n *Node) Offset() int64 { return n.log.Offset() }

@@ -1,0 +1,263 @@
+package link
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/repl"
+	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/snapshot"
+)
+
+// Options of a Node. All but Managed are needed.
+type Options struct {
+	Engine   *engine.Engine
+	Settings *settings.Settings
+	Log      func(level repl.Level, text string)
+	// Port is the port that the server listens on, after the listener was opened.
+	Port func() int
+	// Managed is set for a member of a ReplicaSet.
+	Managed *Managed
+}
+
+// Managed connects a member's replication with its fencing machine. Its functions may be called with the engine's lock
+// held and must not take it.
+type Managed struct {
+	// Hello is what this member says to an upstream in REPLCONF MEMBER; Offer judges the answer ("" accepts).
+	Hello func() string
+	Offer func(answer string) (refusal string)
+	// Admit judges a replica's REPLCONF MEMBER: the answer, or a refusal (sent as -FENCED).
+	Admit func(hello string) (answer, refusal string)
+	// AckWords are a replica's vouchers for an offset; Vouched takes those that a replica sent, or relayed.
+	AckWords func(offset int64) []string
+	Vouched  func(words []string)
+	// Joined is called when the link to the upstream is in the stream; CaughtUp would follow from the offsets.
+	Joined func(full bool)
+}
+
+// Node is the replication of one server.
+type Node struct {
+	o     Options
+	e     *engine.Engine
+	log   *oplog.Log
+	s     *settings.Settings
+	began time.Time
+
+	full, partialOK, partialErr atomic.Int64 // INFO's sync_ counters
+	goodPeers                   atomic.Int64
+	waiters                     atomic.Int64
+
+	mu        sync.Mutex // taken after the engine's lock, never before it
+	up        *upstream  // nil on a master
+	peers     map[*peer]struct{}
+	snap      *snapshotRun
+	waitList  map[*waiting]struct{}
+	failover  failover
+	parked    bool // managed, without a role
+	bornEmpty bool // S2: this process had nothing to load and has had no history from elsewhere
+	past      []string
+	kept      string      // why the guard kept the data of this replica, "" when it did not
+	lastRun   string      // run ID of the master followed last
+	noPeers   repl.Millis // since when there has been no replica
+	pingAt    repl.Millis
+	getackEnd int64 // the stream ends with a GETACK at this offset
+
+	kickC  chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// New makes the replication of a server and attaches its commands and INFO lines. The server is a master without
+// replicas until Booted.
+func New(o Options) *Node {
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &Node{o: o, e: o.Engine, log: o.Engine.Log, s: o.Settings, began: time.Now(), peers: map[*peer]struct{}{},
+		waitList: map[*waiting]struct{}{}, kickC: make(chan struct{}, 1), ctx: ctx, cancel: cancel, bornEmpty: true}
+	n.attach()
+	n.registerInfo()
+	n.watchSettings()
+	return n
+}
+
+// Boot tells what a server found on its disk when it started.
+type Boot struct {
+	Loaded bool          // there was a file, even an empty one
+	Meta   snapshot.Meta // of that file
+}
+
+// Booted begins the work of the Node: what was loaded gets its place in a history, the settings' master is followed.
+// Call it once, after loading and before clients come.
+func (n *Node) Booted(b Boot) {
+	up, follows := n.s.ReplicaOf()
+	follows = follows && n.o.Managed == nil // a member waits for its role (S3)
+	n.e.Exclusive(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.bornEmpty = !b.Loaded
+		n.noPeers = n.now()
+		switch {
+		case b.Meta.ReplID == "" || b.Meta.ReplOffset < 0:
+		case follows, n.o.Managed != nil: // a member's next reign opens a history anyway (Lead)
+			n.log.Follow(b.Meta.ReplID, b.Meta.ReplOffset)
+		default: // S9: the history that this server may have had as master ends at the file's end
+			n.log.Restore(b.Meta.ReplID, b.Meta.ReplOffset)
+		}
+		n.noteIDs()
+		n.applySettings()
+		if n.o.Managed != nil {
+			n.parkLocked()
+		}
+		if follows {
+			n.followLocked(up, max(b.Meta.StreamDB, 0), false)
+		}
+	})
+	n.work.Go(n.cron)
+}
+
+// Close ends every link and waits for the goroutines. No handler may run any more.
+func (n *Node) Close() {
+	n.cancel()
+	n.mu.Lock()
+	up := n.up
+	for p := range n.peers {
+		p.hangup()
+	}
+	n.mu.Unlock()
+	if up != nil {
+		up.stop()
+	}
+	n.work.Wait()
+}
+
+// now is the time that the machines count in.
+func (n *Node) now() repl.Millis { return time.Since(n.began).Milliseconds() }
+
+func (n *Node) logf(level repl.Level, text string) {
+	if n.o.Log != nil {
+		n.o.Log(level, text)
+	}
+}
+
+// kick makes the cron goroutine look at once.
+func (n *Node) kick() {
+	select {
+	case n.kickC <- struct{}{}:
+	default:
+	}
+}
+
+// isMaster reports the role. Node.mu must be held.
+func (n *Node) isMaster() bool { return n.up == nil && !n.parked }
+
+// noteIDs remembers every replication ID of this process: S2 knows a replica of an earlier history by them. The engine's
+// lock and Node.mu must be held.
+func (n *Node) noteIDs() {
+	ids := n.log.IDs()
+	for _, id := range []string{ids.ID2, ids.ID} {
+		known := false
+		for _, p := range n.past {
+			known = known || p == id
+		}
+		if !known {
+			n.past = append(n.past, id)
+		}
+	}
+	const keep = 64
+	if len(n.past) > keep {
+		n.past = n.past[len(n.past)-keep:]
+	}
+}
+
+// follow makes this server a replica; the engine's lock must be held. An explicit order overrides the guard.
+func (n *Node) follow(up settings.Upstream, explicit bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.followLocked(up, 0, explicit)
+}
+
+// followLocked begins a link to up. streamDB is the database in which the stream goes on, when this server has followed
+// nobody so far. The engine's lock and Node.mu must be held.
+func (n *Node) followLocked(up settings.Upstream, streamDB int, explicit bool) {
+	if n.up != nil { // the same history may go on from another server, in the midst of a database
+		streamDB = n.up.applier.DB()
+		n.up.abandon()
+	}
+	n.parked = false
+	if explicit {
+		n.bornEmpty = false // a command gave this server its role: it is no stranger to its data any more
+	}
+	n.s.SetReplicaOf(up)
+	n.giveUpWaiters()
+	n.e.SetState(engine.Replica|engine.LinkDown, engine.Parked)
+	u := newUpstream(n, up, explicit, n.lastRun)
+	u.handOver = n.failover.demoting(up)
+	u.applier.SelectDB(streamDB)
+	n.up = u
+	n.work.Go(u.run)
+}
+
+// lead makes this server a master: its history ends here and goes on under a new ID. The engine's lock must be held.
+func (n *Node) lead() (was bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.bornEmpty = false
+	if n.up == nil {
+		return false
+	}
+	n.leadLocked("")
+	return true
+}
+
+// leadLocked opens the new history under id, a fresh one when it is empty.
+func (n *Node) leadLocked(id string) {
+	n.unfollow()
+	n.s.SetReplicaOf(settings.Upstream{})
+	old := n.log.IDs()
+	ids := n.log.Shift(id)
+	n.noteIDs()
+	n.logf(repl.Notice, "Setting secondary replication ID to "+old.ID+", valid up to offset: "+itoa(ids.Second)+". New replication ID is "+ids.ID)
+	n.dropPeers() // they ask again and learn the new ID
+	n.parked = false
+	n.e.SetState(0, engine.Replica|engine.LinkDown|engine.Loading|engine.AsyncLoading|engine.Parked)
+	n.noPeers = n.now()
+}
+
+// unfollow ends the link to the master, if there is one. The engine's lock and Node.mu must be held.
+func (n *Node) unfollow() {
+	if n.up != nil {
+		n.up.abandon()
+		n.up, n.lastRun = nil, ""
+	}
+}
+
+// dropPeers ends the connections of all replicas. Node.mu must be held.
+func (n *Node) dropPeers() {
+	for p := range n.peers {
+		p.hangup()
+	}
+}
+
+// watchSettings keeps what the engine and the log must know of the directives up to date. The hook runs within CONFIG
+// SET, with the engine's lock held.
+func (n *Node) watchSettings() {
+	n.s.OnChange(func() error {
+		n.applySettings()
+		return nil
+	}, "repl-backlog-size", "replica-read-only", "replica-serve-stale-data", "min-replicas-to-write", "min-replicas-max-lag")
+}
+
+func (n *Node) applySettings() {
+	n.log.SetBacklogSize(n.s.Int(settings.ReplBacklogSize))
+	n.e.PutState(engine.ReadOnly, n.s.Bool(settings.ReplicaReadOnly))
+	n.e.PutState(engine.ServeStale, n.s.Bool(settings.ReplicaServeStaleData))
+	need := int(n.s.Int(settings.MinReplicasToWrite))
+	if n.s.Int(settings.MinReplicasMaxLag) == 0 {
+		need = 0
+	}
+	n.e.SetMinReplicas(need)
+}
