@@ -28,6 +28,8 @@ type Facts struct {
 	Answer    *member.Adopted
 	AnswerAt  time.Duration
 	Refused   *member.Refusal
+	// ConfigSent is the version of the last directives sent to the present incarnation.
+	ConfigSent string
 
 	incarnation member.Incarnation
 	container   string
@@ -119,6 +121,11 @@ func (s *Set) Send(to plan.Target, m member.Message) error {
 	}
 	if err := c.send(m); err != nil {
 		return fmt.Errorf("%s to %s: %w", m.Kind(), to.Name, err)
+	}
+	if config, ok := m.(member.Configure); ok {
+		s.mu.Lock()
+		f.ConfigSent = config.Version
+		s.mu.Unlock()
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +51,8 @@ func (o *Observer) member(ctx context.Context, rs *v1alpha1.ReplicaSet, name str
 		if f.Voter == voter {
 			heard = f.Report != nil || f.MetAt > 0
 			m.Connected, m.LostAt, m.MetAt = f.Connected, f.LostAt, f.MetAt
-			m.Report, m.ReportAt, m.Answer, m.AnswerAt, m.Refused = f.Report, f.ReportAt, f.Answer, f.AnswerAt, f.Refused
+			m.ReportAt, m.Answer, m.AnswerAt, m.Refused = f.ReportAt, f.Answer, f.AnswerAt, f.Refused
+			m.Report = refusalOfNow(f, resources.ConfigVersion(rs))
 		}
 	}
 	m.Pod = plan.Pod{
@@ -74,6 +76,17 @@ func (o *Observer) member(ctx context.Context, rs *v1alpha1.ReplicaSet, name str
 		}
 	}
 	return m, nil
+}
+
+// refusalOfNow drops a member's refusal of directives that are no longer the wanted ones, so that
+// corrected ones are tried.
+func refusalOfNow(f memberclient.Facts, version string) *member.Report {
+	if f.Report == nil || f.Report.ConfigBad == "" || strings.TrimSuffix(f.ConfigSent, MasterVariant) == version {
+		return f.Report
+	}
+	r := *f.Report
+	r.ConfigBad = ""
+	return &r
 }
 
 // known are the incarnations of a pod that are of interest: the one that speaks and those on record.
