@@ -84,7 +84,7 @@ func Manager(config *rest.Config, o Options) (ctrl.Manager, error) {
 		return nil, err
 	}
 	env := resources.Env{Image: o.ServerImage, Routing: o.Routing, ClusterDomain: o.ClusterDomain, OperatorLabels: OperatorLabels}
-	if err := replicaset.Add(mgr, replicaset.Options{Env: env, Leadership: leads, Clock: clock, Workers: o.Workers}); err != nil {
+	if err := replicaset.Add(mgr, replicaset.Options{Env: env, Leadership: leads, Clock: clock, Workers: o.Workers, Name: o.ControllerName}); err != nil {
 		return nil, err
 	}
 	for _, add := range []func(string, healthz.Checker) error{mgr.AddHealthzCheck, mgr.AddReadyzCheck} {

@@ -23,6 +23,8 @@ type Options struct {
 	ProbeAddr       string
 	LogLevel        slog.Level
 	Workers         int
+	// ControllerName tells several operators of one process apart. Tests only.
+	ControllerName string
 }
 
 // Parse reads the flags.
