@@ -16,7 +16,12 @@ func (l *Lane) dispatch(c *Client, it *Item) Outcome {
 		if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
 			l.flushFor(c) // it may look at the log's offset, and at the client's (WAIT)
 		}
-		return l.call(c, it)
+		out := l.call(c, it)
+		if c.Has(skipNext) {
+			c.Clear(skipNext)
+			c.Set(replySkip)
+		}
+		return out
 	}
 	return l.careful(c, it)
 }
@@ -126,8 +131,17 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 	default:
 		it.Wrote = l.invoke(c, cmd, it.Args)
 	}
-	c.wrote = c.wrote || it.Wrote
+	if it.Wrote {
+		c.wrote = true
+		if l.ticket.epoch == 0 {
+			l.ticket = l.entry
+		}
+	}
 	l.endUnit()
+	if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
+		l.flushAll()
+		l.look() // it may have changed the role, or brought a reader to the log
+	}
 	if c.waiter != nil {
 		return Waiting
 	}
@@ -143,11 +157,11 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	ctx.Client = c
 	ctx.DBIndex = c.DB
 	ctx.DB = l.e.store.DB(c.DB)
+	c.LastCmd = cmd
 	errors := l.Out.Errors()
 	ctx.Begin(cmd, args)
 	cmd.Handler(ctx)
 	ctx.Finish()
-	c.LastCmd = cmd
 	changed := ctx.IsDirty()
 	_, took := l.clock()
 	s := &l.stats.commands[cmd.Index]

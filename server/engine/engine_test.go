@@ -391,6 +391,22 @@ func TestBlockedClientIsClaimedOnce(t *testing.T) {
 	want(t, b.run(c, "MULTI", "WAIT 1 0", "EXEC"), "+OK\r\n+QUEUED\r\n*1\r\n:-1\r\n")
 }
 
+// A command may bring the first reader of the log, or a new role: what follows in the same batch obeys it.
+func TestRestOfTheBatchObeysWhatACommandChanged(t *testing.T) {
+	log := oplog.New(oplog.Options{})
+	e := New(Options{Store: store.New(store.Options{}), Log: log, Table: command.NewTable()})
+	e.Table.Attach("psync", func(c *command.Ctx) { log.CreateBacklog(); c.Out.OK() })
+	e.Table.Attach("replicaof", func(c *command.Ctx) { e.SetState(Replica|ReadOnly, 0); c.Out.OK() })
+	b := &bench{t: t, e: e, lane: e.NewLane()}
+	c := b.client()
+	want(t, b.run(c, "SET a 1", "PSYNC ? -1", "SET b 1", "REPLICAOF host 1", "SET c 1"), "+OK\r\n+OK\r\n+OK\r\n+OK\r\n-READONLY You can't write against a read only replica.\r\n")
+	var err error
+	if b.log, err = log.Replica(0); err != nil {
+		t.Fatal(err)
+	}
+	want(t, b.stream(), "SELECT 0; SET b 1")
+}
+
 func TestApplierExecutesWithoutPropagation(t *testing.T) {
 	b := newBench(t)
 	b.e.SetState(Replica|ReadOnly, 0)

@@ -45,8 +45,8 @@ type Lane struct {
 	door   door
 	st     State // read at the start of the hold
 	held   *Client
-	entry  Ticket // of this hold
-	ticket Ticket // of the first hold of this Run that wrote
+	entry  Ticket // as of the latest look
+	ticket Ticket // under which this Run first wrote
 
 	gateOpen bool
 	inExec   bool
@@ -78,7 +78,7 @@ func (e *Engine) NewLane() *Lane {
 
 // Run executes items in order, in as many holds of the lock as it takes. Items of one client must be adjacent.
 func (l *Lane) Run(items []Item) {
-	l.ticket = Ticket{}
+	l.ticket, l.held = Ticket{}, nil
 	for len(items) > 0 {
 		n := l.hold(items)
 		items = items[n:]
@@ -135,6 +135,13 @@ func (l *Lane) enter() {
 	now := time.Now()
 	l.wallBase, l.monoBase = now.UnixNano(), now.Sub(e.start)
 	l.mono = l.monoBase
+	l.look()
+	e.store.Tick(l.wallBase / 1e6)
+}
+
+// look reads the state that the commands of a hold meet. Nothing may be pending in the door.
+func (l *Lane) look() {
+	e := l.e
 	l.st = e.State()
 	if e.memory.limit.Load() > 0 {
 		l.st |= e.memory.judge(l)
@@ -143,21 +150,15 @@ func (l *Lane) enter() {
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica
 	l.door.begin(e, l.st)
-	e.store.Tick(l.wallBase / 1e6)
 }
 
 // leave hands the effects to the log and tells the clients that wrote where they end.
 func (l *Lane) leave(items []Item) {
 	l.flushAll()
-	wrote := false
 	for i := range items {
 		if items[i].Wrote {
 			items[i].Client.WriteOffset, items[i].Client.wrote = l.e.Log.Offset(), false
-			wrote = true
 		}
-	}
-	if wrote && l.ticket.epoch == 0 {
-		l.ticket = l.entry
 	}
 }
 

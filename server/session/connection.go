@@ -50,8 +50,10 @@ func (srv *Server) reset(ctx *command.Ctx) {
 func (srv *Server) selectDB(ctx *command.Ctx) {
 	n, ok := resp.ParseInt(ctx.Args[1])
 	switch {
-	case !ok || n != int64(int32(n)):
+	case !ok:
 		ctx.Out.Error(errInteger)
+	case n != int64(int32(n)):
+		ctx.Out.Error("value is out of range, value must between -2147483648 and 2147483647")
 	case n < 0 || n >= int64(srv.e.Store().Databases()):
 		ctx.Out.Error("DB index is out of range")
 	default:

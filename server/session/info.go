@@ -137,6 +137,7 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 	w.Field("keyspace_misses", t.Misses)
 	w.Field("pubsub_channels", 0)
 	w.Field("pubsub_patterns", 0)
+	w.Field("pubsubshard_channels", 0)
 	w.Field("latest_fork_usec", 0)
 	w.Field("total_forks", 0)
 	w.Field("tracking_total_keys", 0)

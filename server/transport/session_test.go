@@ -147,7 +147,7 @@ CLIENT ID x`,
 CONFIG
 CONFIG GET
 CONFIG GET maxmemory
-CONFIG GET max*y slowlog-max-len
+CONFIG GET slowlog-max*n
 CONFIG GET slave-read-only
 CONFIG GET nosuch
 CONFIG SET maxmemory
@@ -217,8 +217,7 @@ TIME x
 LASTSAVE x
 SHUTDOWN NOPE
 BGSAVE NOPE
-INFO a b c
-SLOWLOG NOPE`,
+INFO a b c`,
 }
 
 // variable parts of replies that must agree in shape only.
