@@ -51,6 +51,11 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	a.Store = store.New(store.Options{Databases: int(cfg.Int(settings.Databases)), Seed: mathrand.Uint64()})
 	a.Log = oplog.New(oplog.Options{BacklogSize: cfg.Int(settings.ReplBacklogSize)})
 	a.Engine = engine.New(engine.Options{Store: a.Store, Log: a.Log, Table: a.table, Logf: a.logger.Noticef})
+	if path := cfg.String(settings.AckLog); path != "" {
+		if err := a.Engine.Gate().RecordAcks(path); err != nil {
+			return nil, fmt.Errorf("ack-log: %w", err)
+		}
+	}
 	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, Version: Version, RunID: a.runID,
 		Logf: a.logger.Noticef})
 	if err := a.renameCommands(); err != nil {

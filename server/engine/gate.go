@@ -21,6 +21,7 @@ type Gate struct {
 	deadline atomic.Int64
 	epoch    atomic.Uint64
 	now      func() int64
+	acks     *ackLog // nil unless RecordAcks was called
 }
 
 func newGate(now func() int64) *Gate {
@@ -78,5 +79,12 @@ func (g *Gate) enter() (Ticket, bool) {
 
 // MayLeave reports whether replies to writes executed under t may be sent now.
 func (g *Gate) MayLeave(t Ticket) bool {
-	return t.epoch == 0 || (g.Open() && g.epoch.Load()+1 == t.epoch)
+	if t.epoch == 0 {
+		return true
+	}
+	may := g.Open() && g.epoch.Load()+1 == t.epoch
+	if may && g.acks != nil {
+		g.acks.add(t.epoch-1, g.now())
+	}
+	return may
 }

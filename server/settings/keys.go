@@ -65,6 +65,7 @@ var (
 	PodUID            = stringKey("pod-uid")
 	PodName           = stringKey("pod-name")
 	StateDir          = stringKey("state-dir")
+	AckLog            = stringKey("ack-log")
 	PasswordFile      = stringKey("password-file")
 
 	ReplDisklessLoad       = enumKey("repl-diskless-load")

@@ -22,4 +22,7 @@ var own = []Directive{
 	// state-dir keeps what must outlive the process but not the pod: the count of starts, sockets,
 	// spill files. Empty: dir.
 	text("state-dir", "").fixed(),
+	// ack-log keeps, in the named file, the intervals of the boot clock in which writes were
+	// acknowledged: evidence for tests that there is never more than one writer. Empty: not kept.
+	text("ack-log", "").fixed(),
 }
