@@ -80,7 +80,7 @@ func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
 		return 1
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	go a.obey(signals)
 	err = a.Wait()
@@ -112,6 +112,10 @@ func (a *App) banner() {
 func (a *App) obey(signals <-chan os.Signal) {
 	asked := false
 	for sig := range signals {
+		if sig == syscall.SIGUSR1 {
+			go profile(a.Settings.Dir(), a.logger.Noticef)
+			continue
+		}
 		if sig == syscall.SIGINT && asked {
 			a.logger.Warningf("You insist... exiting now.")
 			os.Exit(1)
