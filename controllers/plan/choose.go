@@ -195,18 +195,13 @@ func (p *pass) unaccountedPods() string {
 	return ""
 }
 
-// gone: some incarnation of the pod was proven dead and the pod object is no more, so no process of
-// it will run again (an incarnation dies before the next of its pod begins).
+// gone: no process of the pod will ever run again. A proof for one incarnation is not enough: a later
+// one may run in a pod whose object is gone.
 func (p *pass) gone(v member.Voter) bool {
-	if slices.Contains(p.o.Status.Term.Gone, v) {
+	if slices.Contains(p.o.Status.Term.Gone, v) || p.o.Spec.AcceptLoss {
 		return true
 	}
-	for _, d := range p.o.Deaths {
-		if d.Voter == v {
-			return true
-		}
-	}
-	return p.o.Spec.AcceptLoss
+	return slices.ContainsFunc(p.o.Deaths, func(d Death) bool { return d.Voter == v && d.Final })
 }
 
 // chooseWithout is for terms in which no electable adopter has the set's history: a member that is no
@@ -243,6 +238,9 @@ func (p *pass) chooseWithout() (*Member, string) {
 	}
 	a := p.answer(best, t.Number)
 	if !a.Data.Empty() {
+		if t.Rosters.K() > 0 && !p.o.Spec.AcceptLoss {
+			return nil, best.Name + " is no voter, so acknowledged writes may be missing; no voter holds the set's data any more: a person must accept the loss"
+		}
 		return best, best.Name + " is no voter but holds the set's history; no voter does"
 	}
 	if len(t.Lineage) > 0 {

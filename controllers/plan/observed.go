@@ -196,6 +196,9 @@ type Death struct {
 	Incarnation member.Incarnation
 	Proof       Proof
 	Cause       string
+	// Final: no later incarnation can begin in that pod (all its containers were seen terminated
+	// while it was being deleted, or they never restart).
+	Final bool
 }
 
 // ServiceState is where the Services point.

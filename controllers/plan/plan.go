@@ -166,25 +166,25 @@ func (p *pass) highestSeen() member.Term {
 // dead tells whether an incarnation is proven dead (rule 10), and how.
 func (p *pass) dead(v member.Voter, i member.Incarnation) (Death, bool) {
 	for _, d := range p.o.Deaths {
-		if d.Voter == v && d.Incarnation == i {
+		if d.Voter == v && (d.Incarnation == i || d.Final) {
 			return d, true
 		}
 	}
 	if slices.Contains(p.o.Status.Term.Gone, v) {
-		return Death{v, i, ProofKubelet, "noted before its pod was deleted"}, true
+		return Death{v, i, ProofKubelet, "noted before its pod was deleted", true}, true
 	}
 	m := p.byVoter(v)
 	if m == nil {
 		return Death{}, false
 	}
 	if m.Pod.Ended {
-		return Death{v, i, ProofKubelet, "all containers ended, none will start"}, true
+		return Death{v, i, ProofKubelet, "all containers ended, none will start", true}, true
 	}
 	if m.Pod.NodeGone {
-		return Death{v, i, ProofNode, "node " + m.Pod.Node + " is gone"}, true
+		return Death{v, i, ProofNode, "node " + m.Pod.Node + " is gone", true}, true
 	}
 	if m.Report != nil && m.Report.Identity.Incarnation.NewerThan(i) {
-		return Death{v, i, ProofNewer, "incarnation " + string(m.Report.Identity.Incarnation) + " runs in the same pod"}, true
+		return Death{v, i, ProofNewer, "incarnation " + string(m.Report.Identity.Incarnation) + " runs in the same pod", false}, true
 	}
 	return Death{}, false
 }

@@ -227,11 +227,15 @@ func (p *pod) kubelet(k *keeper, cause string) {
 		}
 		return
 	}
+	if !p.obj {
+		p.removed = true // nothing is left to post the state on
+		return
+	}
 	for _, inc := range k.incs {
-		w.api.deaths = append(w.api.deaths, tombstone{plan.Death{Voter: p.uid, Incarnation: inc, Proof: plan.ProofKubelet, Cause: cause}, w.now})
+		w.api.deaths = append(w.api.deaths, tombstone{plan.Death{Voter: p.uid, Incarnation: inc, Proof: plan.ProofKubelet, Cause: cause, Final: p.deleting || p.ended}, w.now})
 	}
 	switch {
-	case p.deleting || !p.obj:
+	case p.deleting:
 		p.obj, p.removed = false, true
 	case p.ended:
 		p.seenEnded = true
@@ -260,6 +264,7 @@ func (p *pod) terminate(deadline time.Duration) {
 		w.after(300*ms, func() { p.terminate(deadline) })
 	case p.kept == nil:
 		p.obj, p.removed = false, true
+		w.api.deaths = append(w.api.deaths, tombstone{plan.Death{Voter: p.uid, Proof: plan.ProofKubelet, Cause: "deleted, nothing runs", Final: true}, w.now})
 	case p.srv != nil && p.srv.m.Role() == member.RoleMaster && w.now < deadline:
 		p.srv.do(func() { p.srv.terminates = true })
 		w.after(50*ms, func() { p.terminate(deadline) })

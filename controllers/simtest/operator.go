@@ -196,7 +196,7 @@ func (w *World) podObject(v member.Voter) bool {
 
 func (o *operator) heardDeath(d plan.Death) {
 	for _, e := range o.deaths {
-		if e.Voter == d.Voter && e.Incarnation == d.Incarnation {
+		if e.Voter == d.Voter && e.Incarnation == d.Incarnation && (e.Final || !d.Final) {
 			return
 		}
 	}

@@ -203,9 +203,11 @@ func (s *server) execute(from *operator, effects []fence.Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case fence.StopWrites:
-			if !s.w.opt.Sim.ForgetOnStop {
-				s.waiting = nil
+			if s.w.opt.Sim.ForgetOnStop {
+				s.timer(s.w.between(0, 500*ms), s.leave)
+				break
 			}
+			s.waiting = nil
 		case fence.DropFeeds:
 			s.dropFeeds()
 		case fence.Persist:
