@@ -47,7 +47,10 @@ func isolate(w *World, n string, d time.Duration) {
 var stories = []story{
 	{"crash", "the master's process is killed under load, no persistence; the best replica takes over, the old master comes back empty with one full sync", nil,
 		atMaster(3*sec, func(w *World, m *server) { m.crash("signal: killed") }),
-		func(t *testing.T, w *World, r Result) { want(t, r.FullSyncs, 3, "full syncs"); want(t, r.Changes, 1, "changes of master") }},
+		func(t *testing.T, w *World, r Result) {
+			want(t, r.FullSyncs, 3, "full syncs")
+			want(t, r.Changes, 1, "changes of master")
+		}},
 	{"switchover", "spec.master asks for another member: pause, equal, adopt, promote; nobody loads anything", nil,
 		func(w *World) { w.after(3*sec, func() { w.api.spec.Request = "orders-0" }) },
 		func(t *testing.T, w *World, r Result) {
@@ -121,7 +124,9 @@ var stories = []story{
 			w.after(3*sec, func() { w.api.spec.Members = 5 })
 			w.after(7*sec, func() { w.api.spec.Members = 2 })
 		},
-		func(t *testing.T, w *World, r Result) { want(t, len(w.api.status.Term.Rosters.New.Voters), 2, "voters") }},
+		func(t *testing.T, w *World, r Result) {
+			want(t, len(w.api.status.Term.Rosters.New.Voters), 2, "voters")
+		}},
 	{"rolling", "a new revision: replicas first, each when the one before is in sync, then a switchover, the old master last", nil,
 		func(w *World) { w.after(3*sec, func() { w.api.spec.Revision = "r2" }) },
 		func(t *testing.T, w *World, r Result) {
