@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/controllers/plan"
 )
 
 // Faults says what goes wrong. Every is the mean time between two faults, 0 for none.
@@ -239,4 +240,11 @@ func (w *World) faultWish() {
 		s.AuthVersion += "*"
 		w.tracef("wish: password %s", s.AuthVersion)
 	}
+}
+
+// wipe loses the status, as a restored backup without it does.
+func (a *api) wipe() {
+	a.w.tracef("status is wiped")
+	a.status = plan.Status{Lost: true, AuthVersion: a.status.AuthVersion}
+	a.version++
 }
