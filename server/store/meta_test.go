@@ -411,6 +411,7 @@ func (w *world) hash(d *DB, m map[string]value, k []byte, old value, exists bool
 
 func (w *world) maintain() {
 	w.s.Reclaim(w.r.Intn(2000))
+	w.s.Defrag(w.r.Intn(2000))
 }
 
 // reshape is what moves whole keyspaces, and the start of cuts.
@@ -526,6 +527,7 @@ func TestMetamorphic(t *testing.T) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			r := rand.New(rand.NewSource(seed))
 			s := New(Options{Seed: uint64(seed), Databases: 3, Partitions: 1 << r.Intn(5)})
+			s.fragSlack = int64(r.Intn(2)) * fragSlack
 			w := &world{t: t, r: r, s: s, m: make(model, 3), now: 1}
 			for i := range w.m {
 				w.m[i] = map[string]value{}

@@ -70,6 +70,7 @@ type pageInfo struct {
 	used       uint16
 	class      uint8
 	listed     bool
+	leaving    bool // its entries are being moved off it: takes no new ones
 }
 
 // slab hands out slots named by 32-bit refs. Ref 0 is never handed out: it names "none".
@@ -199,7 +200,19 @@ func (s *slab) free(ref uint32) {
 	switch {
 	case pi.used == 0 && (!pi.listed || pi.next >= 0 || pi.prev >= 0):
 		s.dropPage(no)
-	case !pi.listed:
+	case !pi.listed && !pi.leaving:
+		s.list(no)
+	}
+}
+
+// stay ends the emptying of a page: what is left keeps it, unless it has gone already.
+func (s *slab) stay(no int32) {
+	pi := &s.info[no]
+	if !pi.leaving {
+		return
+	}
+	pi.leaving = false
+	if s.pages[no] != nil && !pi.listed && (pi.freeHead != 0 || pi.bump < s.limit(no)) {
 		s.list(no)
 	}
 }
@@ -212,7 +225,7 @@ func (s *slab) dropPage(no int32) {
 	s.touched -= int64(pi.bump) * int64(classSize[pi.class])
 	s.mem.FreePage(s.pages[no])
 	s.pages[no] = nil
-	pi.bump, pi.freeHead = 0, 0
+	pi.bump, pi.freeHead, pi.leaving = 0, 0, false
 	s.spare = append(s.spare, no)
 }
 

@@ -26,18 +26,19 @@ type Config struct {
 type Store struct {
 	Config Config
 
-	hash     hasher
-	mem      Pages
-	partBits uint8
-	parts    int
-	dbs      []*DB
-	epoch    uint32 // of the latest cut
-	cuts     []*Cut // under way
-	clock    atomic.Uint32
-	seenPool []*seenArray
-	blobs    *blobStats    // shared with siblings
-	dead     []*space      // detached keyspaces to be freed
-	deadObjs []*hashObject // detached big values to be freed
+	hash      hasher
+	mem       Pages
+	partBits  uint8
+	parts     int
+	dbs       []*DB
+	epoch     uint32 // of the latest cut
+	cuts      []*Cut // under way
+	clock     atomic.Uint32
+	seenPool  []*seenArray
+	fragSlack int64
+	blobs     *blobStats    // shared with siblings
+	dead      []*space      // detached keyspaces to be freed
+	deadObjs  []*hashObject // detached big values to be freed
 }
 
 // DB is one numbered database. FLUSHDB and SWAPDB change the keyspace behind it, never the DB itself.
@@ -73,6 +74,7 @@ type part struct {
 	noObj   []uint32 // free indices of objs
 	hints   hintRing
 	walk    expireWalk
+	compact defragWalk
 }
 
 // New returns an empty store.
@@ -92,8 +94,8 @@ func New(o Options) *Store {
 	s := &Store{
 		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, LFULogFactor: 10, LFUDecayTime: 1},
 		hash:   newHasher(o.Seed),
-		blobs:  &blobStats{},
-		mem:    o.Pages, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),
+		blobs:  &blobStats{}, fragSlack: fragSlack,
+		mem: o.Pages, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),
 	}
 	for i := range o.Databases {
 		s.dbs = append(s.dbs, &DB{store: s, index: i, space: s.newSpace()})
@@ -138,7 +140,7 @@ func (s *Store) FlushAll() {
 
 // Sibling returns an empty store of the same shape, seed and settings, to load a data set beside this one; see Adopt.
 func (s *Store) Sibling() *Store {
-	n := &Store{Config: s.Config, hash: s.hash, blobs: s.blobs, mem: s.mem, parts: s.parts, partBits: s.partBits}
+	n := &Store{Config: s.Config, hash: s.hash, blobs: s.blobs, fragSlack: s.fragSlack, mem: s.mem, parts: s.parts, partBits: s.partBits}
 	for i := range s.dbs {
 		n.dbs = append(n.dbs, &DB{store: n, index: i, space: n.newSpace()})
 	}

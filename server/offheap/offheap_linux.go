@@ -1,0 +1,99 @@
+package offheap
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+const (
+	arenaPages = 64 // 4 MiB: what is asked of the kernel at once
+	warmPages  = 32 // freed pages that keep their memory, for the next to come
+	osPage     = 4096
+)
+
+// Pages is a store.Pages over anonymous memory.
+type Pages struct {
+	mu   sync.Mutex
+	warm []*store.Page // free, resident
+	cold []*store.Page // free, given back to the kernel: addresses only
+}
+
+// New returns an empty pool.
+func New() *Pages { return &Pages{} }
+
+// AllocPage implements store.Pages.
+func (p *Pages) AllocPage() *store.Page {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.warm) == 0 && len(p.cold) == 0 {
+		p.grow()
+	}
+	list := &p.warm
+	if len(p.warm) == 0 {
+		list = &p.cold
+	}
+	last := len(*list) - 1
+	page := (*list)[last]
+	*list = (*list)[:last]
+	return page
+}
+
+// grow maps an arena. A server that gets no memory cannot go on: like the Go runtime itself, it ends with a clear word.
+func (p *Pages) grow() {
+	base := mapBytes(arenaPages * store.PageSize)
+	if base == nil {
+		panic("offheap: out of memory: the kernel refuses another 4 MiB; lower maxmemory or raise the container's limit")
+	}
+	for i := arenaPages - 1; i >= 0; i-- { // lowest first out
+		p.cold = append(p.cold, (*store.Page)(unsafe.Add(base, i*store.PageSize)))
+	}
+}
+
+// FreePage implements store.Pages.
+func (p *Pages) FreePage(page *store.Page) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.warm) < warmPages {
+		p.warm = append(p.warm, page)
+		return
+	}
+	if err := unix.Madvise(page[:], unix.MADV_DONTNEED); err != nil {
+		panic(fmt.Sprintf("offheap: the kernel refuses to take a page back: %v", err))
+	}
+	p.cold = append(p.cold, page)
+}
+
+// AllocBlob implements store.Pages. When the process has no mappings left the memory comes from the Go heap.
+func (p *Pages) AllocBlob(n int) []byte {
+	size := (n + osPage - 1) &^ (osPage - 1)
+	if base := mapBytes(size); base != nil {
+		return unsafe.Slice((*byte)(base), size)
+	}
+	return make([]byte, n|1) // an odd length marks it
+}
+
+// FreeBlob implements store.Pages.
+func (p *Pages) FreeBlob(b []byte) {
+	if len(b)%osPage != 0 || len(b) == 0 {
+		return
+	}
+	if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))); err != nil {
+		// A hole would need one mapping more than the process may have: the memory goes, its addresses stay.
+		if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {
+			panic(fmt.Sprintf("offheap: the kernel refuses to take memory back: %v", err))
+		}
+	}
+}
+
+func mapBytes(n int) unsafe.Pointer {
+	base, err := unix.MmapPtr(-1, 0, nil, uintptr(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil
+	}
+	return base
+}

@@ -1,0 +1,152 @@
+package offheap
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+func rss(t testing.TB) int64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n * int64(os.Getpagesize())
+}
+
+func TestPagesAreApartAndComeBack(t *testing.T) {
+	p := New()
+	const n = 1000
+	var pages []*store.Page
+	seen := map[*store.Page]bool{}
+	before := rss(t)
+	for i := range n {
+		pg := p.AllocPage()
+		if seen[pg] {
+			t.Fatal("a page was handed out twice")
+		}
+		seen[pg] = true
+		for j := range pg {
+			pg[j] = byte(i)
+		}
+		pages = append(pages, pg)
+	}
+	for i, pg := range pages {
+		if pg[0] != byte(i) || pg[store.PageSize-1] != byte(i) {
+			t.Fatal("pages overlap")
+		}
+		p.FreePage(pg)
+	}
+	if grown := rss(t) - before; grown > (warmPages+80)*store.PageSize {
+		t.Errorf("%d KiB stay resident after freeing %d pages", grown>>10, n)
+	}
+	for range n {
+		if !seen[p.AllocPage()] {
+			t.Fatal("a freed page was not used again")
+		}
+	}
+}
+
+func TestBlobs(t *testing.T) {
+	p := New()
+	for _, n := range []int{1, 4096, 4097, 20000, 1 << 20} {
+		b := p.AllocBlob(n)
+		if len(b) < n || !bytes.Equal(b, make([]byte, len(b))) {
+			t.Fatalf("a blob of %d bytes has %d or is not zeroed", n, len(b))
+		}
+		b[0], b[len(b)-1] = 1, 1
+		p.FreeBlob(b)
+	}
+}
+
+// TestStoreOutsideTheHeap runs a store over mapped memory: contents, and what is resident against what is used.
+func TestStoreOutsideTheHeap(t *testing.T) {
+	s := store.New(store.Options{Seed: 1, Pages: New()})
+	d := s.DB(0)
+	val := bytes.Repeat([]byte("v"), 64)
+	const n = 200_000
+	for i := range n {
+		d.SetString(fmt.Appendf(nil, "key:%012d", i), val, 0)
+	}
+	big := bytes.Repeat([]byte("b"), 100_000)
+	d.SetString([]byte("big"), big, 0)
+	for i := range n {
+		if e, ok := d.Get(fmt.Appendf(nil, "key:%012d", i), 1); !ok || !bytes.Equal(e.Bytes(nil), val) {
+			t.Fatalf("key %d is missing or wrong", i)
+		}
+	}
+	if e, _ := d.Get([]byte("big"), 1); !bytes.Equal(e.Bytes(nil), big) {
+		t.Fatal("the big value is wrong")
+	}
+	d.EditString([]byte("big"), 200_000)[150_000] = 'x'
+	if e, _ := d.Get([]byte("big"), 1); e.StrLen() != 200_000 || e.Bytes(nil)[150_000] != 'x' || e.Bytes(nil)[99_999] != 'b' {
+		t.Fatal("the edited big value is wrong")
+	}
+	s.FlushAll()
+	for s.Reclaim(1000) {
+	}
+	if s.UsedBytes() != 0 {
+		t.Fatalf("%d bytes are left", s.UsedBytes())
+	}
+}
+
+// TestResidentStaysNearUsed holds the budget of DESIGN section 2: resident within 1.15 of used after churn.
+func TestResidentStaysNearUsed(t *testing.T) {
+	n := 1_000_000
+	if testing.Short() {
+		n = 200_000
+	}
+	debug.FreeOSMemory()
+	base := rss(t)
+	s := store.New(store.Options{Seed: 1, Pages: New()})
+	d := s.DB(0)
+	r := rand.New(rand.NewSource(1))
+	key, val := make([]byte, 0, 32), bytes.Repeat([]byte("v"), 600)
+	set := func(i, size int) {
+		key = fmt.Appendf(key[:0], "key:%012d", i)
+		d.SetString(key, val[:size], 0)
+	}
+	check := func(what string) {
+		for s.Reclaim(1000) || s.Defrag(10000) {
+		}
+		debug.FreeOSMemory()
+		used, resident := s.UsedBytes(), rss(t)-base
+		t.Logf("%-24s %8d keys, %6.1f bytes per key used, resident / used %.3f", what, d.Len(), float64(used)/float64(d.Len()), float64(resident)/float64(used))
+		// Every partition may have a page partly used per size class: that is what the constant stands for.
+		if float64(resident) > 1.15*float64(used)+20<<20 {
+			t.Errorf("%s: %d MiB resident for %d MiB used", what, resident>>20, used>>20)
+		}
+	}
+	for i := range n {
+		set(i, 64)
+	}
+	check("fresh")
+	for range n {
+		set(r.Intn(n), 16+r.Intn(200))
+	}
+	check("other sizes")
+	for i := range n {
+		if r.Intn(4) > 0 {
+			d.Delete(fmt.Appendf(key[:0], "key:%012d", i))
+		}
+	}
+	check("three of four deleted")
+	for i := range n {
+		set(n+i, 100+i%7*80)
+		if i >= n/4 {
+			d.Delete(fmt.Appendf(nil, "key:%012d", n+i-n/4))
+		}
+	}
+	check("moving window")
+}
