@@ -91,7 +91,7 @@ func mutate(s *store.Store, r *rand.Rand) {
 	case 0:
 		d.Delete(k)
 	case 1:
-		d.SetExpire(k, int64(1e9+r.Intn(1000)))
+		d.SetExpire(k, int64(4e12)+int64(r.Intn(1000)))
 	case 2:
 		d.Rename(k, fmt.Appendf(nil, "k%d", r.Intn(3000)))
 	case 3:

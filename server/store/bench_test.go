@@ -113,26 +113,37 @@ func benchKeys(n int) [][]byte {
 }
 
 func BenchmarkGet(b *testing.B) {
-	s := New(Options{Seed: 1})
-	fill(s.DB(0), 1_000_000, 64)
-	keys, d := benchKeys(1_000_000), s.DB(0)
-	i := 0
-	for b.Loop() {
-		if _, ok := d.Get(keys[i%len(keys)], 1000); !ok {
-			b.Fatal("missing")
-		}
-		i++
+	for _, n := range []int{1000, 1_000_000} {
+		b.Run(fmt.Sprint("keys=", n), func(b *testing.B) {
+			s := New(Options{Seed: 1})
+			fill(s.DB(0), n, 64)
+			keys, d := benchKeys(n), s.DB(0)
+			out := make([]byte, 0, 64)
+			i := 0
+			for b.Loop() {
+				e, ok := d.Get(keys[i%n], 1000)
+				if !ok {
+					b.Fatal("missing")
+				}
+				out = e.AppendString(out[:0])
+				i++
+			}
+		})
 	}
 }
 
 func BenchmarkOverwrite(b *testing.B) {
-	s := New(Options{Seed: 1})
-	fill(s.DB(0), 1_000_000, 64)
-	keys, d, val := benchKeys(1_000_000), s.DB(0), make([]byte, 64)
-	i := 0
-	for b.Loop() {
-		d.SetString(keys[i%len(keys)], val, 0)
-		i++
+	for _, n := range []int{1000, 1_000_000} {
+		b.Run(fmt.Sprint("keys=", n), func(b *testing.B) {
+			s := New(Options{Seed: 1})
+			fill(s.DB(0), n, 64)
+			keys, d, val := benchKeys(n), s.DB(0), make([]byte, 64)
+			i := 0
+			for b.Loop() {
+				d.SetString(keys[i%n], val, 0)
+				i++
+			}
+		})
 	}
 }
 

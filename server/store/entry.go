@@ -124,14 +124,28 @@ func shapeOf(b []byte) (s shape) {
 	return s
 }
 
-// keyIs compares the key of an entry.
+// keyIs compares the key of an entry. It is shapeOf reduced to what a lookup needs.
 func (p *part) keyIs(ref uint32, key []byte) bool {
 	b := p.slab.at(ref)
-	s := shapeOf(b)
-	if s.meta&flagKeyBlob != 0 {
-		return bytes.Equal(p.blobAt(b[s.key:]).data, key)
+	meta := uint8(atomic.LoadUint32(header(b)))
+	at := headerBytes
+	if meta&flagExpire != 0 {
+		at += 8
 	}
-	return s.klen == len(key) && string(b[s.key:s.key+s.klen]) == string(key)
+	n, w := varint(b[at:])
+	if n != len(key) {
+		return false
+	}
+	if at += w; sized(meta) {
+		for b[at] >= 0x80 {
+			at++
+		}
+		at++
+	}
+	if meta&flagKeyBlob != 0 {
+		return bytes.Equal(p.blobAt(b[at:]).data, key)
+	}
+	return string(b[at:at+n]) == string(key)
 }
 
 func (p *part) blobAt(b []byte) *Blob { return p.blobs[binary.LittleEndian.Uint32(b)] }

@@ -21,7 +21,7 @@ func (t *table) scan(point uint64, count int, fn func(ref uint32)) (next uint64,
 	home, prefix := uint32(point>>maxDepth), uint32(point)
 	for buckets := 10 * max(count, 1); buckets > 0; buckets-- {
 		seg := t.at(prefix)
-		b := home >> seg.coarse()
+		b := home >> seg.coarse
 		refs := seg.refsOf(buf[:0], b)
 		for _, ref := range refs {
 			fn(ref)
@@ -30,7 +30,7 @@ func (t *table) scan(point uint64, count int, fn func(ref uint32)) (next uint64,
 		if after := seg.after(); after < 1<<maxDepth {
 			prefix = uint32(after)
 		} else {
-			home, prefix = (b+1)<<seg.coarse(), 0
+			home, prefix = (b+1)<<seg.coarse, 0
 			if home == segBuckets {
 				return 0, given
 			}

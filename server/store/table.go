@@ -20,7 +20,8 @@ const (
 	bucketSlots = 12
 	homeBits    = 6
 	segBuckets  = 1 << homeBits
-	minBuckets  = 4
+	minBits     = 2
+	minBuckets  = 1 << minBits
 	maxShift    = 3
 	maxDepth    = 32 // bits of directory; also the resolution of a scan cursor
 	awayUnit    = 1 << 24
@@ -37,6 +38,7 @@ type bucket struct {
 type segment struct {
 	buckets []bucket
 	depth   uint8  // of the prefix that its entries share
+	coarse  uint8  // home bits that it leaves out, having few buckets: segBuckets >> coarse of them
 	prefix  uint32 // that prefix, left aligned
 	count   int
 	vol     int        // entries with an expiry
@@ -87,11 +89,8 @@ func (t *table) segmentFor(p *part, h uint64) *segment {
 
 // home is the home bucket of hash h.
 func (s *segment) home(h uint64) uint32 {
-	return uint32(h) & (segBuckets - 1) >> s.coarse()
+	return uint32(h) & (segBuckets - 1) >> s.coarse
 }
-
-// coarse is the number of home bits that a segment of few buckets leaves out.
-func (s *segment) coarse() int { return homeBits - bits.TrailingZeros(uint(len(s.buckets))) }
 
 const (
 	lowBits  = 0x0101010101010101
@@ -192,7 +191,7 @@ func (t *table) insert(p *part, h uint64, ref uint32) *segment {
 
 // start gives the table its first segment, which no cut that is under way needs to see.
 func (t *table) start(p *part) {
-	seg := &segment{buckets: make([]bucket, minBuckets), due: never, seen: p.space.store.epoch}
+	seg := &segment{buckets: make([]bucket, minBuckets), coarse: homeBits - minBits, due: never, seen: p.space.store.epoch}
 	t.dir, t.depth = []*segment{seg}, 0
 	t.charge(p, segBytes+minBuckets*bucketBytes+8)
 }
@@ -293,6 +292,7 @@ func (t *table) grow(p *part, seg *segment) {
 	moved := seg.drain(p, room[:0])
 	if n := len(seg.buckets); n < segBuckets {
 		seg.buckets = make([]bucket, 2*n)
+		seg.coarse--
 		t.charge(p, int64(n)*bucketBytes)
 		seg.spreadSeen(n)
 	} else {
