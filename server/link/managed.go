@@ -1,8 +1,11 @@
 package link
 
 import (
+	"time"
+
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/repl"
 	"github.com/understudy-db/understudy/server/settings"
 )
 
@@ -67,3 +70,36 @@ func (n *Node) Heartbeat() (end int64) {
 
 // Offset is the end of the stream: on a replica the last byte applied.
 func (n *Node) Offset() int64 { return n.log.Offset() }
+
+// Status is what reports tell of this server's replication.
+type Status struct {
+	Master    bool
+	Parked    bool
+	LinkUp    bool          // the link to the upstream is in the stream
+	Syncing   bool          // a full sync is on its way in
+	DownFor   time.Duration // since the link was up; 0 on a master
+	Kept      string        // why the guard kept the data from a full sync, "" when it did not
+	Replicas  int           // online
+	FullSyncs int64         // loaded by this process
+}
+
+// Status takes no lock that is held for long.
+func (n *Node) Status() (s Status) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s = Status{Master: n.isMaster(), Parked: n.parked, Kept: n.kept, FullSyncs: n.loads.Load()}
+	for p := range n.peers {
+		if p.m.State() == repl.PeerOnline {
+			s.Replicas++
+		}
+	}
+	if u := n.up; u != nil {
+		state := repl.ReplicaState(u.state.Load())
+		s.LinkUp = state == repl.Connected
+		s.Syncing = state == repl.Transfer || state == repl.Loading
+		if !s.LinkUp {
+			s.DownFor = time.Duration(n.now()-u.downSince.Load()) * time.Millisecond
+		}
+	}
+	return s
+}

@@ -48,6 +48,7 @@ type Node struct {
 	began time.Time
 
 	full, partialOK, partialErr atomic.Int64 // INFO's sync_ counters
+	loads                       atomic.Int64 // full syncs that this server has loaded
 	goodPeers                   atomic.Int64
 	waiters                     atomic.Int64
 

@@ -160,6 +160,7 @@ func (u *upstream) finishLoad(res loadResult) {
 		return
 	}
 	u.endReceive()
+	u.n.loads.Add(1)
 	u.act(u.m.Loaded(now, nil))
 	if m := u.n.o.Managed; m != nil && m.Joined != nil {
 		m.Joined(true)
