@@ -138,7 +138,7 @@ func (s *show) failover(ctx context.Context, set testbed.Set) error {
 // kill ends the master's server as a crash does; on a foreign cluster, where processes are out of reach, its pod.
 func (s *show) kill(ctx context.Context, set testbed.Set, master string) (string, error) {
 	if !set.Bed.Ours() {
-		return "deleted the pod by force", set.DeletePod(ctx, master, true)
+		return "deleted the pod by force", set.ForceDelete(ctx, master)
 	}
 	return "killed the server process (SIGKILL)", set.KillProcess(ctx, master)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -173,6 +174,15 @@ var _ = Describe("the cluster", Label("cluster"), func() {
 				return get("http://" + ip + ":8080/file")
 			}).WithTimeout(time.Minute).WithPolling(20 * time.Millisecond).Should(Equal("kept"))
 		})
+
+		By("the volume goes with its claim")
+		volume := kubectl(ctx, "-n", ns, "get", "pvc", "keep", "-o", "jsonpath={.spec.volumeName}")
+		folder := filepath.Join(filepath.Dir(bed.Kubeconfig), "nodes", node, "disk/var/lib/local-path", volume)
+		Expect(folder).To(BeADirectory())
+		kubectl(ctx, "-n", ns, "delete", "pod/keeper", "pvc/keep")
+		Eventually(ctx, func() (string, error) { return bed.Kubectl(ctx, "get", "pv", volume, "--ignore-not-found") }).
+			WithTimeout(30 * time.Second).Should(BeEmpty())
+		Expect(folder).NotTo(BeADirectory())
 	}, SpecTimeout(3*time.Minute))
 
 	It("loses a node that is killed, and gets it back", func(ctx SpecContext) {

@@ -135,6 +135,12 @@ func report(r testbed.Result) {
 		len(r.Acked), r.Errors, r.First, r.Gap.Round(time.Millisecond)), ReportEntryVisibilityAlways)
 }
 
+// loss is a way to lose a member; after the loss of a node the node is started again.
+type loss struct {
+	deed func(testbed.Set, context.Context, string) error
+	node bool
+}
+
 var _ = Describe("a replica set", Label("operator"), func() {
 	BeforeEach(func(ctx SpecContext) { installed(ctx) }, NodeTimeout(15*time.Minute))
 
@@ -158,7 +164,7 @@ var _ = Describe("a replica set", Label("operator"), func() {
 	}, SpecTimeout(4*time.Minute))
 
 	DescribeTable("keeps every key when a master without persistence is lost",
-		func(ctx SpecContext, deed func(context.Context, testbed.Set, string) error) {
+		func(ctx SpecContext, lose loss) {
 			set := newSet(ctx, "lose", memoryOnly)
 			seed(ctx, set)
 			old, before := masterOf(ctx, set), fullSyncs(ctx, set)
@@ -166,8 +172,10 @@ var _ = Describe("a replica set", Label("operator"), func() {
 			_, err := load.NextWrite(ctx)
 			Expect(err).NotTo(HaveOccurred())
 
+			pod, err := set.Pod(ctx, old)
+			Expect(err).NotTo(HaveOccurred())
 			begin := time.Now()
-			Expect(deed(ctx, set, old)).To(Succeed())
+			Expect(lose.deed(set, ctx, old)).To(Succeed())
 			rs, err := set.WaitMaster(ctx, old)
 			Expect(err).NotTo(HaveOccurred())
 			at, err := load.NextWrite(ctx)
@@ -176,6 +184,9 @@ var _ = Describe("a replica set", Label("operator"), func() {
 			Expect(err).NotTo(HaveOccurred(), set.Describe())
 			AddReportEntry("loss until a write is accepted", at.Sub(begin).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
 
+			if lose.node {
+				tool(ctx, "restart-node", pod.Spec.NodeName)
+			}
 			_, err = set.WaitReady(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			everyMemberHoldsTheSeed(ctx, set)
@@ -183,24 +194,10 @@ var _ = Describe("a replica set", Label("operator"), func() {
 			Expect(served(fullSyncs(ctx, set), winner)-served(before, winner)).To(Equal(1),
 				"exactly the lost member, which came back empty, may need a full sync (S8)")
 		},
-		Entry("its server process is killed", testbed.Set.KillProcess, SpecTimeout(4*time.Minute)),
-		Entry("its container is killed", testbed.Set.KillContainer, SpecTimeout(4*time.Minute)),
-		Entry("its pod is deleted by force", func(ctx context.Context, s testbed.Set, member string) error {
-			return s.DeletePod(ctx, member, true)
-		}, SpecTimeout(4*time.Minute)),
-		Entry("its node is killed", func(ctx context.Context, s testbed.Set, member string) error {
-			node, err := s.KillNode(ctx, member)
-			DeferCleanup(func(ctx SpecContext) { tool(ctx, "restart-node", node) })
-			if err != nil {
-				return err
-			}
-			go func() { // the node returns while the failover goes on, so that the set can become whole again
-				defer GinkgoRecover()
-				time.Sleep(20 * time.Second)
-				_, _ = bed.Tool(context.WithoutCancel(ctx), "restart-node", node)
-			}()
-			return nil
-		}, SpecTimeout(6*time.Minute)),
+		Entry("its server process is killed", loss{deed: testbed.Set.KillProcess}, SpecTimeout(4*time.Minute)),
+		Entry("its container is killed", loss{deed: testbed.Set.KillContainer}, SpecTimeout(4*time.Minute)),
+		Entry("its pod is deleted by force", loss{deed: testbed.Set.ForceDelete}, SpecTimeout(4*time.Minute)),
+		Entry("its node is killed", loss{deed: testbed.Set.KillNode, node: true}, SpecTimeout(6*time.Minute)),
 	)
 
 	It("rotates its password without dropping a connection or a replication link", func(ctx SpecContext) {

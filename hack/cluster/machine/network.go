@@ -186,15 +186,23 @@ func overlap(networks []string) string {
 		}
 		addrs, _ := link.Addrs()
 		for _, a := range addrs {
-			_, theirs, err := net.ParseCIDR(a.String())
-			if err != nil {
-				continue
+			if n := collision(a.String(), networks); n != "" {
+				return fmt.Sprintf("%s has address %s, which collides with the cluster's network %s", link.Name, a, n)
 			}
-			for _, n := range networks {
-				if _, ours, err := net.ParseCIDR(n); err == nil && (ours.Contains(theirs.IP) || theirs.Contains(ours.IP)) {
-					return fmt.Sprintf("%s has address %s, which collides with the cluster's network %s", link.Name, a, n)
-				}
-			}
+		}
+	}
+	return ""
+}
+
+// collision returns the network that shares addresses with the one of an interface's address, such as 192.168.1.5/24.
+func collision(address string, networks []string) string {
+	_, theirs, err := net.ParseCIDR(address)
+	if err != nil {
+		return ""
+	}
+	for _, n := range networks {
+		if _, ours, err := net.ParseCIDR(n); err == nil && (ours.Contains(theirs.IP) || theirs.Contains(ours.IP)) {
+			return n
 		}
 	}
 	return ""

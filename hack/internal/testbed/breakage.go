@@ -48,26 +48,23 @@ func (s Set) signal(ctx context.Context, member string, sig syscall.Signal, flag
 	return fmt.Errorf("%s runs no container", member)
 }
 
-// DeletePod deletes a member's pod, at once and without asking it when force is set.
-func (s Set) DeletePod(ctx context.Context, member string, force bool) error {
+// ForceDelete deletes a member's pod at once, without asking it.
+func (s Set) ForceDelete(ctx context.Context, member string) error {
 	pod, err := s.Pod(ctx, member)
 	if err != nil {
 		return err
 	}
-	if force {
-		return s.Bed.Client.Delete(ctx, pod, client.GracePeriodSeconds(0))
-	}
-	return s.Bed.Client.Delete(ctx, pod)
+	return s.Bed.Client.Delete(ctx, pod, client.GracePeriodSeconds(0))
 }
 
-// KillNode kills the node on which a member runs and returns the node's name.
-func (s Set) KillNode(ctx context.Context, member string) (node string, err error) {
+// KillNode kills the node on which a member runs.
+func (s Set) KillNode(ctx context.Context, member string) error {
 	pod, err := s.Pod(ctx, member)
 	if err != nil {
-		return "", err
+		return err
 	}
 	_, err = s.Bed.Tool(ctx, "kill-node", pod.Spec.NodeName)
-	return pod.Spec.NodeName, err
+	return err
 }
 
 // Part drops all packets between two members, in both directions; Heal undoes it for everyone.

@@ -31,9 +31,15 @@ func (r Result) Key(n int) string { return fmt.Sprintf("%s:%d", r.Prefix, n) }
 
 // StartLoad starts a load; pause is the time between two writes.
 func (s Set) StartLoad(ctx context.Context, prefix string, pause time.Duration) *Load {
+	return startLoad(ctx, s.Connect, prefix, pause)
+}
+
+type connectFunc = func(context.Context) (*respclient.Client, error)
+
+func startLoad(ctx context.Context, connect connectFunc, prefix string, pause time.Duration) *Load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &Load{cancel: cancel, done: make(chan Result, 1), marks: make(chan chan<- time.Time, 8)}
-	go l.run(ctx, s, Result{Prefix: prefix}, pause)
+	go l.run(ctx, connect, Result{Prefix: prefix}, pause)
 	return l
 }
 
@@ -61,7 +67,7 @@ func (l *Load) Stop() Result {
 
 const redialPause = 5 * time.Millisecond
 
-func (l *Load) run(ctx context.Context, s Set, r Result, pause time.Duration) {
+func (l *Load) run(ctx context.Context, connect connectFunc, r Result, pause time.Duration) {
 	var c *respclient.Client
 	defer func() {
 		if c != nil {
@@ -85,7 +91,7 @@ func (l *Load) run(ctx context.Context, s Set, r Result, pause time.Duration) {
 		waiting = l.takeMarks(waiting)
 		if c == nil {
 			var err error
-			if c, err = s.Connect(ctx); err != nil {
+			if c, err = connect(ctx); err != nil {
 				c = nil
 				fail(err)
 				continue

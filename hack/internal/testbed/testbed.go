@@ -15,10 +15,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/understudy-db/understudy/api/v1alpha1"
 )
@@ -125,6 +127,7 @@ func (b *Bed) NoKubectl() bool {
 }
 
 func (b *Bed) connect() error {
+	log.SetLogger(logr.Discard()) // the client library would print a stack trace for want of one
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
