@@ -37,8 +37,8 @@ type Env interface {
 	Modified(db int, key []byte)
 	// Flushed tells them that all keys of a database (-1: of all) are gone.
 	Flushed(db int)
-	// Swapped tells them that two databases changed places.
-	Swapped(a, b int)
+	// Swapped tells them that two databases changed places, at a time in unix milliseconds.
+	Swapped(a, b int, now int64)
 	// Notify publishes a keyspace event. It is called only for classes in Config.NotifyEvents.
 	Notify(db int, class EventClass, event string, key []byte)
 }

@@ -219,7 +219,7 @@ func cmdSwapdb(c *Ctx) {
 	if a != b {
 		c.Store.SwapDB(a, b)
 		if c.Env != nil {
-			c.Env.Swapped(a, b)
+			c.Env.Swapped(a, b, c.Now)
 		}
 	}
 	c.Dirty(1)

@@ -208,7 +208,7 @@ func (t *Table) Unattached() []string {
 
 // UnknownError is the error text for args that Resolve did not find, without its code ERR.
 func (t *Table) UnknownError(args [][]byte) string {
-	if c := t.Lookup(args[0]); c != nil && len(args) > 1 {
+	if c := t.Lookup(args[0]); c != nil && c.subs != nil && len(args) > 1 {
 		return fmt.Sprintf("unknown subcommand '%s'. Try %s HELP.", clean(args[1], 128), strings.ToUpper(c.FullName))
 	}
 	var shown strings.Builder

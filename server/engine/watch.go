@@ -101,7 +101,16 @@ func (v *env) Modified(db int, key []byte) {
 	if len(m) == 0 {
 		return
 	}
-	for _, w := range m[string(key)] {
+	list := m[string(key)]
+	if len(list) == 0 {
+		return
+	}
+	_, there := v.e.store.DB(db).Peek(key)
+	for _, w := range list {
+		if w.expired && !there {
+			w.expired = false // it had expired before WATCH: now it is gone too, which is no change
+			continue
+		}
 		w.c.casBroken = true
 	}
 }
@@ -109,29 +118,42 @@ func (v *env) Modified(db int, key []byte) {
 // Flushed breaks the watches on the keys that are about to go: one on a missing key is not changed by a flush.
 func (v *env) Flushed(db int) {
 	for i, m := range v.e.watched {
-		if db >= 0 && i != db {
-			continue
+		if db < 0 || i == db {
+			v.replaced(m, i, -1, 0)
 		}
-		v.touchAll(i, m, i) // the keys are still there
 	}
 }
 
-// Swapped breaks the watches of both databases where a key is, or comes, under that name.
-func (v *env) Swapped(a, b int) {
-	v.touchAll(a, v.e.watched[a], b)
-	v.touchAll(b, v.e.watched[b], a)
+// Swapped breaks the watches of both databases where a key is, or comes, under that name. The databases have changed
+// places already.
+func (v *env) Swapped(a, b int, now int64) {
+	v.replaced(v.e.watched[a], b, a, now)
+	v.replaced(v.e.watched[b], a, b, now)
 }
 
-// touchAll breaks the watches in m whose key is in database db or in its counterpart.
-func (v *env) touchAll(db int, m map[string][]*watch, other int) {
+// replaced breaks the watches in m whose contents move from database before to database after (-1: to nothing). A key
+// that was expired at WATCH and is expired or gone now has not changed.
+func (v *env) replaced(m map[string][]*watch, before, after int, now int64) {
 	for key, list := range m {
-		_, here := v.e.store.DB(db).Peek([]byte(key))
-		_, there := v.e.store.DB(other).Peek([]byte(key))
+		_, here := v.e.store.DB(before).Peek([]byte(key))
+		there, stale := false, false
+		if after >= 0 {
+			_, there = v.e.store.DB(after).Peek([]byte(key))
+			stale = v.e.expiredKey(after, []byte(key), now)
+		}
 		if !here && !there {
 			continue
 		}
 		for _, w := range list {
-			w.c.casBroken = true
+			switch {
+			case w.expired && !there:
+				w.expired = false
+			case w.expired && stale:
+			case !w.expired && !here && stale:
+				w.expired = true
+			default:
+				w.c.casBroken = true
+			}
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (d *Direct) Modified(int, []byte) {}
 func (d *Direct) Flushed(int) {}
 
 // Swapped implements command.Env.
-func (d *Direct) Swapped(int, int) {}
+func (d *Direct) Swapped(int, int, int64) {}
 
 // Notify implements command.Env.
 func (d *Direct) Notify(db int, _ command.EventClass, event string, key []byte) {
