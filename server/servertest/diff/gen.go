@@ -21,6 +21,7 @@ type Gen struct {
 var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
 	"object|refcount": true, // depends on which command made a small number
+	"memory|usage":    true, "memory|help": true,
 	"object|idletime": true, "object|freq": true, "object|help": true, "command|help": true,
 	"command": true, "command|info": true, "command|docs": true, "command|list": true, "command|count": true,
 	"command|getkeys": true, "command|getkeysandflags": true,
