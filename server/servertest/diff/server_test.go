@@ -1,0 +1,152 @@
+package diff
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/servertest"
+	"github.com/understudy-db/understudy/server/servertest/oracle"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("CI") == "true" && !oracleThere() {
+		fmt.Println("NOT RUN: apt-get install redis-server redis-tools (every test here compares with it)")
+		os.Exit(1)
+	}
+	servertest.Main(m)
+}
+
+// elsewhere lists the commands whose replies belong to the server and not to its data.
+var elsewhere = map[string]bool{"info": true, "debug": true, "save": true, "bgsave": true, "lastsave": true, "shutdown": true, "time": true, "role": true,
+	"replicaof": true, "slaveof": true, "sync": true, "psync": true, "replconf": true, "failover": true, "wait": true, "quit": true, "reset": true,
+	"hello": true, "auth": true, "select": true}
+
+// talk is a random conversation: commands of the table, and transactions around some of them.
+type talk struct {
+	g       *Gen
+	inMulti bool
+	version string
+}
+
+func newTalk(seed uint64, table *command.Table) *talk {
+	return &talk{version: "2", g: NewGen(seed, table, time.Now().UnixMilli(), func(c *command.Cmd) bool {
+		return !elsewhere[c.FullName] && !strings.HasPrefix(c.FullName, "client") && !strings.HasPrefix(c.FullName, "config") && c.Group != "transactions"
+	})}
+}
+
+func (k *talk) next() []string {
+	g := k.g
+	switch n := g.r.IntN(100); {
+	case k.inMulti && n < 12:
+		k.inMulti = false
+		return []string{pick(g, []string{"EXEC", "EXEC", "EXEC", "DISCARD"})}
+	case n < 3:
+		k.inMulti = true // inside a transaction it is an error on both sides
+		return []string{"MULTI"}
+	case n < 4:
+		return []string{"EXEC"}
+	case n < 6:
+		return []string{pick(g, []string{"WATCH", "UNWATCH", "watch"}), pick(g, g.keys)}
+	case n < 8:
+		return []string{"SELECT", pick(g, []string{"0", "1", "9", "16", "x"})}
+	case n < 9 && !k.inMulti:
+		k.version = pick(g, []string{"2", "3"})
+		return []string{"HELLO", k.version, "SETNAME", "talker"}
+	case n < 10:
+		return pick(g, [][]string{{"PING"}, {"PING", "x"}, {"ECHO", "y"}, {"CLIENT", "GETNAME"}, {"CLIENT", "SETNAME", "n"}, {"CLIENT", "SETNAME", "a b"}, {"SELECT"}, {"WAIT", "0", "1"}})
+	}
+	return g.Next()
+}
+
+// TestServerAgainstRedis talks to both servers, compares every reply, the data, their digests and their streams.
+func TestServerAgainstRedis(t *testing.T) {
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", s)
+	real := oracle.Start(t, "--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no", "--enable-debug-command", "yes")
+	ours := servertest.Start(t, "--repl-diskless-sync-delay", "0")
+	realStream := OpenStream(t, "unix", real.Sock)
+	oursStream := OpenStream(t, "tcp", fmt.Sprintf("127.0.0.1:%d", ours.Port()))
+	k := newTalk(s, ours.Engine.Table)
+	for i := range *commands {
+		args := k.next()
+		want, got := real.Do(args...), ours.Do(args...)
+		if strings.EqualFold(args[0], "hello") { // names the program
+			continue
+		}
+		if strings.EqualFold(args[0], "exec") {
+			loosen(&want, &got)
+		}
+		if !Same(args, want, got) {
+			t.Fatalf("seed %d, command %d: %q\nredis-server: %.1000s\nours:         %.1000s", s, i, args, want, got)
+		}
+	}
+	for _, side := range []Doer{real, ours} {
+		side.Do("DISCARD")
+		side.Do("HELLO", "2")
+	}
+	compareStates(t, s, real, ours)
+	real.Do("SET", "end", "")
+	ours.Do("SET", "end", "")
+	if d := DiffEffects(realStream.Until("end"), oursStream.Until("end")); d != "" {
+		t.Fatalf("seed %d: %s", s, d)
+	}
+	checkDigests(t, real, ours)
+}
+
+// checkDigests removes what may differ by a millisecond and compares the digests of everything else.
+func checkDigests(t *testing.T, real, ours Doer) {
+	t.Helper()
+	for _, side := range []Doer{real, ours} {
+		for db := range 16 {
+			side.Do("SELECT", fmt.Sprint(db))
+			for _, key := range side.Do("KEYS", "*").Elems {
+				side.Do("PERSIST", string(key.Str))
+			}
+		}
+	}
+	if want, got := real.Do("DEBUG", "DIGEST").String(), ours.Do("DEBUG", "DIGEST").String(); want != got {
+		t.Errorf("DEBUG DIGEST: redis-server %s, ours %s", want, got)
+	}
+}
+
+// loosen prepares two replies to EXEC: inside, the commands are not known, so every nested aggregate is sorted, and a
+// number that may be a remaining time is made equal when it is near.
+func loosen(a, b *resp.Value) {
+	for i := range min(len(a.Elems), len(b.Elems)) {
+		x, y := &a.Elems[i], &b.Elems[i]
+		if x.Kind == ':' && y.Kind == ':' && x.Int > slack && near(x.Int, y.Int) {
+			y.Int = x.Int
+		}
+		for _, v := range []*resp.Value{x, y} {
+			sortElems(v.Elems, 1)
+		}
+	}
+}
+
+// TestReplicaOfOurs lets a redis-server follow ours through random commands and compares the two data sets.
+func TestReplicaOfOurs(t *testing.T) {
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", s)
+	ours := servertest.Start(t, "--repl-diskless-sync-delay", "0")
+	replica := servertest.StartRedis(t, "--replicaof", "127.0.0.1 "+fmt.Sprint(ours.Port()), "--enable-debug-command", "yes", "--save", "")
+	servertest.AwaitLink(t, replica)
+	k := newTalk(s, ours.Engine.Table)
+	for range *commands {
+		ours.Do(k.next()...)
+	}
+	ours.Do("DISCARD")
+	ours.Do("HELLO", "2")
+	ours.Do("SELECT", "0")
+	servertest.MustAgree(t, ours, replica)
+}
