@@ -15,7 +15,10 @@ import (
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/link"
+	"github.com/understudy-db/understudy/server/manage"
 	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/saving"
 	"github.com/understudy-db/understudy/server/session"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/store"
@@ -32,6 +35,11 @@ type App struct {
 	Sessions *session.Server
 	Log      *oplog.Log
 	Store    *store.Store
+
+	node     *link.Node
+	saver    *saving.Saver
+	password *manage.PasswordFile // nil: none
+	member   *memberParts         // nil: not managed
 
 	logger    *Logger
 	table     *command.Table
@@ -56,8 +64,14 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 			return nil, fmt.Errorf("ack-log: %w", err)
 		}
 	}
+	if err := a.readPassword(); err != nil {
+		return nil, err
+	}
 	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, Version: Version, RunID: a.runID,
 		Logf: a.logger.Noticef})
+	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, Managed: a.managedLinks()})
+	a.saver = a.newSaver()
+	a.Sessions.SetKeeper(a.saver)
 	if err := a.renameCommands(); err != nil {
 		return nil, err
 	}
@@ -94,7 +108,10 @@ func (a *App) Start() error {
 		a.Close()
 		return err
 	}
-	a.transport.Start()
+	if err := a.bring(); err != nil {
+		a.Close()
+		return err
+	}
 	a.work.Add(1)
 	go a.sample()
 	a.logger.Noticef("Ready to accept connections")
@@ -174,21 +191,6 @@ func (a *App) sample() {
 	}
 }
 
-// shutdown is the command SHUTDOWN; the process ends in Wait.
-func (a *App) shutdown(o session.ShutdownOptions) error {
-	a.logger.Warningf("User requested shutdown...")
-	return a.stop(o)
-}
-
-// stop prepares the end, saving as the options and the save points say. An error keeps the server running.
-func (a *App) stop(o session.ShutdownOptions) error {
-	select {
-	case a.end <- nil:
-	default:
-	}
-	return nil
-}
-
 // Wait returns when the server is to end: after SHUTDOWN, or a signal that Signal was told of.
 func (a *App) Wait() error { return <-a.end }
 
@@ -196,7 +198,10 @@ func (a *App) Wait() error { return <-a.end }
 func (a *App) Close() {
 	a.once.Do(func() {
 		close(a.done)
+		a.closeManaged()
 		a.transport.Close()
+		a.saver.Close()
+		a.node.Close()
 		a.Engine.Close()
 		a.work.Wait()
 		if path := a.Settings.String(settings.PidFile); path != "" {

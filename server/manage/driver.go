@@ -51,7 +51,8 @@ type Driver struct {
 	conns    map[*conn]struct{}
 	talking  int // connections, those that have not greeted yet included
 	config   configState
-	leaving  bool // SIGTERM came
+	leaving  bool   // SIGTERM came
+	loads    uint64 // full syncs loaded
 	lastWord member.Report
 
 	orders chan order
@@ -267,7 +268,7 @@ func (d *Driver) data(whole bool) member.Data {
 }
 
 func (d *Driver) dataLocked(whole bool) member.Data {
-	return member.Data{History: d.history, Offset: d.node.Offset(), Whole: whole, Loading: d.node.Status().Loading}
+	return member.Data{History: d.history, Offset: d.node.Offset(), Whole: whole, Loading: d.node.Loading()}
 }
 
 // lease takes a grant at once, from the connection's goroutine.
@@ -356,6 +357,13 @@ func (d *Driver) Leave(why string) {
 	d.changed()
 }
 
+// History is the lineage of the data set, for the file that is saved.
+func (d *Driver) History() member.History {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.history
+}
+
 // Role is the present role and whether writes are allowed now.
 func (d *Driver) Role() (role member.Role, writable bool) {
 	d.mu.Lock()
@@ -372,7 +380,7 @@ func (d *Driver) Ready() (ok bool, why string) {
 		return true, "master"
 	case role == member.RoleMaster:
 		return false, "master without a right to write: no lease and too few vouchers"
-	case role == member.RoleReplica && st.LinkUp && !st.Loading:
+	case role == member.RoleReplica && st.LinkUp && !d.node.Loading():
 		return true, "replica in sync"
 	case role == member.RoleReplica:
 		return false, "replica that is not in sync"

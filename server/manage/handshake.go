@@ -68,9 +68,12 @@ func (d *Driver) Admit(hello string) (answer, refusal string) {
 }
 
 // Joined tells that the link is in the stream: the data is on the upstream's line, whose history it takes.
-func (d *Driver) Joined(bool) {
+func (d *Driver) Joined(full bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if full {
+		d.loads++
+	}
 	if d.offer == nil {
 		return // an upstream outside the set: there is nothing to vouch for
 	}

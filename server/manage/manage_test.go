@@ -73,6 +73,7 @@ func (n *fakeNode) Rotate(step member.Rotation, password string) error {
 	return n.refuse
 }
 func (n *fakeNode) Offset() int64 { return n.offset.Load() }
+func (n *fakeNode) Loading() bool { return false }
 func (n *fakeNode) Status() Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -37,18 +37,19 @@ type Node interface {
 
 	// Offset is the end of the stream, as applied.
 	Offset() int64
+	// Loading: a full sync or a file is loaded in place, so that the data set is none now. This and
+	// Offset are read with the driver's lock held: they must read atomics.
+	Loading() bool
 	// Status is what reports tell beside the role.
 	Status() Status
 }
 
 // Status of a Node.
 type Status struct {
-	Loading   bool          // a full sync or a file is loaded in place
 	LinkUp    bool          // the link to the upstream is in the stream
 	Syncing   bool          // a full sync is on its way
 	DownFor   time.Duration // since the link was up
 	Trip      string        // why the guard refuses to load, "" if it does not
 	Persists  bool          // save points are set
 	Persisted bool          // a durable copy exists
-	FullSyncs uint64        // loaded by this process
 }

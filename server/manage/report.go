@@ -19,9 +19,9 @@ func (d *Driver) Report() member.Report {
 	r.Writable = r.Role == member.RoleMaster && d.gate.Open()
 	if r.Link != nil {
 		r.Link.Up, r.Link.Syncing, r.Link.DownFor, r.Link.Trip = st.LinkUp, st.Syncing, st.DownFor, st.Trip
-		r.Link.InSync = st.LinkUp && !st.Loading && d.catchUp < 0
+		r.Link.InSync = st.LinkUp && !r.Data.Loading && d.catchUp < 0
 	}
-	r.Persists, r.Persisted, r.FullSyncs = st.Persists, st.Persisted, st.FullSyncs
+	r.Persists, r.Persisted, r.FullSyncs = st.Persists, st.Persisted, d.loads
 	r.Config, r.ConfigBad, r.Auth, r.AuthStep, r.AuthFile = d.config.version, d.config.bad, d.config.auth, d.config.step, file
 	r.Terminates = d.leaving
 	return r

@@ -52,6 +52,7 @@ func (s *Saver) Load(ctx context.Context, keepExpired bool) (Loaded, error) {
 	s.e.Exclusive(func() {
 		s.e.Saved(s.e.Changes())
 		s.load.keys, s.load.expired = meta.Keys, meta.Expired
+		s.durable.Store(true)
 	})
 	s.logf(settings.LogNotice, "Done loading RDB, keys loaded: %d, keys expired: %d.", meta.Keys, meta.Expired)
 	s.logf(settings.LogNotice, "DB loaded from disk: %.3f seconds", s.now().Sub(s.load.began).Seconds())
@@ -102,6 +103,7 @@ func (s *Saver) saveHeld() error {
 		return err
 	}
 	s.saves++
+	s.durable.Store(true)
 	s.lastSave = s.now()
 	s.e.Saved(s.e.Changes())
 	return nil

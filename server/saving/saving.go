@@ -23,9 +23,10 @@ type Options struct {
 	FS       fsys.FS // nil: the real one
 	// Log receives lines with a level of the directive loglevel; nil drops them.
 	Log func(level int64, text string)
-	// StreamDB is the database selected in the stream that a replica applies; called with the engine's
-	// lock held. nil: 0.
-	StreamDB func() int
+	// Place tells where the data stands in the replication stream, ok false when it has no place there;
+	// Aux gives further fields of the file. Both are called with the engine's lock held; nil: none.
+	Place func() (at snapshot.Meta, ok bool)
+	Aux   func() []snapshot.Aux
 	// Version is what the file names as its writer's version.
 	Version string
 	// Now is the wall clock; nil: time.Now.
@@ -55,6 +56,7 @@ type Saver struct {
 	load      loadState
 
 	bytesLoaded atomic.Int64 // by the load under way
+	durable     atomic.Bool
 }
 
 // run is a save under way.
@@ -208,6 +210,7 @@ func (s *Saver) ended(r *run, err error) {
 		s.logf(settings.LogWarning, "Error saving DB on disk, the old file stands: %v", err)
 	default:
 		s.saves++
+		s.durable.Store(true)
 		s.lastOK = true
 		s.lastSave = s.now()
 		s.e.Saved(r.changes)
@@ -292,18 +295,25 @@ func (s *Saver) SaveNow(ctx context.Context) error {
 // What follows in the stream must begin with SELECT, so that it can be applied from here on.
 func (s *Saver) aux() []snapshot.Aux {
 	out := []snapshot.Aux{{Name: "redis-ver", Value: s.o.Version}, {Name: "redis-bits", Value: "64"},
-		{Name: "ctime", Value: fmt.Sprint(s.now().Unix())}, {Name: "used-mem", Value: fmt.Sprint(s.e.Store().UsedBytes())}}
-	db := 0
-	switch {
-	case s.e.Is(engine.Replica):
-		if s.o.StreamDB != nil {
-			db = s.o.StreamDB()
-		}
-	case !s.e.Log.Backlog().Active:
-		return append(out, snapshot.Aux{Name: "aof-base", Value: "0"}) // nobody counts the stream: the data has no place in it
-	default:
+		{Name: "ctime", Value: fmt.Sprint(s.now().Unix())}, {Name: "used-mem", Value: fmt.Sprint(s.e.Store().UsedBytes())},
+		{Name: "aof-base", Value: "0"}}
+	if s.o.Aux != nil {
+		out = append(out, s.o.Aux()...)
+	}
+	if s.o.Place == nil {
+		return out
+	}
+	at, ok := s.o.Place()
+	if !ok {
+		return out // nobody counts the stream
+	}
+	if !s.e.Is(engine.Replica) {
 		s.e.Log.SetSelected(oplog.NoDB)
 	}
-	return append(out, snapshot.Aux{Name: "repl-stream-db", Value: fmt.Sprint(db)}, snapshot.Aux{Name: "repl-id", Value: s.e.Log.IDs().ID},
-		snapshot.Aux{Name: "repl-offset", Value: fmt.Sprint(s.e.Log.Offset())}, snapshot.Aux{Name: "aof-base", Value: "0"})
+	return append(out, snapshot.Aux{Name: "repl-stream-db", Value: fmt.Sprint(at.StreamDB)}, snapshot.Aux{Name: "repl-id", Value: at.ReplID},
+		snapshot.Aux{Name: "repl-offset", Value: fmt.Sprint(at.ReplOffset)})
 }
+
+// Saved reports whether the file is a copy of this data set as of some moment: it was loaded from there or
+// saved since. It takes no lock.
+func (s *Saver) Saved() bool { return s.durable.Load() }

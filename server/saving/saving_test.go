@@ -20,6 +20,7 @@ import (
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/servertest/oracle"
 	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/snapshot"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -52,6 +53,10 @@ func (b *bench) start(fs fsys.FS) {
 	table := command.NewTable()
 	b.e = engine.New(engine.Options{Store: store.New(store.Options{Databases: 16, Seed: 1}), Log: b.log, Table: table})
 	b.saver = New(Options{Engine: b.e, Settings: b.cfg, FS: fs, Version: "7.2.4",
+		Place: func() (snapshot.Meta, bool) {
+			return snapshot.Meta{ReplID: b.log.IDs().ID, ReplOffset: b.log.Offset()}, b.log.Backlog().Active
+		},
+		Aux: func() []snapshot.Aux { return []snapshot.Aux{{Name: "extra", Value: "word"}} },
 		Now: func() time.Time { return time.Now().Add(time.Duration(b.clock.Load()) * time.Second) },
 		Log: func(_ int64, text string) {
 			b.mu.Lock()
@@ -157,7 +162,7 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Error("behind the cut the stream does not begin with SELECT")
 	}
 	n, loaded := b.restarted(nil)
-	if !loaded.Found || loaded.Keys != 103 || loaded.ReplID != b.log.IDs().ID || loaded.ReplOffset != offset || loaded.StreamDB != 0 {
+	if !loaded.Found || loaded.Keys != 103 || loaded.ReplID != b.log.IDs().ID || loaded.ReplOffset != offset || loaded.StreamDB != 0 || loaded.Aux["extra"] != "word" {
 		t.Errorf("loaded %+v", loaded)
 	}
 	for command, want := range map[string]string{"GET key:42": `"value:42"`, "HGET h g": `"2"`, "GET nothing": "(nil)"} {

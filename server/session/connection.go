@@ -88,12 +88,21 @@ func (srv *Server) auth(ctx *command.Ctx) {
 // authenticate admits the one user that there is.
 func (srv *Server) authenticate(s *Session, user string, pass []byte) bool {
 	want := srv.password()
-	if user != "default" || (want != "" && !samePassword(want, pass)) {
+	if user != "default" || (want != "" && !samePassword(want, pass) && !srv.acceptsAlso(pass)) {
 		srv.logf("AUTH failed: client id=%d addr=%s", s.Num, s.Owner.RemoteAddr())
 		return false
 	}
 	s.Clear(engine.NeedAuth)
 	return true
+}
+
+// AcceptAlso lets a second password in beside requirepass, "" none: for a rotation, during which some still know the old
+// one and some the new one.
+func (srv *Server) AcceptAlso(password string) { srv.second.Store(&password) }
+
+func (srv *Server) acceptsAlso(pass []byte) bool {
+	p := srv.second.Load()
+	return p != nil && *p != "" && samePassword(*p, pass)
 }
 
 // samePassword compares in a time that tells nothing about the password, its length included.

@@ -62,6 +62,7 @@ type Server struct {
 	rates    rates
 	peakUsed int64
 	port     atomic.Int64
+	second   atomic.Pointer[string] // a password accepted beside requirepass
 }
 
 // New makes the sessions' server and attaches its handlers to the engine's table.

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/link"
+	"github.com/understudy-db/understudy/server/manage"
+	"github.com/understudy-db/understudy/server/repl"
+	"github.com/understudy-db/understudy/server/saving"
+	"github.com/understudy-db/understudy/server/session"
+	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/snapshot"
+)
+
+// The data set's way from the disk, to the disk and out of the process.
+
+func (a *App) newSaver() *saving.Saver {
+	return saving.New(saving.Options{Engine: a.Engine, Settings: a.Settings, Version: session.Version, Place: a.node.Place,
+		Aux: a.historyAux, Log: func(level int64, text string) { a.logger.logf(level, "%s", text) }})
+}
+
+func (a *App) linkLog(level repl.Level, text string) { a.logger.logf(linkLevels[level], "%s", text) }
+
+var linkLevels = map[repl.Level]int64{repl.Debug: settings.LogDebug, repl.Verbose: settings.LogVerbose,
+	repl.Notice: settings.LogNotice, repl.Warning: settings.LogWarning}
+
+// port is what clients and replicas dial.
+func (a *App) port() int { return int(a.Addr().Port()) }
+
+// bring loads the data set and begins to serve. A standalone server answers -LOADING meanwhile; a managed one lets
+// nobody in before it is parked (S3).
+func (a *App) bring() error {
+	if a.member == nil {
+		a.Engine.SetState(engine.Loading, 0)
+		a.transport.Start()
+	}
+	_, follows := a.Settings.ReplicaOf()
+	loaded, err := a.saver.Load(context.Background(), follows || a.member != nil)
+	a.Engine.SetState(0, engine.Loading)
+	if err != nil {
+		return err
+	}
+	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta})
+	if a.member != nil {
+		if err := a.startManaged(loaded); err != nil {
+			return err
+		}
+		a.transport.Start()
+	}
+	a.saver.Start()
+	return nil
+}
+
+// readPassword takes requirepass and masterauth from the mounted file.
+func (a *App) readPassword() error {
+	path := a.Settings.String(settings.PasswordFile)
+	if path == "" {
+		return nil
+	}
+	a.password = &manage.PasswordFile{Path: path, CertDir: a.Settings.String(settings.ManagementCertDir)}
+	text, _, err := a.password.Read()
+	if err != nil {
+		return fmt.Errorf("password-file: %w", err)
+	}
+	return a.Settings.Set(settings.SetContext{}, settings.Pair{Name: "requirepass", Value: text}, settings.Pair{Name: "masterauth", Value: text})
+}
+
+// shutdown is the command SHUTDOWN; the process ends in Wait.
+func (a *App) shutdown(o session.ShutdownOptions) error {
+	a.logger.Warningf("User requested shutdown...")
+	return a.stop(o)
+}
+
+// stop prepares the end: a master of a set is relieved first, then what the options or the save points ask for is
+// saved. An error keeps the server running.
+func (a *App) stop(o session.ShutdownOptions) error {
+	if a.member != nil && !o.Now {
+		a.handOver(time.Duration(a.Settings.Int(settings.ShutdownTimeout)) * time.Second)
+	}
+	if o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0) {
+		a.logger.Noticef("Saving the final RDB snapshot before exiting.")
+		if err := a.saver.SaveNow(context.Background()); err != nil {
+			a.logger.Warningf("Error trying to save the DB, can't exit: %v", err)
+			if !o.Force {
+				return err
+			}
+		}
+	}
+	select {
+	case a.end <- nil:
+	default:
+	}
+	return nil
+}
+
+// historyField is the file's auxiliary field that holds a member's lineage; other readers skip it.
+const historyField = "understudy-history"
+
+func (a *App) historyAux() []snapshot.Aux {
+	if a.member == nil || a.member.driver == nil {
+		return nil
+	}
+	return []snapshot.Aux{{Name: historyField, Value: encodeHistory(a.member.driver.History())}}
+}

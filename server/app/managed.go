@@ -1,0 +1,237 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/link"
+	"github.com/understudy-db/understudy/server/manage"
+	"github.com/understudy-db/understudy/server/manage/mtls"
+	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/saving"
+	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/supervise"
+)
+
+// memberParts are what a managed server has besides.
+type memberParts struct {
+	child  *supervise.Child
+	driver *manage.Driver
+	probes *http.Server
+}
+
+// managedLinks connects replication with the fencing machine; nil for a server that nobody manages. The driver exists
+// before the first link does: see bring.
+func (a *App) managedLinks() *link.Managed {
+	if !a.Settings.Bool(settings.Managed) {
+		return nil
+	}
+	m := &memberParts{}
+	a.member = m
+	return &link.Managed{
+		Hello:    func() string { return m.driver.Hello() },
+		Offer:    func(answer string) string { return m.driver.Offer(answer) },
+		Admit:    func(hello string) (string, string) { return m.driver.Admit(hello) },
+		AckWords: func(offset int64) []string { return m.driver.AckWords(offset) },
+		Vouched:  func(words []string) { m.driver.Vouched(words) },
+		Joined:   func(full bool) { m.driver.Joined(full) },
+	}
+}
+
+// startManaged parks the server and begins to listen to the operator.
+func (a *App) startManaged(loaded saving.Loaded) error {
+	child, ok, err := supervise.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("managed needs supervise: start the server with --supervise --managed")
+	}
+	cfg := a.Settings
+	history, err := historyOf(loaded)
+	if err != nil {
+		return err
+	}
+	state := cfg.String(settings.StateDir)
+	if state == "" {
+		state = cfg.Dir()
+	}
+	id, err := mtls.New(cfg.String(settings.ManagementCertDir), cfg.String(settings.SetUID))
+	if err != nil {
+		return err
+	}
+	o := manage.Options{
+		Identity: member.Identity{SetUID: cfg.String(settings.SetUID), Name: cfg.String(settings.PodName),
+			Voter: member.Voter(cfg.String(settings.PodUID)), Incarnation: child.Incarnation},
+		State: manage.State{FS: fsys.OS{}, Dir: state}, Gate: a.Engine.Gate(), Node: memberNode{a}, History: history,
+		Deaths: child.Deaths, Logf: a.logger.Noticef,
+	}
+	if a.password != nil {
+		o.Password = a.password.Read
+	}
+	d, err := manage.New(o)
+	if err != nil {
+		return err
+	}
+	a.member.child, a.member.driver = child, d
+	d.Start()
+	a.work.Go(func() {
+		if err := d.Serve(child.Management, id); err != nil && !errors.Is(err, net.ErrClosed) {
+			a.logger.Warningf("management listener: %v", err)
+		}
+	})
+	if err := a.serveProbes(child.HTTPSocket); err != nil {
+		return err
+	}
+	return child.Ready()
+}
+
+func (a *App) serveProbes(socket string) error {
+	if err := os.Remove(socket); err != nil && !fsys.IsNotExist(err) {
+		return err
+	}
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	a.member.probes = manage.HTTPServer(manage.Probes(a.member.driver.Ready, a.member.driver.Metrics))
+	a.work.Go(func() { _ = a.member.probes.Serve(ln) }) // ends when closed
+	return nil
+}
+
+func (a *App) closeManaged() {
+	if a.member == nil || a.member.driver == nil {
+		return
+	}
+	_ = a.member.child.Management.Close() // shared with the supervisor, which goes on listening
+	if a.member.probes != nil {
+		_ = a.member.probes.Close()
+	}
+	a.member.driver.Close()
+}
+
+// handOver asks to be relieved and waits for it, at most so long.
+func (a *App) handOver(limit time.Duration) {
+	d := a.member.driver
+	if d == nil {
+		return
+	}
+	d.Leave("the process was told to end")
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if role, _ := d.Role(); role != member.RoleMaster {
+			return
+		}
+	}
+	a.logger.Warningf("not relieved within %v, ending as master", limit)
+}
+
+func encodeHistory(h member.History) string {
+	text, err := json.Marshal(h)
+	if err != nil {
+		panic("app: " + err.Error()) // plain structs
+	}
+	return string(text)
+}
+
+// historyOf is the lineage of what was loaded. Data of a file that tells none (written by another server) gets one of
+// its own: it is no empty data set, and unrelated to everybody else's (S2).
+func historyOf(loaded saving.Loaded) (member.History, error) {
+	text, ok := loaded.Aux[historyField]
+	switch {
+	case ok:
+		var h member.History
+		if err := json.Unmarshal([]byte(text), &h); err != nil {
+			return nil, fmt.Errorf("the file's field %s: %w", historyField, err)
+		}
+		return h.Until(max(loaded.ReplOffset, 0)), nil
+	case loaded.Keys == 0:
+		return nil, nil
+	case loaded.ReplID != "":
+		return member.History{{ReplID: loaded.ReplID}}, nil
+	}
+	return member.History{{ReplID: oplog.RandomID()}}, nil
+}
+
+// memberNode is the server as the driver sees it.
+type memberNode struct{ a *App }
+
+func (n memberNode) Park() {
+	n.a.node.Park()
+	n.a.logger.SetReplica(true)
+}
+
+func (n memberNode) Follow(up member.Upstream) {
+	host, port, err := net.SplitHostPort(up.Addr)
+	number, err2 := strconv.ParseUint(port, 10, 16)
+	if err != nil || err2 != nil {
+		n.a.logger.Warningf("told to follow %q, which is no address", up.Addr)
+		n.a.node.Park()
+		return
+	}
+	n.a.node.Follow(settings.Upstream{Host: host, Port: int(number)})
+	n.a.logger.SetReplica(true)
+}
+
+func (n memberNode) Lead(replid string) int64 {
+	offset := n.a.node.Lead(replid)
+	n.a.logger.SetReplica(false)
+	return offset
+}
+
+func (n memberNode) DropFeeds()            { n.a.node.DropFeeds() }
+func (n memberNode) CloseClients()         { n.a.Sessions.CloseNormal("the role has moved") }
+func (n memberNode) Pause(d time.Duration) { n.a.Engine.Pause(engine.PauseWrites, d) }
+func (n memberNode) Resume()               { n.a.Engine.Unpause() }
+func (n memberNode) Heartbeat()            { n.a.node.Heartbeat() }
+func (n memberNode) Offset() int64         { return n.a.node.Offset() }
+func (n memberNode) Loading() bool         { return n.a.Engine.Is(engine.Loading) }
+
+func (n memberNode) Save(ctx context.Context) error { return n.a.saver.SaveNow(ctx) }
+
+// Configure sets directives as CONFIG SET does: the hooks run with the engine's lock held.
+func (n memberNode) Configure(set map[string]string) (err error) {
+	var pairs []settings.Pair
+	for name, value := range set {
+		pairs = append(pairs, settings.Pair{Name: name, Value: value})
+	}
+	slices.SortFunc(pairs, func(a, b settings.Pair) int { return strings.Compare(a.Name, b.Name) })
+	n.a.Engine.Exclusive(func() { err = n.a.Settings.Set(settings.SetContext{Protected: true}, pairs...) })
+	return err
+}
+
+// Rotate: accept the new password beside the old one, show it upstream, drop the old one. Links stay up: a password is
+// asked for when a connection begins.
+func (n memberNode) Rotate(step member.Rotation, password string) error {
+	switch step {
+	case member.RotateAccept:
+		n.a.Sessions.AcceptAlso(password)
+		return nil
+	case member.RotateUse:
+		return n.Configure(map[string]string{"masterauth": password})
+	case member.RotateDrop:
+		if err := n.Configure(map[string]string{"requirepass": password, "masterauth": password}); err != nil {
+			return err
+		}
+		n.a.Sessions.AcceptAlso("")
+		return nil
+	}
+	return fmt.Errorf("no step %q in a rotation: the operator is newer than this member", step)
+}
+
+func (n memberNode) Status() manage.Status {
+	st := n.a.node.Status()
+	return manage.Status{LinkUp: st.Up, Syncing: st.Syncing, DownFor: st.DownFor, Trip: st.Kept,
+		Persists: len(n.a.Settings.SavePoints()) > 0, Persisted: n.a.saver.Saved()}
+}
