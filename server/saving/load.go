@@ -73,11 +73,9 @@ func (s *Saver) loadFile(ctx context.Context, path string, dropExpired bool, loc
 	return meta, err
 }
 
-// Reload is DEBUG RELOAD: save, empty, load, all at once. The lock is held.
+// Reload is DEBUG RELOAD: save, empty, load, all at once. A save under way gives way to it. The lock is
+// held.
 func (s *Saver) Reload(noSave, noFlush bool) error {
-	if err := s.free(); err != nil {
-		return err
-	}
 	if !noSave {
 		if err := s.saveHeld(); err != nil {
 			return err
@@ -94,6 +92,12 @@ func (s *Saver) Reload(noSave, noFlush bool) error {
 
 // saveHeld saves while the lock is held all the time.
 func (s *Saver) saveHeld() error {
+	if s.running != nil {
+		s.running.stale.Store(true)
+		s.running.snap.Cancel()
+	}
+	s.renaming.Lock()
+	defer s.renaming.Unlock()
 	t := newTarget(s.fs, s.Path(), false)
 	if err := snapshot.Save(s.e.Store(), t, s.snapshotOptions()); err != nil {
 		t.discard()

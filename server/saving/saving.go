@@ -55,6 +55,8 @@ type Saver struct {
 	lastTook  time.Duration
 	load      loadState
 
+	renaming sync.Mutex // held while a file takes its name; the engine's lock is never asked for under it
+
 	bytesLoaded atomic.Int64 // by the load under way
 	durable     atomic.Bool
 }
@@ -66,6 +68,7 @@ type run struct {
 	changes    int64 // of the engine, at the cut
 	began      time.Time
 	background bool
+	stale      atomic.Bool   // a later image is on disk already: this one must not replace it
 	done       chan struct{} // closed when the outcome is known and told
 	err        error
 }
@@ -188,11 +191,16 @@ func (s *Saver) snapshotOptions() snapshot.Options {
 // finish makes a snapshot durable and tells the outcome.
 func (s *Saver) finish(r *run) {
 	err := r.snap.Wait()
+	s.renaming.Lock()
+	if err == nil && r.stale.Load() {
+		err = snapshot.ErrCanceled
+	}
 	if err == nil {
 		err = r.file.commit()
 	} else {
 		r.file.discard()
 	}
+	s.renaming.Unlock()
 	s.e.Exclusive(func() { s.ended(r, err) })
 	r.err = err
 	close(r.done)

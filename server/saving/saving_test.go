@@ -374,6 +374,12 @@ func TestReload(t *testing.T) {
 	b := newBench(t, nil, "")
 	b.fill(20)
 	b.e.Exclusive(func() {
+		if _, err := b.saver.BackgroundSave(false); err != nil { // must not replace the later file
+			t.Error(err)
+		}
+	})
+	b.do("SET", "later", "yes")
+	b.e.Exclusive(func() {
 		if err := b.saver.Reload(false, false); err != nil {
 			t.Error(err)
 		}
@@ -381,8 +387,13 @@ func TestReload(t *testing.T) {
 	if got := b.do("GET", "key:3"); got != `"value:3"` {
 		t.Error(got)
 	}
-	if got := b.do("DBSIZE"); got != "(integer) 21" {
+	if got := b.do("DBSIZE"); got != "(integer) 22" {
 		t.Error(got)
+	}
+	b.eventually("the end of the older save", func() bool { return b.info("rdb_bgsave_in_progress") == "0" })
+	n, _ := b.restarted(nil)
+	if got := n.do("GET", "later"); got != `"yes"` {
+		t.Errorf("the older image replaced the later one: %s", got)
 	}
 }
 

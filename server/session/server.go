@@ -206,20 +206,18 @@ func saveReply(out *resp.Writer, err error) {
 	out.OK()
 }
 
+// bgsave starts a save at once, with or without SCHEDULE: nothing else could be in its way. Inside a transaction it is put
+// off until the transaction is over.
 func (srv *Server) bgsave(ctx *command.Ctx) {
-	schedule := false
-	if len(ctx.Args) > 1 {
-		if len(ctx.Args) > 2 || !fold(ctx.Args[1], "schedule") {
-			ctx.Out.Error(errSyntax)
-			return
-		}
-		schedule = true
+	if len(ctx.Args) > 2 || len(ctx.Args) == 2 && !fold(ctx.Args[1], "schedule") {
+		ctx.Out.Error(errSyntax)
+		return
 	}
 	if srv.keeper == nil {
 		ctx.Out.Error("this server cannot save")
 		return
 	}
-	status, err := srv.keeper.BackgroundSave(schedule)
+	status, err := srv.keeper.BackgroundSave(!srv.e.CanBlock(ctx))
 	if err != nil {
 		ctx.Out.Error(err.Error())
 		return
