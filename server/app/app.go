@@ -17,6 +17,7 @@ import (
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/link"
 	"github.com/understudy-db/understudy/server/manage"
+	"github.com/understudy-db/understudy/server/offheap"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/saving"
 	"github.com/understudy-db/understudy/server/session"
@@ -56,7 +57,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	a := &App{Settings: cfg, end: make(chan error, 1), done: make(chan struct{}), runID: randomHex(20)}
 	a.logger = NewLogger(cfg.String(settings.LogFile), cfg.Enum(settings.LogLevel), logs)
 	a.table = command.NewTable()
-	a.Store = store.New(store.Options{Databases: int(cfg.Int(settings.Databases)), Seed: mathrand.Uint64()})
+	a.Store = store.New(store.Options{Databases: int(cfg.Int(settings.Databases)), Seed: mathrand.Uint64(), Pages: offheap.New()})
 	a.Log = oplog.New(oplog.Options{BacklogSize: cfg.Int(settings.ReplBacklogSize)})
 	a.Engine = engine.New(engine.Options{Store: a.Store, Log: a.Log, Table: a.table, Logf: a.logger.Noticef})
 	if path := cfg.String(settings.AckLog); path != "" {

@@ -33,17 +33,17 @@ func (a *App) port() int { return int(a.Addr().Port()) }
 // bring loads the data set and begins to serve. A standalone server answers -LOADING meanwhile; a managed one lets
 // nobody in before it is parked (S3).
 func (a *App) bring() error {
+	a.Engine.SetState(engine.Loading, 0)
 	if a.member == nil {
-		a.Engine.SetState(engine.Loading, 0)
 		a.transport.Start()
 	}
 	_, follows := a.Settings.ReplicaOf()
 	loaded, err := a.saver.Load(context.Background(), follows || a.member != nil)
-	a.Engine.SetState(0, engine.Loading)
 	if err != nil {
 		return err
 	}
 	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta})
+	a.Engine.SetState(0, engine.Loading)
 	if a.member != nil {
 		if err := a.startManaged(loaded); err != nil {
 			return err

@@ -68,31 +68,6 @@ func (n *Node) Heartbeat() (end int64) {
 	return end
 }
 
-// Status is a member's view of its upstream, for reports. It does not wait for the engine's lock.
-type Status struct {
-	Up      bool          // the link is in the stream
-	Syncing bool          // a full sync is on its way
-	DownFor time.Duration // since the link was up; 0 when it is
-	Kept    string        // why the guard kept this member's data, "" when it did not
-}
-
-// Status tells how the link to the upstream is.
-func (n *Node) Status() Status {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	st := Status{Kept: n.kept}
-	if n.up == nil {
-		return st
-	}
-	state := repl.ReplicaState(n.up.state.Load())
-	st.Up = state == repl.Connected
-	st.Syncing = state == repl.Transfer || state == repl.Loading
-	if !st.Up {
-		st.DownFor = time.Duration(n.now()-n.up.downSince.Load()) * time.Millisecond
-	}
-	return st
-}
-
 // Offset is the end of the stream: on a replica the last byte applied.
 func (n *Node) Offset() int64 { return n.log.Offset() }
 

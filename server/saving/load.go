@@ -25,7 +25,8 @@ type Loaded struct {
 	snapshot.Meta
 }
 
-// Load reads the file at start. Clients may be connected: they get -LOADING. keepExpired is true for a
+// Load reads the file at start. Clients may be connected when the caller has set engine.Loading, which it
+// clears once the data has its place in a history, too. keepExpired is true for a
 // server that will follow a master, whose DELs it waits for. An error means that the file is there and
 // cannot be used: the server must not start with an empty data set in its place (S2). The lock must not
 // be held.
@@ -42,9 +43,7 @@ func (s *Saver) Load(ctx context.Context, keepExpired bool) (Loaded, error) {
 	s.e.Exclusive(func() {
 		s.load = loadState{began: s.now(), total: size}
 		s.bytesLoaded.Store(0)
-		s.e.SetState(engine.Loading, 0)
 	})
-	defer s.e.SetState(0, engine.Loading)
 	meta, err := s.loadFile(ctx, path, !keepExpired, s.e.Exclusive)
 	if err != nil {
 		return Loaded{}, fmt.Errorf("Fatal error loading the DB: %s: %w. Exiting", path, err) //nolint:staticcheck // Redis' text
