@@ -68,6 +68,11 @@ type TermRecord struct {
 	// The last recorded master until a new one is recorded: it may still write.
 	// +optional
 	Unfenced *Reign `json:"unfenced,omitempty"`
+	// Voters proven never to run again, noted before their pods, which hold the proof, are deleted.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Gone []types.UID `json:"gone,omitempty"`
 	// The pods whose vouchers count.
 	// +optional
 	Roster Roster `json:"roster"`

@@ -395,6 +395,11 @@ func (in *TermRecord) DeepCopyInto(out *TermRecord) {
 		*out = new(Reign)
 		**out = **in
 	}
+	if in.Gone != nil {
+		in, out := &in.Gone, &out.Gone
+		*out = make([]types.UID, len(*in))
+		copy(*out, *in)
+	}
 	in.Roster.DeepCopyInto(&out.Roster)
 	if in.OldRoster != nil {
 		in, out := &in.OldRoster, &out.OldRoster

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -163,10 +164,57 @@ func (p *pass) writeObject(ctx context.Context, a plan.WriteObject) error {
 	}
 	for _, o := range resources.Shared(rs, p.view.Env) {
 		if o.GetName() == a.Name && o.GetObjectKind().GroupVersionKind().Kind == a.Kind {
-			return p.put(ctx, o)
+			return p.repair(ctx, o)
 		}
 	}
 	return nil
+}
+
+// repair makes an object as wanted, lists and selectors included: server-side apply alone would merge a
+// list entry changed by hand with the wanted one.
+func (p *pass) repair(ctx context.Context, want client.Object) error {
+	live := reflect.New(reflect.TypeOf(want).Elem()).Interface().(client.Object)
+	err := p.Live.Get(ctx, client.ObjectKeyFromObject(want), live)
+	if apierrors.IsNotFound(err) {
+		return p.put(ctx, want)
+	}
+	if err != nil {
+		return err
+	}
+	patch, err := repairPatch(want, live)
+	if err != nil {
+		return err
+	}
+	if err := p.Client.Patch(ctx, live, client.RawPatch(types.MergePatchType, patch), FieldOwner); err != nil {
+		return fmt.Errorf("repair %s: %w", want.GetName(), err)
+	}
+	return nil
+}
+
+// repairPatch is a merge patch to the wanted body, labels and owner, that also removes strangers from a
+// ConfigMap's data and a Service's selector.
+func repairPatch(want, live client.Object) ([]byte, error) {
+	w, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
+	if err != nil {
+		return nil, err
+	}
+	l, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return nil, err
+	}
+	delete(w, "status")
+	w["metadata"] = map[string]any{"labels": want.GetLabels(), "ownerReferences": want.GetOwnerReferences()}
+	for _, path := range [][]string{{"data"}, {"spec", "selector"}} {
+		have, _, _ := unstructured.NestedMap(l, path...)
+		for k := range have {
+			if _, found, _ := unstructured.NestedFieldNoCopy(w, append(path, k)...); !found {
+				if err := unstructured.SetNestedField(w, nil, append(path, k)...); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return json.Marshal(w)
 }
 
 // put is server-side apply: what the operator sets becomes so, what others set stays.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -224,13 +225,31 @@ func (k *kubelet) end(ctx context.Context, p *corev1.Pod, r *running) {
 }
 
 func (k *kubelet) terminated(ctx context.Context, p *corev1.Pod, code int32) {
-	if k.c.Get(ctx, client.ObjectKeyFromObject(p), p) != nil {
-		return
+	for k.c.Get(ctx, client.ObjectKeyFromObject(p), p) == nil {
+		if !apierrors.IsConflict(k.reportEnd(ctx, p, code)) {
+			return
+		}
 	}
+}
+
+func (k *kubelet) reportEnd(ctx context.Context, p *corev1.Pod, code int32) error {
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: resources.ContainerName, Image: p.Spec.Containers[0].Image,
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error", ContainerID: "containerd://" + string(p.UID)}}}}
 	p.Status.Phase = corev1.PodFailed
-	_ = k.c.Status().Update(ctx, p)
+	return k.c.Status().Update(ctx, p)
+}
+
+// vanish is a node that is lost: the process is gone and nobody says so.
+func (k *kubelet) vanish(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range k.running {
+		if r.name == name {
+			k.keep(r)
+			return
+		}
+	}
+	panic("no running pod " + name)
 }
 
 // kill is SIGKILL to the whole container, supervisor included; the kubelet reports it.

@@ -80,6 +80,18 @@ var _ = Describe("a set", func() {
 		s.write(2)
 	})
 
+	It("fails over when the master falls silent", func(ctx SpecContext) {
+		s.operator(false)
+		s.create()
+		s.settled(3)
+		s.write(3)
+		master := s.get().Status.Master
+		s.kubelet.vanish(master)
+		Eventually(func() string { return s.get().Status.Master }).Should(And(Not(Equal(master)), Not(BeEmpty())), "%+v", s.get().Status.Conditions)
+		Eventually(func() string { _, name := s.service(); return name }).ShouldNot(Equal(master))
+		Expect(world.CheckOneWriter()).To(Succeed())
+	})
+
 	It("switches over by spec.master without a full sync", func(ctx SpecContext) {
 		s.operator(false)
 		s.create()

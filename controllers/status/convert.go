@@ -39,6 +39,9 @@ func readTerm(t v1alpha1.TermRecord) plan.TermRecord {
 		old := readRoster(*t.OldRoster)
 		out.Rosters.Old = &old
 	}
+	for _, v := range t.Gone {
+		out.Gone = append(out.Gone, member.Voter(v))
+	}
 	for _, e := range t.Lineage {
 		out.Lineage = append(out.Lineage, member.Epoch{Term: member.Term(e.Term), ReplID: e.ReplicationID, Start: e.Start})
 	}
@@ -71,6 +74,9 @@ func writeTerm(t plan.TermRecord) *v1alpha1.TermRecord {
 	if t.Rosters.Old != nil {
 		old := writeRoster(*t.Rosters.Old)
 		out.OldRoster = &old
+	}
+	for _, v := range t.Gone {
+		out.Gone = append(out.Gone, types.UID(v))
 	}
 	for _, e := range t.Lineage {
 		out.Lineage = append(out.Lineage, v1alpha1.Epoch{Term: int64(e.Term), ReplicationID: e.ReplID, Start: e.Start})
