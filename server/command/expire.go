@@ -2,7 +2,6 @@ package command
 
 import (
 	"math"
-	"strconv"
 	"strings"
 )
 
@@ -101,7 +100,11 @@ func (c *Ctx) expireGeneric(base int64, seconds bool) {
 
 // propagateExpire makes the time absolute and keeps the options.
 func (c *Ctx) propagateExpire(key []byte, at int64) {
-	args := append([][]byte{verbPExpireAt, key, strconv.AppendInt(nil, at, 10)}, c.Args[3:]...)
+	if len(c.Args) == 3 {
+		c.Propagate(verbPExpireAt, key, c.decimal(at))
+		return
+	}
+	args := append([][]byte{verbPExpireAt, key, c.decimal(at)}, c.Args[3:]...)
 	c.Propagate(args...)
 }
 

@@ -2,7 +2,6 @@ package command
 
 import (
 	"math"
-	"strconv"
 
 	"github.com/understudy-db/understudy/server/store"
 )
@@ -149,7 +148,7 @@ func (c *Ctx) propagateSet(o stringOptions, key, val []byte, at int64) {
 	switch {
 	case o.expire != 0:
 		c.Notify(EventGeneric, "expire", key)
-		c.Propagate(verbSet, key, val, wordPXAT, strconv.AppendInt(nil, at, 10))
+		c.Propagate(verbSet, key, val, wordPXAT, c.decimal(at))
 	case o.get:
 		args := [][]byte{c.Cmd.canonicalBytes}
 		for i := 1; i < len(c.Args); i++ {
@@ -212,7 +211,7 @@ func cmdGetex(c *Ctx) {
 		c.deleteAsExpired(key)
 	case o.expire != 0:
 		c.DB.SetExpire(key, at)
-		c.Propagate(verbPExpireAt, key, strconv.AppendInt(nil, at, 10))
+		c.Propagate(verbPExpireAt, key, c.decimal(at))
 		c.touched(EventGeneric, "expire", key)
 	case o.persist && hadExpiry:
 		c.DB.Persist(key)
