@@ -75,6 +75,9 @@ type Ctx struct {
 	// WritableReplica: replica-read-only is off, so writes of clients delete expired keys here too.
 	WritableReplica bool
 
+	// Unheard: nobody reads the log now, so effects need not be encoded.
+	Unheard bool
+
 	// Hits and Misses count key lookups of reads; the engine drains them.
 	Hits, Misses int64
 	// Expired counts keys deleted because a write met them after their time.
@@ -102,7 +105,7 @@ func (c *Ctx) Finish() {
 		return
 	}
 	c.Changes += c.dirty
-	if !c.explicit {
+	if !c.explicit && !c.Unheard {
 		c.effects.addCommand(c.DBIndex, c.Cmd, c.Args)
 	}
 }
@@ -120,7 +123,9 @@ func (c *Ctx) Propagate(args ...[]byte) { c.PropagateTo(c.DBIndex, args...) }
 // PropagateTo is Propagate for another database.
 func (c *Ctx) PropagateTo(db int, args ...[]byte) {
 	c.explicit = true
-	c.effects.add(db, args)
+	if !c.Unheard {
+		c.effects.add(db, args)
+	}
 }
 
 // ForcePropagate makes the command its own effect even when it changed nothing here.

@@ -92,7 +92,9 @@ func (c *Ctx) deleteExpired(db *store.DB, index int, key []byte) {
 		return
 	}
 	c.Expired++
-	c.effects.add(index, [][]byte{c.expiryVerb(), key})
+	if !c.Unheard {
+		c.effects.add(index, [][]byte{c.expiryVerb(), key})
+	}
 	c.notifyDB(index, EventExpired, "expired", key)
 	c.modifiedDB(index, key)
 }

@@ -150,6 +150,7 @@ func (l *Lane) look() {
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica
 	l.door.begin(e, l.st)
+	l.ctx.Unheard = l.door.wanted == 0 || l.applying
 }
 
 // leave hands the effects to the log and tells the clients that wrote where they end.
