@@ -160,6 +160,15 @@ func (c *checker) newLine(s *server, t member.Term) {
 
 // decided: the one appointed holds at least as much as every other that adopted and was heard (S5).
 func (c *checker) decided(o *operator, ob plan.Observed, d plan.Decision) {
+	taking := 0
+	for _, st := range d.Steps {
+		if st.Action.Disruptive() {
+			taking++
+		}
+	}
+	if taking > 1 {
+		c.fail("plan: %d disruptive steps in one pass: %s", taking, d)
+	}
 	for _, cond := range d.Conditions {
 		if cond.Type == plan.ConditionStalled {
 			c.stalled = cond.Message
