@@ -12,7 +12,8 @@ func (p *pass) reign() {
 	t := p.o.Status.Term
 	m := p.byVoter(t.Master.Voter)
 	if d, ok := p.dead(t.Master.Voter, t.Master.Incarnation); ok {
-		if p.mut.RestartMaster && m != nil && p.restartInPlace(m) {
+		if p.mut.RestartMaster && m != nil {
+			p.restartInPlace(m)
 			return
 		}
 		p.lose(fmt.Sprintf("%s died (%s: %s)", t.Master.Name, d.Proof, d.Cause))
@@ -44,9 +45,9 @@ func (p *pass) reign() {
 }
 
 // restartInPlace is what S4 forbids; only a mutation comes here.
-func (p *pass) restartInPlace(m *Member) bool {
+func (p *pass) restartInPlace(m *Member) {
 	if m.Report == nil || !m.Connected || m.Report.Role != member.RoleParked {
-		return false
+		return
 	}
 	t := p.o.Status.Term
 	next := t
@@ -58,7 +59,6 @@ func (p *pass) restartInPlace(m *Member) bool {
 	p.do(RecordTerm{p.o.Status.Version, next}, "mutated: restart in place")
 	p.do(Adopt{p.target(m), next.Number, false}, "mutated")
 	p.do(Promote{p.target(m), next}, "mutated")
-	return true
 }
 
 // masterNow tells whether the member reports the recorded reign.

@@ -145,7 +145,7 @@ func (c *checker) newLine(s *server, t member.Term) {
 	c.newLines++
 	for _, p := range c.w.pods {
 		held := int64(0)
-		if p.srv != nil && p.srv.m.Term() >= t {
+		if p.srv != nil && p.obj {
 			held = p.srv.log.end()
 		}
 		if p.disk != nil && p.disk.any && p.name != s.pod.name {
