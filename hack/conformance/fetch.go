@@ -10,26 +10,20 @@ import (
 	"strings"
 )
 
-// fetch returns the suite's unpacked tree, from the cache when it is there.
+// fetch returns the suite's archive, from the cache when it is there.
 func fetch(cache string) (string, error) {
-	if trees, _ := filepath.Glob(filepath.Join(cache, "redis-*", "tests", "test_helper.tcl")); len(trees) > 0 {
-		return filepath.Dir(filepath.Dir(trees[len(trees)-1])), nil
+	pattern := filepath.Join(cache, "redis_*.orig.tar.gz")
+	if found, _ := filepath.Glob(pattern); len(found) > 0 {
+		return found[len(found)-1], nil
 	}
 	if err := download(cache); err != nil {
 		return "", err
 	}
-	archives, _ := filepath.Glob(filepath.Join(cache, "redis_*.orig.tar.gz"))
-	if len(archives) == 0 {
+	found, _ := filepath.Glob(pattern)
+	if len(found) == 0 {
 		return "", errors.New("apt brought no redis_*.orig.tar.gz: look into " + cache)
 	}
-	if err := run(cache, "tar", "xf", archives[len(archives)-1]); err != nil {
-		return "", err
-	}
-	trees, _ := filepath.Glob(filepath.Join(cache, "redis-*", "tests", "test_helper.tcl"))
-	if len(trees) == 0 {
-		return "", errors.New("the archive holds no tests/test_helper.tcl: look into " + cache)
-	}
-	return filepath.Dir(filepath.Dir(trees[len(trees)-1])), nil
+	return found[len(found)-1], nil
 }
 
 // download fetches the source package with apt directories below the cache.

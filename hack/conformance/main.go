@@ -41,11 +41,16 @@ func conform(only, server, dir string, update bool, limit time.Duration) error {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return err
 	}
-	tree, err := fetch(cache)
+	archive, err := fetch(cache)
 	if err != nil {
 		return err
 	}
-	if server, err = binary(server, cache); err != nil {
+	work, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if server, err = binary(server, work); err != nil {
 		return err
 	}
 	skips, err := readSkips(filepath.Join(dir, "skips"))
@@ -57,15 +62,15 @@ func conform(only, server, dir string, update bool, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if err := prepare(archive, work, server); err != nil {
+		return err
+	}
 	logs := filepath.Join(cache, "logs")
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
 	}
-	s := &suite{tree: tree, skips: skips, limit: limit, logs: logs}
-	if err := s.bind(server); err != nil {
-		return err
-	}
-	fmt.Printf("%s against %s; full output in %s\n", filepath.Base(tree), server, logs)
+	s := &suite{tree: work, skips: skips, limit: limit, logs: logs}
+	fmt.Printf("%s against %s; full output in %s\n", filepath.Base(archive), server, logs)
 	seen, worse, err := s.runAll(only, before)
 	if err != nil {
 		return err
@@ -104,9 +109,9 @@ func (s *suite) runAll(only string, before map[string]expected) (seen []outcome,
 }
 
 // binary returns the server to test as an absolute path, building ours when none is named.
-func binary(server, cache string) (string, error) {
+func binary(server, work string) (string, error) {
 	if server == "" {
-		server = filepath.Join(cache, "understudy-server")
+		server = filepath.Join(work, "understudy-server")
 		return server, run(".", "go", "build", "-o", server, "./server")
 	}
 	path, err := exec.LookPath(server)

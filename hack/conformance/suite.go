@@ -37,8 +37,12 @@ type suite struct {
 	logs  string        // directory for the output of each file
 }
 
-// bind links the server and the tools into the tree.
-func (s *suite) bind(server string) error {
+// prepare unpacks the suite into a directory of its own, so that several runs do not meet, and links the server and the
+// tools into it.
+func prepare(archive, work, server string) error {
+	if err := run(work, "tar", "xf", archive, "--strip-components=1"); err != nil {
+		return err
+	}
 	links := map[string]string{"redis-server": server}
 	for _, tool := range tools {
 		path, err := exec.LookPath(tool)
@@ -48,11 +52,7 @@ func (s *suite) bind(server string) error {
 		links[tool] = path
 	}
 	for name, target := range links {
-		link := filepath.Join(s.tree, "src", name)
-		if err := os.Remove(link); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-		if err := os.Symlink(target, link); err != nil {
+		if err := os.Symlink(target, filepath.Join(work, "src", name)); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ type outcome struct {
 
 // runFile runs one file of the suite and reads its output.
 func (s *suite) runFile(file string, port int) (outcome, error) {
-	skipfile := filepath.Join(s.logs, "skips")
+	skipfile := filepath.Join(s.tree, "skips")
 	if err := os.WriteFile(skipfile, []byte(strings.Join(namesFor(s.skips, file), "\n")), 0o644); err != nil {
 		return outcome{}, err
 	}
