@@ -1,0 +1,489 @@
+package app
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/servertest/pki"
+)
+
+const asServer = "UNDERSTUDY_TEST_AS_SERVER"
+
+// TestMain lets the test binary stand in for the server's program: supervisor and child are real processes.
+func TestMain(m *testing.M) {
+	if os.Getenv(asServer) != "" {
+		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+const setUID = "0a1b2c3d-set"
+
+// pod is a container of a member: a supervisor and the server that it started.
+type pod struct {
+	t                *testing.T
+	name             string
+	cmd              *exec.Cmd
+	ca               *pki.Authority
+	dataPort         int
+	management, http string
+	dir, state       string
+	exited           chan error
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+func startPod(t *testing.T, ca *pki.Authority, name string, args ...string) *pod {
+	t.Helper()
+	p := &pod{t: t, name: name, ca: ca, dataPort: freePort(t), dir: t.TempDir(), state: t.TempDir(), exited: make(chan error, 1)}
+	p.management = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	p.http = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	password := filepath.Join(p.state, "password")
+	if err := os.WriteFile(password, []byte("pw\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(p.state, "server.conf")
+	if err := os.WriteFile(conf, []byte("bind 127.0.0.1\nrepl-diskless-sync-delay 0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args = append([]string{"--supervise", "--config", conf, "--managed", "--set-uid", setUID, "--pod-uid", "uid-" + name, "--pod-name", name,
+		"--management-addr", p.management, "--management-cert-dir", ca.Dir("understudy://" + setUID + "/member/" + name), "--http-addr", p.http,
+		"--password-file", password, "--data-dir", p.dir, "--state-dir", p.state, "--port", strconv.Itoa(p.dataPort)}, args...)
+	p.cmd = exec.Command(os.Args[0], args...)
+	p.cmd.Env = append(os.Environ(), asServer+"=1")
+	log, err := os.Create(filepath.Join(p.state, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.exited <- p.cmd.Wait(); log.Close() }()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // the child dies with its parent
+		<-p.exited
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("log of %s:\n%s", name, text)
+		}
+	})
+	return p
+}
+
+// child is the process id of the server.
+func (p *pod) child() int {
+	p.t.Helper()
+	pid := p.cmd.Process.Pid
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	all := string(text)
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, task := range tasks {
+		more, _ := os.ReadFile(task)
+		all += " " + string(more)
+	}
+	for _, w := range strings.Fields(all) {
+		if n, err := strconv.Atoi(w); err == nil {
+			return n
+		}
+	}
+	p.t.Fatal("the supervisor has no child")
+	return 0
+}
+
+// leader is the operator's end of one connection.
+type leader struct {
+	p      *pod
+	nc     net.Conn
+	r      *bufio.Reader
+	id     uint64
+	hello  member.Hello
+	deaths []member.Death
+}
+
+// meet dials until the process wanted answers: the server itself, not its supervisor.
+func (p *pod) meet(after member.Incarnation) *leader {
+	p.t.Helper()
+	var deaths []member.Death
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		l, err := p.dial()
+		if err != nil {
+			continue
+		}
+		if !l.hello.Supervisor && l.hello.Member.Incarnation != after {
+			l.deaths = deaths
+			return l
+		}
+		l.nc.Close()
+	}
+	p.t.Fatalf("%s does not answer on its management port", p.name)
+	return nil
+}
+
+func (p *pod) dial() (*leader, error) {
+	nc, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", p.management, p.ca.Client("understudy://"+setUID+"/operator"))
+	if err != nil {
+		return nil, err
+	}
+	l := &leader{p: p, nc: nc, r: member.NewReader(nc)}
+	p.t.Cleanup(func() { nc.Close() })
+	if err := l.say(member.Hello{Oldest: 1, Newest: 1, Leader: "test", SetUID: setUID}); err != nil {
+		return nil, err
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(2 * time.Second))
+	f, err := member.ReadFrame(l.r)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	h, ok := f.Message.(member.Hello)
+	if !ok {
+		return nil, fmt.Errorf("answered %+v", f.Message)
+	}
+	l.hello = h
+	return l, nil
+}
+
+func (l *leader) say(m member.Message) error {
+	l.id++
+	line, err := member.Encode(member.Frame{ID: l.id, Message: m})
+	if err == nil {
+		_, err = l.nc.Write(line)
+	}
+	return err
+}
+
+func (l *leader) inc() member.Incarnation { return l.hello.Member.Incarnation }
+
+func (l *leader) order(term member.Term) member.Order {
+	return member.Order{Term: term, For: l.inc(), Met: true, Leader: "test"}
+}
+
+// until reads on until a message satisfies ok; lease requests are granted on the way when grant is set.
+func (l *leader) until(what string, grant bool, ok func(member.Frame) bool) member.Message {
+	l.p.t.Helper()
+	end := time.Now().Add(20 * time.Second)
+	for {
+		_ = l.nc.SetReadDeadline(end)
+		f, err := member.ReadFrame(l.r)
+		if err != nil {
+			l.p.t.Fatalf("waiting for %s of %s: %v", what, l.p.name, err)
+		}
+		if q, is := f.Message.(member.LeaseRequest); is && grant {
+			if err := l.say(member.Lease{LeaseRequest: q}); err != nil {
+				l.p.t.Fatal(err)
+			}
+		}
+		if ok(f) {
+			return f.Message
+		}
+	}
+}
+
+func (l *leader) ask(m member.Message) member.Message {
+	l.p.t.Helper()
+	if err := l.say(m); err != nil {
+		l.p.t.Fatal(err)
+	}
+	id := l.id
+	return l.until("the answer to "+string(m.Kind()), false, func(f member.Frame) bool { return f.Re == id })
+}
+
+func mustBe[M member.Message](t *testing.T, m member.Message) M {
+	t.Helper()
+	want, ok := m.(M)
+	if !ok {
+		t.Fatalf("answered %s %+v", m.Kind(), m)
+	}
+	return want
+}
+
+func (l *leader) report() member.Report {
+	l.p.t.Helper()
+	return mustBe[member.Report](l.p.t, l.ask(member.Ask{}))
+}
+
+func (l *leader) eventually(what string, ok func(member.Report) bool) {
+	l.p.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if ok(l.report()) {
+			return
+		}
+	}
+	l.p.t.Fatalf("%s never: %s; report %+v", l.p.name, what, l.report())
+}
+
+func (l *leader) upstream() member.Upstream {
+	id := l.hello.Member
+	return member.Upstream{Name: id.Name, Addr: fmt.Sprintf("127.0.0.1:%d", l.p.dataPort), Voter: id.Voter, Incarnation: id.Incarnation}
+}
+
+// client talks to a member as an application does.
+type client struct {
+	t  *testing.T
+	nc net.Conn
+	r  *resp.Reader
+}
+
+func (p *pod) client() *client {
+	p.t.Helper()
+	nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.dataPort))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { nc.Close() })
+	c := &client{p.t, nc, resp.NewReader(nc)}
+	if got := c.do("AUTH", "pw"); got != "OK" {
+		p.t.Fatalf("AUTH: %s", got)
+	}
+	return c
+}
+
+func (c *client) do(words ...string) string {
+	c.t.Helper()
+	args := make([][]byte, len(words))
+	for i, w := range words {
+		args[i] = []byte(w)
+	}
+	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := c.nc.Write(resp.AppendCommand(nil, args...)); err != nil {
+		return "(" + err.Error() + ")"
+	}
+	v, err := c.r.Read()
+	if err != nil {
+		return "(" + err.Error() + ")"
+	}
+	return v.String()
+}
+
+func (p *pod) status(path string) int {
+	p.t.Helper()
+	r, err := http.Get("http://" + p.http + path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	_, _ = io.Copy(io.Discard, r.Body)
+	return r.StatusCode
+}
+
+func roster(version uint64, names ...string) member.Rosters {
+	var voters []member.Voter
+	for _, n := range names {
+		voters = append(voters, member.Voter("uid-"+n))
+	}
+	return member.Rosters{New: member.Roster{Version: version, Voters: voters}}
+}
+
+func promote(l *leader, term member.Term, rosters member.Rosters) {
+	l.p.t.Helper()
+	mustBe[member.Done](l.p.t, l.ask(member.Promote{Order: l.order(term), Voter: l.hello.Member.Voter, Rosters: rosters,
+		ReplID: fmt.Sprintf("%040d", term), Lease: 2 * time.Second}))
+}
+
+// TestCrashOfAMemoryOnlyMaster is the accident that the project exists for: master without a file, killed, back at once and
+// empty. Its replica must keep everything, become master, and fill it again by exactly one full sync (S2, S3, S4, S8).
+func TestCrashOfAMemoryOnlyMaster(t *testing.T) {
+	ca := pki.New(t)
+	a, b := startPod(t, ca, "a", "--save", ""), startPod(t, ca, "b", "--save", "")
+	la, lb := a.meet(""), b.meet("")
+	if r := la.report(); r.Role != member.RoleParked || r.Writable {
+		t.Fatalf("a member just started: %+v", r)
+	}
+	if got := a.client().do("SET", "k", "v"); !strings.Contains(got, "READONLY") {
+		t.Errorf("a parked member takes a write: %s", got)
+	}
+	if a.status("/livez") != 200 || a.status("/readyz") != 503 {
+		t.Errorf("parked: livez %d readyz %d", a.status("/livez"), a.status("/readyz"))
+	}
+
+	// Term 1: a leads, b follows. Its vouchers alone let a write: no lease is granted here.
+	both := roster(1, "a", "b")
+	mustBe[member.Adopted](t, la.ask(member.Adopt{Order: la.order(1)}))
+	mustBe[member.Adopted](t, lb.ask(member.Adopt{Order: lb.order(1)}))
+	promote(la, 1, both)
+	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
+	la.eventually("writable by the replica's vouchers", func(r member.Report) bool { return r.Writable })
+	ca1 := a.client()
+	for i := range 100 {
+		if got := ca1.do("SET", fmt.Sprint("key:", i), "v"); got != "OK" {
+			t.Fatalf("write %d: %s", i, got)
+		}
+	}
+	if got := ca1.do("WAIT", "1", "5000"); got != "(integer) 1" {
+		t.Fatalf("WAIT: %s", got)
+	}
+	if a.status("/readyz") != 200 || b.status("/readyz") != 200 {
+		t.Errorf("readyz a %d b %d", a.status("/readyz"), b.status("/readyz"))
+	}
+
+	// The master's process is killed. The proof names it.
+	old, killed := la.inc(), time.Now()
+	if err := syscall.Kill(a.child(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	la2 := a.meet(old)
+	death := mustBe[member.Death](t, la2.until("the proof", false, func(f member.Frame) bool { _, ok := f.Message.(member.Death); return ok }))
+	t.Logf("proof of death and a new process %v after the kill", time.Since(killed))
+	if death.Identity.Incarnation != old || death.Identity.Voter != "uid-a" || !strings.Contains(death.Cause, "killed") {
+		t.Errorf("proof %+v", death)
+	}
+	if !la2.inc().NewerThan(old) {
+		t.Errorf("%s is not newer than %s", la2.inc(), old)
+	}
+	r := la2.report()
+	if r.Role != member.RoleParked || r.Writable || !r.Data.Empty() || r.Term != 1 {
+		t.Errorf("the restarted master: %+v", r)
+	}
+	// An operator that made it master of its old term again would be refused: it is parked, and b's guard holds.
+	if got := b.client().do("DBSIZE"); got != "(integer) 100" {
+		t.Fatalf("the replica holds %s keys after its master came back empty", got)
+	}
+
+	// Term 2: b leads, a follows.
+	ad := mustBe[member.Adopted](t, lb.ask(member.Adopt{Order: lb.order(2)}))
+	if ad.Data.Empty() {
+		t.Fatalf("b answers %+v", ad)
+	}
+	mustBe[member.Adopted](t, la2.ask(member.Adopt{Order: la2.order(2)}))
+	promote(lb, 2, both)
+	mustBe[member.Done](t, la2.ask(member.Follow{Order: la2.order(2), Upstream: lb.upstream(), Master: lb.inc(), MasterPod: "uid-b"}))
+	la2.eventually("in sync", func(r member.Report) bool { return r.Link != nil && r.Link.InSync })
+	if r := la2.report(); r.FullSyncs != 1 {
+		t.Errorf("%d full syncs for the member that lost its memory", r.FullSyncs)
+	}
+	if got := a.client().do("DBSIZE"); got != "(integer) 100" {
+		t.Errorf("a holds %s", got)
+	}
+	lb.eventually("writable", func(r member.Report) bool { return r.Writable })
+	if got := b.client().do("SET", "after", "failover"); got != "OK" {
+		t.Errorf("a write to the new master: %s", got)
+	}
+	if n := lb.report().FullSyncs; n != 1 {
+		t.Errorf("b loaded %d full syncs, want the one at its start", n)
+	}
+}
+
+// TestReplicaWithAFileContinues: a replica that saved and restarts rejoins by itself with a partial resync (S8).
+func TestReplicaWithAFileContinues(t *testing.T) {
+	ca := pki.New(t)
+	a, b := startPod(t, ca, "a", "--save", ""), startPod(t, ca, "b")
+	la, lb := a.meet(""), b.meet("")
+	mustBe[member.Adopted](t, la.ask(member.Adopt{Order: la.order(1)}))
+	promote(la, 1, roster(1, "a", "b"))
+	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
+	la.eventually("writable", func(r member.Report) bool { return r.Writable })
+	c := a.client()
+	c.do("SET", "before", "1")
+	if got := c.do("WAIT", "1", "5000"); got != "(integer) 1" {
+		t.Fatalf("WAIT: %s", got)
+	}
+	mustBe[member.Done](t, lb.ask(member.Save{Order: lb.order(1)}))
+	if err := syscall.Kill(b.child(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	lb2 := b.meet(lb.inc())
+	lb2.eventually("in sync again without an order", func(r member.Report) bool { return r.Link != nil && r.Link.InSync })
+	if r := lb2.report(); r.FullSyncs != 0 || r.Term != 1 || !r.Persisted {
+		t.Errorf("the restarted replica: %+v", r)
+	}
+	la.eventually("writable by the new incarnation's vouchers", func(r member.Report) bool { return r.Writable })
+	c.do("SET", "after", "2")
+	if got := c.do("WAIT", "1", "5000"); got != "(integer) 1" {
+		t.Errorf("WAIT after the restart: %s", got)
+	}
+	if got := b.client().do("MGET", "before", "after"); got != `*["1" "2"]` {
+		t.Errorf("b holds %s", got)
+	}
+}
+
+// TestStoppedMasterLosesItsRight: SIGSTOP, the lease runs out, SIGCONT: nothing that was asked meanwhile is acknowledged
+// (S1), while /livez answers all the time.
+func TestStoppedMasterLosesItsRight(t *testing.T) {
+	a := startPod(t, pki.New(t), "a", "--save", "")
+	l := a.meet("")
+	mustBe[member.Adopted](t, l.ask(member.Adopt{Order: l.order(1)}))
+	promote(l, 1, roster(1, "a", "b", "c"))
+	l.until("a lease request", true, func(f member.Frame) bool { _, ok := f.Message.(member.LeaseRequest); return ok })
+	l.eventually("writable by lease", func(r member.Report) bool { return r.Writable })
+	c := a.client()
+	if got := c.do("SET", "k", "1"); got != "OK" {
+		t.Fatal(got)
+	}
+	pid := a.child()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.nc.Write(resp.AppendCommand(nil, []byte("SET"), []byte("k"), []byte("2"))); err != nil {
+		t.Fatal(err)
+	}
+	if a.status("/livez") != 200 {
+		t.Error("the supervisor does not answer /livez while the server is stopped")
+	}
+	time.Sleep(2200 * time.Millisecond)
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	if v, err := c.r.Read(); err == nil && v.String() == "OK" {
+		t.Error("a write was acknowledged after the lease had run out")
+	}
+}
+
+// TestSIGTERMHandsOverSavesAndEnds: a master asks to be relieved, then saves, then exits with 0.
+func TestSIGTERMHandsOverSavesAndEnds(t *testing.T) {
+	a := startPod(t, pki.New(t), "a", "--save", "3600", "1")
+	l := a.meet("")
+	mustBe[member.Adopted](t, l.ask(member.Adopt{Order: l.order(1)}))
+	promote(l, 1, roster(1, "a"))
+	l.eventually("writable: a set of one", func(r member.Report) bool { return r.Writable })
+	c := a.client()
+	if got := c.do("SET", "k", "v"); got != "OK" {
+		t.Fatal(got)
+	}
+	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	l.until("the wish to be relieved", false, func(f member.Frame) bool { _, ok := f.Message.(member.Handover); return ok })
+	if r := l.report(); !r.Terminates {
+		t.Errorf("report %+v", r)
+	}
+	mustBe[member.Adopted](t, l.ask(member.Adopt{Order: l.order(2)}))
+	select {
+	case err := <-a.exited:
+		if err != nil {
+			t.Errorf("exit: %v", err)
+		}
+		a.exited <- err
+	case <-time.After(20 * time.Second):
+		t.Fatal("the container does not end")
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "dump.rdb")); err != nil {
+		t.Errorf("nothing was saved: %v", err)
+	}
+}
