@@ -68,7 +68,12 @@ func (e *Engine) expireSlice(db int) bool {
 // reclaimStep is the number of slots or pages that one slice gives back.
 const reclaimStep = 500
 
-// reclaim frees what FLUSHALL and its kin detached.
+// defragSteps bounds the steps of moving entries in one cycle: some 5 % of a core.
+const defragSteps = 50
+
+// reclaim frees what FLUSHALL and its kin detached, and then closes some of the holes that deletions left.
 func (e *Engine) reclaim() {
 	e.Background(func() bool { return e.store.Reclaim(reclaimStep) })
+	steps := 0
+	e.Background(func() bool { steps++; return e.store.Defrag(reclaimStep) && steps < defragSteps })
 }

@@ -18,6 +18,7 @@ type defragWalk struct {
 	slot    uint16 // next slot of it
 	prefix  uint32 // next segment to look at
 	deepest uint8  // segment since the walk's start
+	high    int    // most keys since segments were last found dense enough
 	idle    bool   // nothing to do until the partition changes
 	at      int64  // slab.used when that was found
 }
@@ -137,11 +138,12 @@ func (p *part) relocate(ref uint32, b []byte, head uint32) {
 	p.slab.free(ref)
 }
 
-// joinSegments looks at some segments and joins neighbours that are mostly empty. Cuts under way forbid it: the two
+// joinSegments looks at some segments, once a quarter of the keys has gone, and joins neighbours that are mostly empty. Cuts under way forbid it: the two
 // may have been delivered to different extents.
 func (p *part) joinSegments(n *int) (joined bool) {
 	t, w := &p.keys, &p.compact
-	if t.dir == nil || len(p.space.store.cuts) > 0 {
+	w.high = max(w.high, t.count)
+	if t.dir == nil || len(p.space.store.cuts) > 0 || t.count > w.high-w.high/4 {
 		return false
 	}
 	for *n > 0 {
@@ -159,6 +161,9 @@ func (p *part) joinSegments(n *int) (joined bool) {
 				joined = true
 			}
 			w.deepest = 0
+			if !joined {
+				w.high = t.count
+			}
 			return joined
 		}
 	}
