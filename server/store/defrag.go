@@ -18,7 +18,6 @@ type defragWalk struct {
 	slot    uint16 // next slot of it
 	prefix  uint32 // next segment to look at
 	deepest uint8  // segment since the walk's start
-	high    int    // most keys since segments were last found dense enough
 	idle    bool   // nothing to do until the partition changes
 	at      int64  // slab.used when that was found
 }
@@ -138,12 +137,12 @@ func (p *part) relocate(ref uint32, b []byte, head uint32) {
 	p.slab.free(ref)
 }
 
-// joinSegments looks at some segments, once a quarter of the keys has gone, and joins neighbours that are mostly empty. Cuts under way forbid it: the two
-// may have been delivered to different extents.
+// joinSegments looks at some segments of a table that is less than 3/16 full, when there must be neighbours to join.
+// Cuts under way forbid it: the two may have been delivered to different extents.
 func (p *part) joinSegments(n *int) (joined bool) {
 	t, w := &p.keys, &p.compact
-	w.high = max(w.high, t.count)
-	if t.dir == nil || len(p.space.store.cuts) > 0 || t.count > w.high-w.high/4 {
+	sparse := int64(t.count)*bucketBytes/bucketSlots < t.bytes*3/16
+	if len(t.dir) < 2 || len(p.space.store.cuts) > 0 || !sparse {
 		return false
 	}
 	for *n > 0 {
@@ -161,9 +160,6 @@ func (p *part) joinSegments(n *int) (joined bool) {
 				joined = true
 			}
 			w.deepest = 0
-			if !joined {
-				w.high = t.count
-			}
 			return joined
 		}
 	}
