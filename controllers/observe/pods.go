@@ -72,7 +72,7 @@ func (o *Observer) member(ctx context.Context, rs *v1alpha1.ReplicaSet, name str
 	}
 	for _, inc := range known(rs, voter, m.Report) {
 		if cause, dead := KubeletProof(p, set, inc); dead {
-			set.Died(plan.Death{Voter: voter, Incarnation: inc, Proof: plan.ProofKubelet, Cause: cause})
+			set.Died(plan.Death{Voter: voter, Incarnation: inc, Proof: plan.ProofKubelet, Cause: cause, Final: Final(p)})
 		}
 	}
 	return m, nil
@@ -121,6 +121,12 @@ func KubeletProof(p *corev1.Pod, set *memberclient.Set, inc member.Incarnation) 
 		}
 	}
 	return "", false
+}
+
+// Final tells whether no process will ever run in the pod again: everything in it was seen terminated
+// while it was being deleted or may not restart. The proof outlives the pod object.
+func Final(p *corev1.Pod) bool {
+	return ended(p) || p.DeletionTimestamp != nil && len(p.Status.ContainerStatuses) > 0 && allTerminated(p)
 }
 
 // ended: no container of the pod runs and none will again.

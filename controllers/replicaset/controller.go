@@ -107,7 +107,7 @@ func lastWord(pool *memberclient.Pool) predicate.Predicate {
 			}
 			_, inc := set.Container(member.Voter(pod.UID))
 			if cause, dead := observe.KubeletProof(pod, set, inc); dead && inc != "" {
-				set.Died(plan.Death{Voter: member.Voter(pod.UID), Incarnation: inc, Proof: plan.ProofKubelet, Cause: cause})
+				set.Died(plan.Death{Voter: member.Voter(pod.UID), Incarnation: inc, Proof: plan.ProofKubelet, Cause: cause, Final: observe.Final(pod)})
 			}
 		}
 		return true
