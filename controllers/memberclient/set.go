@@ -198,7 +198,9 @@ func (s *Set) Died(d plan.Death) {
 }
 
 func (s *Set) died(d plan.Death) bool {
-	if slices.ContainsFunc(s.deaths, func(o plan.Death) bool { return o.Voter == d.Voter && o.Incarnation == d.Incarnation && (o.Final || !d.Final) }) {
+	if slices.ContainsFunc(s.deaths, func(o plan.Death) bool {
+		return o.Voter == d.Voter && o.Incarnation == d.Incarnation && (o.Final || !d.Final)
+	}) {
 		return false
 	}
 	if len(s.deaths) == maxDeaths {
