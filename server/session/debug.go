@@ -26,6 +26,7 @@ var debugCommands = map[string]struct {
 	"change-repl-id":    {0, 0, (*Server).debugChangeReplID},
 	"reload":            {0, 3, (*Server).debugReload},
 	"object":            {1, 2, (*Server).debugObject},
+	"protocol":          {1, 1, (*Server).debugProtocol},
 	"jmap":              {0, 0, (*Server).debugNothing},
 	"help":              {0, 0, (*Server).debugHelp},
 }

@@ -23,3 +23,6 @@ var cases = [][]string{
 	{"COMMAND", "GETKEYS", "PING"}, {"COMMAND", "GETKEYS", "nosuch"}, {"COMMAND", "GETKEYSANDFLAGS", "SET", "a", "b"}, {"COMMAND", "GETKEYSANDFLAGS", "LCS", "a", "b"}, {"COMMAND", "LIST", "FILTERBY", "x", "y"},
 	{"COMMAND", "INFO", "nosuch"}, {"COMMAND", "DOCS", "nosuch"}, {"COMMAND", "nosuch"}, {"DEL", "s"},
 }
+
+// protocolTypes are compared in both versions of the protocol.
+var protocolTypes = []string{"string", "integer", "double", "bignum", "null", "array", "set", "map", "attrib", "push", "verbatim", "true", "false", "nonsense"}

@@ -1,7 +1,10 @@
 package diff
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -149,4 +152,46 @@ func TestReplicaOfOurs(t *testing.T) {
 	ours.Do("HELLO", "2")
 	ours.Do("SELECT", "0")
 	servertest.MustAgree(t, ours, replica)
+}
+
+// TestReplyTypes compares one reply of every type, in both versions of the protocol, byte by byte.
+func TestReplyTypes(t *testing.T) {
+	real := oracle.Start(t, "--save", "", "--enable-debug-command", "yes")
+	ours := servertest.Start(t)
+	for _, version := range []string{"2", "3"} {
+		for _, kind := range protocolTypes {
+			script := "HELLO " + version + "\r\nDEBUG PROTOCOL " + kind + "\r\nPING end\r\n"
+			want, got := raw(t, "unix", real.Sock, script), raw(t, "tcp", fmt.Sprintf("127.0.0.1:%d", ours.Port()), script)
+			if want != got {
+				t.Errorf("RESP%s %s:\nredis-server: %q\nours:         %q", version, kind, want, got)
+			}
+		}
+	}
+}
+
+// raw sends a script and returns the bytes that came behind the reply to its first command, up to the end's.
+func raw(t *testing.T, network, address, script string) string {
+	t.Helper()
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, script); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	if _, err := resp.NewReader(in).Read(); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for !strings.HasSuffix(out.String(), "$3\r\nend\r\n") {
+		b, err := in.ReadByte()
+		if err != nil {
+			t.Fatalf("after %q: %v", out.String(), err)
+		}
+		out.WriteByte(b)
+	}
+	return out.String()
 }
