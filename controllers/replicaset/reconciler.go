@@ -61,7 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	for _, n := range notices {
 		r.Applier.Event(rs, n)
 	}
-	return r.again(ctx, set, decision, failed, err)
+	return r.again(ctx, set, decision, progressed(view, decision), errors.Join(failed, err))
 }
 
 // observe makes what a set cannot be observed without (certificates), connects, and looks.
@@ -92,8 +92,8 @@ func (r *Reconciler) observe(ctx context.Context, rs *v1alpha1.ReplicaSet, since
 }
 
 // again says when to look next: at the plan's time, and for what is not watched (Secrets) in any case.
-func (r *Reconciler) again(ctx context.Context, set *memberclient.Set, d plan.Decision, failed, finish error) (reconcile.Result, error) {
-	if err := errors.Join(failed, finish); err != nil {
+func (r *Reconciler) again(ctx context.Context, set *memberclient.Set, d plan.Decision, progressed bool, err error) (reconcile.Result, error) {
+	if err != nil {
 		if apierrors.IsConflict(err) || errors.Is(err, apply.ErrNotLeading) {
 			log.FromContext(ctx).V(1).Info("pass ended early", "why", err.Error())
 			return reconcile.Result{RequeueAfter: 10 * time.Millisecond}, nil
@@ -102,10 +102,21 @@ func (r *Reconciler) again(ctx context.Context, set *memberclient.Set, d plan.De
 	}
 	after := apply.SecretsEvery
 	set.Eager(d.Again != 0)
+	if progressed {
+		return reconcile.Result{RequeueAfter: time.Millisecond}, nil
+	}
 	if d.Again != 0 {
 		after = min(after, max(d.Again-r.Clock(), time.Millisecond))
 	}
 	return reconcile.Result{RequeueAfter: after}, nil
+}
+
+// progressed tells whether the pass changed what the next one decides from in status, for which no event
+// will come: changes of status wake nobody.
+func progressed(v observe.View, d plan.Decision) bool {
+	was, is := v.Status, d.Status
+	return was.AuthStep != is.AuthStep || was.AuthVersion != is.AuthVersion || was.SpentRequest != is.SpentRequest ||
+		slices.ContainsFunc(d.Steps, func(s plan.Step) bool { _, ok := s.Action.(plan.RecordTerm); return ok })
 }
 
 // image is the server image of a set. What was recorded stays, so that a newer operator restarts nothing.

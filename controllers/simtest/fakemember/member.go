@@ -156,12 +156,13 @@ func (m *Member) Directive(name string) string {
 	return m.proc.directive[name]
 }
 
-// Detach makes a replica lose its upstream, as a REPLICAOF typed by hand would.
+// Detach makes a replica lose its upstream, as a REPLICAOF typed by hand would: the member leaves its
+// role and waits for the operator's word.
 func (m *Member) Detach() {
 	m.world.mu.Lock()
 	defer m.world.mu.Unlock()
-	if m.proc != nil && m.proc.link != nil {
-		m.proc.link.up = member.Upstream{Name: "typed-by-hand", Addr: "nowhere:1", Voter: "nobody", Incarnation: "0-0"}
+	if p := m.proc; p != nil {
+		m.do(nil, 0, p.machine.Handle(m.world.clock(), member.Park{Order: member.Order{Term: p.machine.Term(), For: p.id.Incarnation}}))
 	}
 }
 
