@@ -59,6 +59,9 @@ func (c *Cmd) ArityOK(n int) bool {
 	return n >= -c.Arity
 }
 
+// FirstKey is the position of the first key, 0 when there is none or it has no fixed place.
+func (c *Cmd) FirstKey() int { return c.legacy.first }
+
 // Documented returns the parsed argument shape.
 func (c *Cmd) Documented() []Arg { return c.args }
 

@@ -152,7 +152,7 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	ctx := &l.ctx
 	if !l.inExec {
-		ctx.Now, _ = l.clock()
+		ctx.Now = l.nowMS()
 	}
 	ctx.Client = c
 	ctx.DBIndex = c.DB
@@ -163,7 +163,7 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	cmd.Handler(ctx)
 	ctx.Finish()
 	changed := ctx.IsDirty()
-	_, took := l.clock()
+	took := l.clock()
 	s := &l.stats.commands[cmd.Index]
 	s.Calls++
 	s.Nanos += int64(took)

@@ -152,6 +152,3 @@ func (e *Engine) Close() {
 	e.work.Wait()
 	e.pause.stop()
 }
-
-// nowMS is the wall clock in unix milliseconds.
-func nowMS() int64 { return time.Now().UnixMilli() }

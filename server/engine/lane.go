@@ -45,6 +45,8 @@ type Lane struct {
 	door   door
 	st     State // read at the start of the hold
 	held   *Client
+	keys   [][]byte // of warm
+	warmed uint32
 	entry  Ticket // as of the latest look
 	ticket Ticket // under which this Run first wrote
 
@@ -115,6 +117,9 @@ func (l *Lane) hold(items []Item) int {
 
 func (l *Lane) execute(items []Item) int {
 	l.enter()
+	if len(items) >= warmFrom {
+		l.warm(items)
+	}
 	end := l.monoBase + holdTime
 	n := 0
 	for n < len(items) {
@@ -127,6 +132,33 @@ func (l *Lane) execute(items []Item) int {
 	}
 	l.leave(items[:n])
 	return n
+}
+
+// warmFrom is the size of a batch from which it pays to fetch the keys' memory together.
+const warmFrom = 4
+
+// warm fetches the memory of the first keys of items. It looks at the database in which the client is now: a SELECT in
+// the batch only makes it useless.
+func (l *Lane) warm(items []Item) {
+	keys, db := l.keys[:0], -1
+	for i := range items {
+		it := &items[i]
+		if it.Cmd == nil || it.Cmd.FirstKey() >= len(it.Args) || it.Cmd.FirstKey() == 0 {
+			continue
+		}
+		if it.Client.DB != db {
+			if len(keys) > 0 {
+				l.warmed += l.e.store.DB(db).Warm(keys)
+			}
+			keys, db = keys[:0], it.Client.DB
+		}
+		keys = append(keys, it.Args[it.Cmd.FirstKey()])
+	}
+	if len(keys) > 0 {
+		l.warmed += l.e.store.DB(db).Warm(keys)
+	}
+	clear(keys)
+	l.keys = keys[:0]
 }
 
 // enter reads once per hold what may not change during it.
@@ -178,10 +210,14 @@ func (l *Lane) one(it *Item) {
 	it.End = l.Out.Len()
 }
 
-// clock reads the time once per command: the end of one is the start of the next.
-func (l *Lane) clock() (nowMS int64, since time.Duration) {
+// clock reads the time once per command, after it, and returns what the command took: the end of one is the start of
+// the next.
+func (l *Lane) clock() (took time.Duration) {
 	m := time.Since(l.e.start)
-	since = m - l.mono
+	took = m - l.mono
 	l.mono = m
-	return (l.wallBase + int64(m-l.monoBase)) / 1e6, since
+	return took
 }
+
+// nowMS is the wall clock in unix milliseconds, as of the latest reading.
+func (l *Lane) nowMS() int64 { return (l.wallBase + int64(l.mono-l.monoBase)) / 1e6 }

@@ -104,7 +104,7 @@ func (e *Engine) Reset(c *Client) {
 // all of them.
 func (l *Lane) exec(c *Client) (wrote bool) {
 	cmd := l.e.Table.Canonical([]byte("exec"))
-	l.ctx.Now, _ = l.clock()
+	l.ctx.Now = l.nowMS()
 	l.stats.commands[cmd.Index].Calls++
 	switch {
 	case !c.Has(InMulti):

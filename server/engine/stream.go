@@ -79,7 +79,7 @@ func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*S
 		case len(args) == 0:
 		case equalFold(args[0], "multi"):
 			inMulti = true
-			l.ctx.Now, _ = l.clock()
+			l.ctx.Now = l.nowMS()
 			l.inExec = true
 		case equalFold(args[0], "exec"):
 			inMulti, l.inExec = false, false
@@ -134,7 +134,7 @@ func (a *Applier) fail(args [][]byte, text string, report func(*StreamError)) {
 func (l *Lane) invokeStream(c *Client, cmd *command.Cmd, args [][]byte) {
 	ctx := &l.ctx
 	if !l.inExec {
-		ctx.Now, _ = l.clock()
+		ctx.Now = l.nowMS()
 	}
 	ctx.Client = nil
 	ctx.DBIndex = c.DB
@@ -143,5 +143,7 @@ func (l *Lane) invokeStream(c *Client, cmd *command.Cmd, args [][]byte) {
 	cmd.Handler(ctx)
 	ctx.Finish()
 	ctx.ResetEffects()
-	l.stats.commands[cmd.Index].Calls++
+	s := &l.stats.commands[cmd.Index]
+	s.Calls++
+	s.Nanos += int64(l.clock())
 }
