@@ -125,13 +125,13 @@ func binary(server, work string) (string, error) {
 // range from which systems take ports for outgoing connections, which would get in the way at any moment.
 func freePorts() (int, error) {
 	for range 100 {
-		port := 12000 + 50*rand.IntN(380)
+		port := 12000 + 400*rand.IntN(48) // a run takes 400
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			return port, l.Close()
 		}
 	}
-	return 0, errors.New("no free port between 12000 and 31000")
+	return 0, errors.New("no free port between 12000 and 31200")
 }
 
 // merge writes results.txt: what was seen now, and what stood there of the other files.

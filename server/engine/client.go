@@ -102,7 +102,14 @@ func (c *Client) MultiLen() int {
 func (c *Client) WatchLen() int { return len(c.watches) }
 
 // SkipNextReply is CLIENT REPLY SKIP.
-func (c *Client) SkipNextReply() { c.Set(skipNext) }
+func (c *Client) SkipNextReply() {
+	if !c.Has(ReplyOff) {
+		c.Set(skipNext)
+	}
+}
+
+// ReplyOn is CLIENT REPLY ON: it is answered itself, even right after a SKIP.
+func (c *Client) ReplyOn() { c.Clear(ReplyOff | replySkip | skipNext) }
 
 // Of returns the engine's client behind a handler's context, nil when a stream or a file is applied.
 func Of(c *command.Ctx) *Client {

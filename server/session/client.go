@@ -63,7 +63,7 @@ func clientReply(ctx *command.Ctx) {
 	c := engine.Of(ctx)
 	switch {
 	case fold(ctx.Args[2], "on"):
-		c.Clear(engine.ReplyOff)
+		c.ReplyOn()
 		ctx.Out.OK()
 	case fold(ctx.Args[2], "off"):
 		c.Set(engine.ReplyOff)

@@ -195,3 +195,17 @@ func raw(t *testing.T, network, address, script string) string {
 	}
 	return out.String()
 }
+
+// TestReplySwitches compares what CLIENT REPLY lets through.
+func TestReplySwitches(t *testing.T) {
+	real := oracle.Start(t, "--save", "")
+	ours := servertest.Start(t)
+	for _, middle := range []string{"SKIP|PING a|PING b", "SKIP|REPLY ON|PING a", "OFF|PING a|REPLY SKIP|PING b|REPLY ON|PING c", "OFF|REPLY SKIP|REPLY ON|PING a", "SKIP|REPLY SKIP|PING a|PING b",
+		"SKIP|MULTI|PING a|EXEC", "SKIP|nosuch|PING a", "NO|PING a"} {
+		script := "PING start\r\nCLIENT REPLY " + strings.ReplaceAll(strings.ReplaceAll(middle, "|REPLY", "\r\nCLIENT REPLY"), "|", "\r\n") + "\r\nCLIENT REPLY ON\r\nPING end\r\n"
+		want, got := raw(t, "unix", real.Sock, script), raw(t, "tcp", fmt.Sprintf("127.0.0.1:%d", ours.Port()), script)
+		if want != got {
+			t.Errorf("%s:\nredis-server: %q\nours:         %q", middle, want, got)
+		}
+	}
+}
