@@ -123,6 +123,7 @@ type disk struct {
 	history member.History
 	any     bool
 	maker   member.Voter // the pod it was made for
+	stale   bool         // its server went on without it
 }
 
 func (a *api) create(c plan.CreatePod) {
@@ -212,7 +213,7 @@ func (p *pod) killContainer(cause string) {
 	if p.srv != nil {
 		p.srv.kill(cause, false)
 	}
-	if p.disk == nil && !p.w.opt.Sim.RestartMaster {
+	if (p.disk == nil || p.w.opt.Spec.Persist == plan.PersistReplicas) && !p.w.opt.Sim.RestartMaster {
 		p.ended = true // restartPolicy: Never (S4)
 	}
 	p.w.after(p.w.between(50*ms, 300*ms), func() { p.kubelet(k, cause) })

@@ -43,7 +43,7 @@ func Random(seed int64) Options {
 	s := &opt.Spec
 	s.Members = []int{3, 3, 3, 2, 5, 4, 1}[pick(7)]
 	s.Shape = []plan.Shape{plan.Star, plan.Star, plan.Chain, plan.Tree}[pick(4)]
-	s.Persist = []plan.PersistOn{plan.PersistNone, plan.PersistAll, plan.PersistNone}[pick(3)]
+	s.Persist = []plan.PersistOn{plan.PersistNone, plan.PersistAll, plan.PersistReplicas, plan.PersistNone}[pick(4)]
 	opt.AOF = pick(2) == 0
 	opt.InPlace = pick(5) == 0
 	if pick(11) < 4 && s.Members >= 3 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/controllers/plan"
 	"github.com/understudy-db/understudy/server/repl/fence"
 )
 
@@ -61,7 +62,7 @@ func newServer(p *pod) *server {
 	s.lostRecord = boot.Record == nil
 	if p.disk != nil && p.disk.any {
 		s.log, s.history = p.disk.log, cloneHistory(p.disk.history)
-		boot.Whole = w.opt.AOF
+		boot.Whole = w.opt.AOF && !p.disk.stale
 		s.persisted = true
 	} else {
 		boot.Whole = p.starts == 1 && boot.Record == nil && p.disk == nil && w.api.status.Lost
@@ -119,8 +120,27 @@ func (s *server) flush() {
 	if d == nil || s.loading {
 		return
 	}
+	if s.relieved() {
+		d.stale = true
+		return
+	}
+	d.stale = false
 	d.log, d.history, d.any = s.log.cut(s.log.end()), cloneHistory(s.history), len(s.history) > 0
 	s.persisted = d.any
+}
+
+// relieved: with persistence on replicas only a master stops to write its disk once another member has
+// saved data of this reign (S4).
+func (s *server) relieved() bool {
+	if s.w.opt.Spec.Persist != plan.PersistReplicas || s.m.Role() != member.RoleMaster {
+		return false
+	}
+	for _, p := range s.w.pods {
+		if p != s.pod && p.srv != nil && p.disk != nil && p.disk.any && p.disk.log.common(s.log) == p.disk.log.end() && p.disk.history.At(p.disk.log.end()).Term == s.m.Term() {
+			return true
+		}
+	}
+	return false
 }
 
 // second is the slow work: saving, asking peers when nobody gave a role, link timeouts.

@@ -133,6 +133,9 @@ var stories = []story{
 			want(t, r.Changes, 1, "changes of master")
 			want(t, r.FullSyncs, 5, "full syncs: every pod once more")
 		}},
+	{"rolling-single", "one member without persistence gets a new revision: a second one takes over first, so nothing is lost", func(o *Options) { o.Spec.Members = 1 },
+		func(w *World) { w.after(3*sec, func() { w.api.spec.Revision = "r2" }) },
+		func(t *testing.T, w *World, r Result) { want(t, w.check.newLines, 1, "histories begun") }},
 	{"terminate", "the master's pod is deleted gracefully: it hands over before it exits", nil,
 		atMaster(3*sec, func(w *World, m *server) { m.pod.delete() }),
 		func(t *testing.T, w *World, r Result) {

@@ -1,0 +1,111 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/understudy-db/understudy/api/member"
+)
+
+// What the simulation found, kept as small cases.
+
+func died(v member.Voter, seq uint64, final bool) Death {
+	return Death{Voter: v, Incarnation: inc(v, seq), Proof: ProofKubelet, Final: final}
+}
+
+// A joint roster whose new voter vanished could never become final.
+func TestFoundRosterWhoseNewVoterVanished(t *testing.T) {
+	w := settled(3)
+	old := member.Roster{Version: 1, Voters: []member.Voter{"a", "b", "c"}}
+	w.Status.Term.Rosters = member.Rosters{New: member.Roster{Version: 2, Voters: []member.Voter{"a", "b", "x"}, K: 1}, Old: &old}
+	w.Spec.K = 1
+	rosters := w.Status.Term.Rosters.Clone()
+	w.Members[0].Report.Rosters, w.Members[0].Report.RosterHeld = &rosters, false
+	got := w.does(Mutation{}, "RecordTerm")
+	if len(got) != 1 || got[0] != "RecordTerm 1 m-0/1-0000000000000061 #1[a b c]k0=>#3[a b c]k1" {
+		t.Fatalf("%v", got)
+	}
+}
+
+// With all voters lost, a member not yet admitted that holds the data had not been waited for.
+func TestFoundNonVoterWithTheOnlyCopy(t *testing.T) {
+	w := deposing(3)
+	w.Status.Term.Rosters.New.Voters = []member.Voter{"a", "b"}
+	w.holds(1, 0, nil).adopts(1, 50*sec)
+	w.Deaths = []Death{died("a", 1, true)}
+	w.Status.Term.Gone = []member.Voter{"a"}
+	w.Members[0].Pod.UID, w.Members[0].Report = "", nil
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins anew while m-2 has not answered", got)
+	}
+	if got := w.adopts(2, 50*sec).appoints(Mutation{}); got != "m-2" {
+		t.Fatalf("the only copy is on m-2, appointed is %q", got)
+	}
+}
+
+// A disk outlives its pod: its next pod had not been waited for.
+func TestFoundDiskWithoutAPod(t *testing.T) {
+	w := deposing(2)
+	w.Spec.Persist = PersistAll
+	for i := range w.Members {
+		w.Members[i].Pod.Persists = true
+	}
+	w.holds(1, 0, nil).adopts(1, 50*sec)
+	w.Deaths = []Death{died("a", 1, true)}
+	w.Members[0].Pod = Pod{}
+	w.Members[0].Report = nil
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins anew while the disk of m-0 is unread", got)
+	}
+	w.Members[0].Pod = Pod{UID: "z", NeverRan: true, Persists: true}
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins anew while the new pod of m-0 has not started", got)
+	}
+}
+
+// A proof for one incarnation was taken for the end of its pod.
+func TestFoundProofOfAnEarlierIncarnation(t *testing.T) {
+	w := deposing(3).holds(1, 0, nil).adopts(1, 50*sec)
+	w.Members = w.Members[:2]
+	w.Members[0].Pod, w.Members[0].Report = Pod{}, nil
+	w.Deaths = []Death{died("a", 1, true), died("c", 1, false)}
+	w.Status.Term.Gone = []member.Voter{"a"}
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins anew; pod c was deleted by force and may run on", got)
+	}
+	w.Deaths[1].Final = true
+	if got := w.appoints(Mutation{}); got != "m-1" {
+		t.Fatalf("everybody is accounted for, appointed is %q", got)
+	}
+}
+
+// With k, a member that is no voter was appointed though acknowledged writes were on voters only.
+func TestFoundNonVoterWithK(t *testing.T) {
+	w := deposing(3)
+	w.Status.Term.Rosters.New = member.Roster{Version: 1, Voters: []member.Voter{"a", "c"}, K: 1}
+	w.holds(1, 60, hist).adopts(1, 50*sec)
+	w.Members = w.Members[:2]
+	w.Members[0].Pod, w.Members[0].Report = Pod{}, nil
+	w.Deaths = []Death{died("a", 1, true), died("c", 1, true)}
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s is appointed without a person's word", got)
+	}
+	w.Spec.AcceptLoss = true
+	if got := w.appoints(Mutation{}); got != "m-1" {
+		t.Fatalf("accepted, appointed is %q", got)
+	}
+}
+
+// A switchover that gave the role back was tried again at once, for ever.
+func TestFoundSwitchoverInALoop(t *testing.T) {
+	w := settled(3)
+	w.Members[0].Report.Terminates = true
+	w.Leader.TermSeen = 99 * sec
+	w.Status.History = []Failover{{Term: 1, From: "m-0", To: "m-0"}}
+	if got := w.does(Mutation{}, "PauseClients"); len(got) != 0 {
+		t.Fatalf("one second after the last attempt: %v", got)
+	}
+	w.Leader.TermSeen = 97 * sec
+	if got := w.does(Mutation{}, "PauseClients"); len(got) != 1 {
+		t.Fatalf("one lease later: %v", got)
+	}
+}
