@@ -105,6 +105,8 @@ func (l *loader) event(ev *rdb.Event) error {
 			return fmt.Errorf("snapshot: the RDB has keys in database %d, this server has %d: raise the directive databases", ev.DB, l.store.Databases())
 		}
 		l.db = l.store.DB(ev.DB)
+	case rdb.Resize:
+		l.db.Reserve(int(min(ev.Keys, 1<<31)))
 	case rdb.Entry:
 		return l.entry(ev)
 	}

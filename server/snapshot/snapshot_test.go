@@ -393,3 +393,22 @@ func BenchmarkSave(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1e6, "ns/key")
 }
+
+// BenchmarkLoad reports the time per key of loading a million keys.
+func BenchmarkLoad(b *testing.B) {
+	s := store.New(store.Options{Seed: 1})
+	val := bytes.Repeat([]byte("v"), 64)
+	for i := range 1_000_000 {
+		s.DB(0).SetString(fmt.Appendf(nil, "key:%012d", i), val, 0)
+	}
+	var w bytes.Buffer
+	if err := Save(s, &w, Options{}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, _, err := Load(bytes.NewReader(w.Bytes()), store.New(store.Options{Seed: 2}), LoadOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1e6, "ns/key")
+}

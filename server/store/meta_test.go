@@ -434,6 +434,7 @@ func (w *world) reshape() {
 		n := w.s.Sibling()
 		for i := range w.m {
 			w.m[i] = map[string]value{}
+			n.DB(i).Reserve(w.r.Intn(60000))
 			for j := range w.r.Intn(3000) {
 				k := fmt.Sprintf("k%d", j)
 				n.DB(i).SetString([]byte(k), []byte("from the sibling"), 0)

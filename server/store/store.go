@@ -271,8 +271,9 @@ func (sp *space) release(n *int) (more bool) {
 func (sp *space) partOf(h uint64) *part { return sp.parts[h>>(64-sp.store.partBits)] }
 
 // partFor is the partition of a hash, made on demand.
-func (sp *space) partFor(h uint64) *part {
-	i := h >> (64 - sp.store.partBits)
+func (sp *space) partFor(h uint64) *part { return sp.part(int(h >> (64 - sp.store.partBits))) }
+
+func (sp *space) part(i int) *part {
 	if sp.parts[i] == nil {
 		p := &part{space: sp, index: uint32(i)}
 		p.slab.init(sp.store.mem)
@@ -301,4 +302,25 @@ func (d *DB) Expires() int {
 		}
 	}
 	return n
+}
+
+// maxReserve bounds what Reserve believes: the number often comes from outside.
+const maxReserve = 8 << 20
+
+// Reserve makes the tables of an empty database big enough for a number of keys, so that loading them does not split
+// segments. It is a hint: too small a number costs the splits, too big a one memory until Defrag.
+func (d *DB) Reserve(keys int) {
+	const full = segBuckets * bucketSlots * 7 / 10
+	each, depth := min(keys, maxReserve)/d.store.parts, uint8(0)
+	for each>>depth > full {
+		depth++
+	}
+	if depth == 0 {
+		return
+	}
+	for i := range d.space.parts {
+		if p := d.space.part(i); p.keys.dir == nil {
+			p.keys.reserve(p, depth)
+		}
+	}
 }

@@ -196,6 +196,18 @@ func (t *table) start(p *part) {
 	t.charge(p, segBytes+minBuckets*bucketBytes+8)
 }
 
+// reserve gives an empty table 1 << depth segments.
+func (t *table) reserve(p *part, depth uint8) {
+	t.dir, t.depth = make([]*segment, 1<<depth), depth
+	for i := range t.dir {
+		t.dir[i] = &segment{
+			buckets: make([]bucket, segBuckets), depth: depth, prefix: uint32(i) << (32 - depth),
+			due: never, seen: p.space.store.epoch,
+		}
+	}
+	t.charge(p, int64(len(t.dir))*(8+segBytes+segBuckets*bucketBytes))
+}
+
 // place puts ref into its home or, when that is full, into the emptiest of the next buckets.
 func (s *segment) place(h uint64, ref uint32) bool {
 	home, mask := s.home(h), uint32(len(s.buckets)-1)
