@@ -71,9 +71,8 @@ func (n *Node) failoverCommand(ctx *command.Ctx) {
 			}
 			to, f.target = true, settings.Upstream{Host: string(args[1]), Port: int(port)}
 			args = args[3:]
-			if len(args) > 0 && is(args[0], "FORCE") {
-				f.force, args = true, args[1:]
-			}
+		case is(args[0], "FORCE") && !f.force:
+			f.force, args = true, args[1:]
 		case is(args[0], "TIMEOUT") && len(args) >= 2 && !hasTimeout:
 			ms, ok := resp.ParseInt(args[1])
 			if !ok {
