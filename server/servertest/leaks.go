@@ -11,6 +11,7 @@ import (
 
 // Main runs a package's tests and fails when one of them left a goroutine of ours running, or a file or socket open.
 func Main(m *testing.M) {
+	beServer()
 	before := openFiles()
 	code := m.Run()
 	if code == 0 {

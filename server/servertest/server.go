@@ -40,7 +40,12 @@ type Server struct {
 func Start(t testing.TB, args ...string) *Server { return StartAt(t, 0, args...) }
 
 // StartAt is Start on a given port.
-func StartAt(t testing.TB, port int, args ...string) *Server {
+func StartAt(t testing.TB, port int, args ...string) *Server { return start(t, port, nil, args) }
+
+// StartMember is Start for a managed member; it is parked.
+func StartMember(t testing.TB, m *link.Managed, args ...string) *Server { return start(t, 0, m, args) }
+
+func start(t testing.TB, port int, managed *link.Managed, args []string) *Server {
 	t.Helper()
 	s := &Server{t: t, dir: t.TempDir(), port: port, Settings: settings.New()}
 	args = append([]string{"--dir", s.dir, "--save", "", "--enable-debug-command", "yes"}, args...)
@@ -50,7 +55,7 @@ func StartAt(t testing.TB, port int, args ...string) *Server {
 	log := oplog.New(oplog.Options{BacklogSize: s.Settings.Int(settings.ReplBacklogSize)})
 	s.Engine = engine.New(engine.Options{Store: store.New(store.Options{}), Log: log, Table: command.NewTable(), Logf: s.logf})
 	sessions := session.New(session.Options{Engine: s.Engine, Settings: s.Settings, Logf: s.logf, Version: "test", RunID: oplog.RandomID()})
-	s.Node = link.New(link.Options{Engine: s.Engine, Settings: s.Settings, Port: func() int { return s.port },
+	s.Node = link.New(link.Options{Engine: s.Engine, Settings: s.Settings, Port: func() int { return s.port }, Managed: managed,
 		Log: func(level repl.Level, text string) { s.logf("%s", repl.Log{Level: level, Text: text}) }})
 	var err error
 	if s.net, err = transport.New(transport.Options{Engine: s.Engine, Sessions: sessions, Loops: 1, Logf: s.logf, Verbosef: s.logf}); err != nil {

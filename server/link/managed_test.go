@@ -1,0 +1,149 @@
+package link_test
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/server/link"
+	"github.com/understudy-db/understudy/server/oplog"
+	. "github.com/understudy-db/understudy/server/servertest"
+	"github.com/understudy-db/understudy/server/settings"
+)
+
+// vouchers is a stand-in for a member's fencing machine: it knows its set, and notes what it is told.
+type vouchers struct {
+	set, name string
+	mu        sync.Mutex
+	got       []string
+	joined    int
+}
+
+func (v *vouchers) managed() *link.Managed {
+	return &link.Managed{
+		Hello: func() string { return v.set },
+		Offer: func(answer string) string { return v.judge(answer) },
+		Admit: func(hello string) (string, string) {
+			if why := v.judge(hello); why != "" {
+				return "", "foreign " + why
+			}
+			return v.set, ""
+		},
+		AckWords: func(offset int64) []string { return []string{"VOUCH", v.name, strconv.FormatInt(offset, 10)} },
+		Vouched: func(words []string) {
+			v.mu.Lock()
+			v.got = append(v.got, strings.Join(words, " "))
+			v.mu.Unlock()
+		},
+		Joined: func(bool) {
+			v.mu.Lock()
+			v.joined++
+			v.mu.Unlock()
+		},
+	}
+}
+
+func (v *vouchers) judge(set string) string {
+	if set != v.set {
+		return "it is of set " + set + ", this is " + v.set
+	}
+	return ""
+}
+
+func (v *vouchers) has(word string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, g := range v.got {
+		if g == word {
+			return true
+		}
+	}
+	return false
+}
+
+func at(p Peer) settings.Upstream { return settings.Upstream{Host: "127.0.0.1", Port: p.Port()} }
+
+// TestMembersVouchForHeartbeatsAtOnce: rule 1 needs an acknowledgement within a fraction of the lease, not each second.
+func TestMembersVouchForHeartbeatsAtOnce(t *testing.T) {
+	mv, rv := &vouchers{set: "s", name: "m"}, &vouchers{set: "s", name: "r"}
+	master, replica := StartMember(t, mv.managed(), noDelay...), StartMember(t, rv.managed())
+	master.Node.Lead(oplog.RandomID())
+	replica.Node.Follow(at(master))
+	AwaitLink(t, replica)
+	Await(t, "the replica to be online", func() bool { return master.Node.Status().Replicas == 1 })
+	for range 5 {
+		start := time.Now()
+		end := master.Node.Heartbeat()
+		for !mv.has("VOUCH r " + strconv.FormatInt(end, 10)) {
+			if time.Since(start) > 900*time.Millisecond {
+				t.Fatal("no voucher for the heartbeat before the acknowledgement of each second")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	master.Must("SET", "a", "1")
+	MustAgree(t, master, replica)
+}
+
+// TestForeignMembersAreRefused, by the master, and by the replica when the master does not know the option.
+func TestForeignMembersAreRefused(t *testing.T) {
+	ours, foreign := &vouchers{set: "s"}, &vouchers{set: "other"}
+	master, stranger := StartMember(t, ours.managed(), noDelay...), StartMember(t, foreign.managed())
+	master.Node.Lead(oplog.RandomID())
+	stranger.Node.Follow(at(master))
+	Await(t, "the refusal", func() bool { return strings.Contains(stranger.Log(), "-FENCED foreign it is of set other") })
+	redis := StartRedis(t)
+	stranger.Node.Follow(at(redis))
+	Await(t, "the refusal of a server outside", func() bool {
+		return strings.Contains(stranger.Log(), "This member does not follow that master: -ERR Unrecognized REPLCONF option")
+	})
+	if got := master.Info("sync_full") + redis.Info("sync_full"); got != "00" {
+		t.Errorf("full syncs %s", got)
+	}
+}
+
+// TestAParkedMemberWritesAndFeedsNothing: S3. It keeps and serves its data.
+func TestAParkedMemberWritesAndFeedsNothing(t *testing.T) {
+	v := &vouchers{set: "s"}
+	master, replica, external := StartMember(t, v.managed(), noDelay...), StartMember(t, v.managed()), StartRedis(t)
+	if got := master.Do("SET", "a", "1"); !strings.HasPrefix(string(got.Str), "READONLY") {
+		t.Fatalf("a parked member took a write: %s", got)
+	}
+	external.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(master.Port()))
+	time.Sleep(1200 * time.Millisecond)
+	if got := master.Info("sync_full"); got != "0" {
+		t.Fatalf("a parked member fed %s full syncs", got)
+	}
+	first := master.Node.Lead(oplog.RandomID())
+	replica.Node.Follow(at(master))
+	AwaitLink(t, replica)
+	AwaitLink(t, external)
+	master.Must("SET", "a", "1")
+	MustAgree(t, master, replica, external)
+
+	master.Node.Park()
+	end := master.Node.Offset()
+	if got := master.Do("SET", "a", "2"); !strings.HasPrefix(string(got.Str), "READONLY") {
+		t.Errorf("a parked member took a write: %s", got)
+	}
+	if got := master.Do("GET", "a"); string(got.Str) != "1" && !strings.HasPrefix(string(got.Str), "MASTERDOWN") {
+		t.Errorf("GET on a parked member: %s", got)
+	}
+	if start := replica.Node.Lead(oplog.RandomID()); start != end || start <= first {
+		t.Errorf("the new reign starts at %d, the old one ended at %d", start, end)
+	}
+	master.Node.Follow(at(replica))
+	AwaitLink(t, master)
+	replica.Must("SET", "b", "2")
+	MustAgree(t, replica, master)
+	if got := replica.Info("sync_full"); got != "0" { // S8
+		t.Errorf("a planned change cost %s full syncs", got)
+	}
+	for _, order := range [][]string{{"REPLICAOF", "NO", "ONE"}, {"SLAVEOF", "127.0.0.1", "1"}} {
+		if got := master.Do(order...); !strings.HasPrefix(string(got.Str), "READONLY") {
+			t.Errorf("%v by a client: %s", order, got)
+		}
+	}
+}
