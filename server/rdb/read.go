@@ -221,7 +221,7 @@ func (r *Reader) finish() error {
 	}
 	got := binary.LittleEndian.Uint64(p)
 	if got != 0 && r.src.checksum && got != want {
-		return r.src.fail(fmt.Sprintf("wrong checksum: the file says %x, its bytes give %x", got, want))
+		return r.src.fail(fmt.Sprintf("CRC error: wrong checksum: the file says %x, its bytes give %x", got, want))
 	}
 	return nil
 }
