@@ -52,7 +52,7 @@ func MakeNode(p *plan.Plan, n plan.Node) error {
 	steps := []func() error{
 		func() error { return in("ip", "link", "set", "lo", "up") },
 		func() error {
-			return run("ip", "link", "add", "eth0", "netns", file, "type", "veth", "peer", "name", n.Link(), "netns", cp)
+			return run("ip", "link", "add", "eth0", "address", n.MAC(), "netns", file, "type", "veth", "peer", "name", n.Link(), "netns", cp)
 		},
 		func() error { return inNetns(cp, "ip", "link", "set", n.Link(), "master", plan.Bridge, "up") },
 		func() error { return in("ip", "addr", "add", n.IP+"/24", "dev", "eth0") },

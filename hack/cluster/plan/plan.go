@@ -121,3 +121,7 @@ func (n Node) File(name string) string { return filepath.Join(n.Dir, name) }
 
 // Link is the node's port on the bridge: taking it down cuts the node off.
 func (n Node) Link() string { return "port-" + n.Name }
+
+// MAC is the hardware address of the node's link. It outlives a restart, as a real machine's does: with a new one the
+// other nodes would send to the old one until their neighbour tables notice, for seconds.
+func (n Node) MAC() string { return fmt.Sprintf("02:00:0a:5a:00:%02x", 10+n.Index) }
