@@ -172,7 +172,7 @@ func (srv *Server) followPassword() {
 		return
 	}
 	for _, s := range srv.sorted() {
-		s.Clear(engine.NeedAuth)
+		s.Owner.Post(func() { srv.e.Exclusive(func() { s.Clear(engine.NeedAuth) }) })
 	}
 }
 

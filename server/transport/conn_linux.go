@@ -34,6 +34,7 @@ type conn struct {
 	ticket  engine.Ticket // of the writes whose replies are in out
 	overAt  time.Time     // since when the soft output limit is exceeded
 	closed  bool
+	ending  bool // close once the replies have left
 	waiting bool // blocked by a command
 	paused  bool // held back by CLIENT PAUSE
 	listed  bool // in loop.paused
@@ -52,6 +53,9 @@ var _ engine.Owner = (*conn)(nil)
 func (c *conn) held() bool { return c.waiting || c.paused }
 
 func (c *conn) unsent() int64 { return c.outLen }
+
+// ends tells that nothing more is executed for c.
+func (c *conn) ends() bool { return c.ending || c.sess.Has(engine.CloseAfter) }
 
 // Post runs fn on the loop.
 func (c *conn) Post(fn func()) { c.l.post(fn) }
@@ -198,7 +202,7 @@ func (l *loop) flush(c *conn) {
 	}
 	if len(c.out) == 0 {
 		c.out, c.ticket = nil, engine.Ticket{}
-		if c.sess.Has(engine.CloseAfter) && c.detach == nil && !c.inBatch {
+		if c.ends() && c.detach == nil && !c.inBatch {
 			l.close(c)
 			return
 		}
@@ -256,7 +260,7 @@ func (l *loop) protocolError(c *conn) {
 	w.Error(c.broken.Error())
 	l.t.verbosef("Protocol error (%s) from client: id=%d addr=%s", c.broken, c.sess.Num, c.RemoteAddr())
 	c.done = len(c.buf)
-	c.sess.Set(engine.CloseAfter)
+	c.ending = true
 	l.send(c, w)
 }
 
@@ -266,7 +270,7 @@ func (l *loop) interest(c *conn) {
 		return
 	}
 	want := uint32(unix.EPOLLIN)
-	if c.held() || c.sess.Has(engine.CloseAfter) {
+	if c.held() || c.ends() {
 		want = unix.EPOLLRDHUP
 	}
 	if len(c.out) > 0 {
@@ -348,7 +352,8 @@ func (l *loop) detach(c *conn) {
 		l.t.sessions.Closed(&c.sess)
 		return
 	}
-	c.sess.Owner = &detached{Conn: nc, remote: c.RemoteAddr(), local: c.LocalAddr()}
+	owner := &detached{Conn: nc, remote: c.RemoteAddr(), local: c.LocalAddr()}
+	l.t.e.Exclusive(func() { c.sess.Owner = owner }) // CLIENT LIST on another loop may be looking
 	go func() {
 		defer l.t.sessions.Closed(&c.sess)
 		defer l.t.active.Add(-1)

@@ -285,7 +285,7 @@ func (l *loop) answer(c *conn, items []engine.Item) bool {
 	if ran < len(items) {
 		c.done, c.broken = items[ran].Mark, nil
 		c.parser.Reset()
-		c.paused = !c.waiting && !c.sess.Has(engine.CloseAfter)
+		c.paused = !c.waiting && !c.ends()
 	}
 	if wrote {
 		if !l.lane.MayLeave() {
@@ -325,9 +325,9 @@ func (l *loop) settle(c *conn) {
 	switch {
 	case c.detach != nil:
 		l.detach(c)
-	case c.sess.Has(engine.CloseAfter) && c.unsent() == 0:
+	case c.ends() && c.unsent() == 0:
 		l.close(c)
-	case c.sess.Has(engine.CloseAfter):
+	case c.ends():
 		l.interest(c)
 	case int64(len(c.query)) > l.t.queryLimit():
 		l.t.logf("Closing client that reached max query buffer length: id=%d addr=%s", c.sess.Num, c.RemoteAddr())

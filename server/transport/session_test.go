@@ -408,3 +408,52 @@ func foreignField(name string) bool {
 	}
 	return strings.HasPrefix(name, "instantaneous_input_repl") || strings.HasPrefix(name, "instantaneous_output_repl") || strings.HasPrefix(name, "total_net_repl")
 }
+
+// Clients of different loops look at each other while they come, go and change: for the race detector.
+func TestLoopsWatchEachOther(t *testing.T) {
+	r := newRig(t, rigOptions{loops: 3, config: "requirepass pw\n"})
+	admin := dial(t, r.addr)
+	want(t, admin.do("AUTH", "pw"), "OK")
+	done := make(chan struct{})
+	for range 3 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for i := range 40 {
+				c, err := net.Dial("tcp", r.addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				text := "AUTH pw\r\nCLIENT SETNAME x\r\nSET k v\r\nWATCH k\r\nMULTI\r\nGET k\r\nEXEC\r\n"
+				if i%4 == 0 {
+					text += "*1\r\n:\r\n"
+				}
+				if i%4 == 1 {
+					text += "QUIT\r\n"
+				}
+				c.Write([]byte(text))
+				c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+				resp.NewReader(c).Read()
+				c.Close()
+			}
+		}()
+	}
+	for left := 3; left > 0; {
+		select {
+		case <-done:
+			left--
+		default:
+			wantPrefix(t, admin.do("CLIENT", "LIST"), `"id=`)
+			want(t, admin.do("CONFIG", "SET", "requirepass", ""), "OK")
+			want(t, admin.do("SET", "k", "w"), "OK")
+			want(t, admin.do("CONFIG", "SET", "requirepass", "pw"), "OK")
+			wantPrefix(t, admin.do("INFO", "everything"), `"# Server`)
+		}
+	}
+	for i := 0; r.s.Count() != 1; i++ {
+		if i > 300 {
+			t.Fatalf("%d sessions are left", r.s.Count())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
