@@ -80,3 +80,7 @@ demo: ## see it work: cluster, Helm, failover, rotation, switchover, an account 
 	go run ./hack/demo
 demo-down: ## end what the demo started
 	go run ./hack/demo down
+
+.PHONY: conformance
+conformance: ## run Redis's own test suite against the server and compare with hack/conformance/results.txt
+	go run ./hack/conformance
