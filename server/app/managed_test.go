@@ -487,3 +487,87 @@ func TestSIGTERMHandsOverSavesAndEnds(t *testing.T) {
 		t.Errorf("nothing was saved: %v", err)
 	}
 }
+
+// TestMasterWithAFileRejoins: the old master comes back from its file as a replica, by a partial resync: what it saved is a
+// prefix of what its successor has (S8, S9).
+func TestMasterWithAFileRejoins(t *testing.T) {
+	ca := pki.New(t)
+	a, b := startPod(t, ca, "a"), startPod(t, ca, "b")
+	la, lb := a.meet(""), b.meet("")
+	both := roster(1, "a", "b")
+	mustBe[member.Adopted](t, la.ask(member.Adopt{Order: la.order(1)}))
+	promote(la, 1, both)
+	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
+	la.eventually("writable", func(r member.Report) bool { return r.Writable })
+	c := a.client()
+	c.do("SET", "before", "1")
+	mustBe[member.Done](t, la.ask(member.Save{Order: la.order(1)}))
+	c.do("SET", "between", "2")
+	if got := c.do("WAIT", "1", "5000"); got != "(integer) 1" {
+		t.Fatalf("WAIT: %s", got)
+	}
+	if err := syscall.Kill(a.child(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	la2 := a.meet(la.inc())
+	if r := la2.report(); r.Data.Empty() || !r.Persisted || r.Role != member.RoleParked {
+		t.Errorf("back from the file: %+v", r)
+	}
+	mustBe[member.Adopted](t, lb.ask(member.Adopt{Order: lb.order(2)}))
+	promote(lb, 2, both)
+	mustBe[member.Done](t, la2.ask(member.Follow{Order: la2.order(2), Upstream: lb.upstream(), Master: lb.inc(), MasterPod: "uid-b"}))
+	la2.eventually("in sync", func(r member.Report) bool { return r.Link != nil && r.Link.InSync })
+	if r := la2.report(); r.FullSyncs != 0 {
+		t.Errorf("%d full syncs, the file was a prefix", r.FullSyncs)
+	}
+	if got := a.client().do("MGET", "before", "between"); got != `*["1" "2"]` {
+		t.Errorf("a holds %s", got)
+	}
+}
+
+// TestRotation changes the password of two members live: no link drops, no full sync, and in the end only the new one is
+// accepted.
+func TestRotation(t *testing.T) {
+	ca := pki.New(t)
+	a, b := startPod(t, ca, "a", "--save", ""), startPod(t, ca, "b", "--save", "")
+	la, lb := a.meet(""), b.meet("")
+	mustBe[member.Adopted](t, la.ask(member.Adopt{Order: la.order(1)}))
+	promote(la, 1, roster(1, "a", "b"))
+	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
+	la.eventually("writable", func(r member.Report) bool { return r.Writable })
+	before := la.report().AuthFile
+	for _, p := range []*pod{a, b} {
+		if err := os.WriteFile(filepath.Join(p.state, "password"), []byte("a longer one\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	la.eventually("tells the new file", func(r member.Report) bool { return r.AuthFile != before && r.AuthFile != "" })
+	version := la.report().AuthFile
+	login := func(p *pod, password string) string {
+		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.dataPort))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		return (&client{t, nc, resp.NewReader(nc)}).do("AUTH", password)
+	}
+	for _, step := range []struct {
+		step     member.Rotation
+		old, new bool
+	}{{member.RotateAccept, true, true}, {member.RotateUse, true, true}, {member.RotateDrop, false, true}} {
+		for _, l := range []*leader{la, lb} {
+			mustBe[member.Done](t, l.ask(member.Rotate{Order: l.order(1), Step: step.step, Version: version}))
+		}
+		for _, p := range []*pod{a, b} {
+			if got := login(p, "pw") == "OK"; got != step.old {
+				t.Errorf("%s, %s: the old password is accepted: %v", step.step, p.name, got)
+			}
+			if got := login(p, "a longer one") == "OK"; got != step.new {
+				t.Errorf("%s, %s: the new password is accepted: %v", step.step, p.name, got)
+			}
+		}
+	}
+	if r := lb.report(); !r.Link.InSync || r.FullSyncs != 1 || r.Auth != version || r.AuthStep != member.RotateDrop {
+		t.Errorf("the replica after the rotation: %+v", r)
+	}
+}

@@ -22,18 +22,20 @@ const (
 	notLazy      = "big values are always released in the background"
 	notRehash    = "tables grow in steps that never stall a batch"
 	notCrashLog  = "the Go runtime prints the crash report"
+	notEvicting  = "no key is evicted by this build: at maxmemory writes get -OOM"
+	notLatency   = "latency is not monitored by this build"
 	notOOMScore  = "there is no child process whose score would differ"
 )
 
 // table lists every directive of Redis 7.0, by kind; own.go adds ours.
 var table = []Directive{
 	boolean("rdbchecksum", true).fixed(),
-	boolean("daemonize", false).fixed(),
+	boolean("daemonize", false).fixed().inert("the server stays in the foreground: whatever started it keeps it"),
 	boolean("io-threads-do-reads", false).fixed().inert("event loops always read and parse"),
 	boolean("always-show-logo", false).fixed(),
 	boolean("protected-mode", true),
 	boolean("rdbcompression", true),
-	boolean("rdb-del-sync-files", false),
+	boolean("rdb-del-sync-files", false).inert("files made for a full sync never stay"),
 	boolean("activerehashing", true).inert(notRehash),
 	boolean("stop-writes-on-bgsave-error", true),
 	boolean("set-proc-title", true).fixed().inert(notTitle),
@@ -56,7 +58,7 @@ var table = []Directive{
 	boolean("replica-lazy-flush", false).alias("slave-lazy-flush").inert(notLazy),
 	boolean("replica-serve-stale-data", true).alias("slave-serve-stale-data"),
 	boolean("replica-read-only", true).alias("slave-read-only"),
-	boolean("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory"),
+	boolean("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory").inert("a replica applies its master's stream whatever its own limit"),
 	boolean("jemalloc-bg-thread", true).inert(notAllocator),
 	boolean("activedefrag", false).inert(notAllocator),
 	boolean("syslog-enabled", false).fixed().inert(notSyslog),
@@ -70,9 +72,9 @@ var table = []Directive{
 	boolean("disable-thp", true).fixed().inert(notFork),
 	boolean("cluster-allow-replica-migration", true).inert(notCluster),
 	boolean("replica-announced", true),
-	boolean("latency-tracking", true),
+	boolean("latency-tracking", true).inert(notLatency),
 	boolean("aof-disable-auto-gc", false).inert(notAOF),
-	boolean("replica-ignore-disk-write-errors", false),
+	boolean("replica-ignore-disk-write-errors", false).inert("a replica goes on when it cannot save"),
 	boolean("tls-cluster", false).inert(notCluster),
 	boolean("tls-replication", false).only(notTLS),
 	boolean("tls-prefer-server-ciphers", false).inert(notTLS),
@@ -118,7 +120,7 @@ var table = []Directive{
 	enum("repl-diskless-load", "disabled", "disabled", "on-empty-db", "swapdb").with(flagDenyLoading),
 	enum("loglevel", "notice", "debug", "verbose", "notice", "warning"),
 	enum("maxmemory-policy", "noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
+		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction").inert(notEvicting),
 	enum("appendfsync", "everysec", "everysec", "always", "no").inert(notAOF),
 	enum("oom-score-adj", "no", "no", "yes", "relative", "absolute").numbered(0, 1, 1, 2).inert(notOOMScore),
 	enum("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels").inert(notACLFile),
@@ -148,8 +150,8 @@ var table = []Directive{
 	integer("lfu-decay-time", "1", 0, maxInt32),
 	integer("replica-priority", "100", 0, maxInt32).alias("slave-priority"),
 	integer("repl-diskless-sync-delay", "5", 0, maxInt32),
-	integer("maxmemory-samples", "5", 1, maxInt32),
-	integer("maxmemory-eviction-tenacity", "10", 0, 100),
+	integer("maxmemory-samples", "5", 1, maxInt32).inert(notEvicting),
+	integer("maxmemory-eviction-tenacity", "10", 0, 100).inert(notEvicting),
 	integer("timeout", "0", 0, maxInt32),
 	integer("replica-announce-port", "0", 0, 65535).alias("slave-announce-port"),
 	integer("tcp-backlog", "511", 0, maxInt32).fixed(),
@@ -162,7 +164,7 @@ var table = []Directive{
 	integer("list-compress-depth", "0", 0, maxInt32).inert(notLists),
 	integer("rdb-key-save-delay", "0", -maxInt32-1, maxInt32).with(flagHidden),
 	integer("key-load-delay", "0", -maxInt32-1, maxInt32).with(flagHidden),
-	integer("active-expire-effort", "1", 1, 10),
+	integer("active-expire-effort", "1", 1, 10).inert("the expiry cycle follows the number of expired keys"),
 	integer("hz", "10", 0, maxInt32).check(clampHz).inert(notThreads),
 	integer("min-replicas-to-write", "0", 0, maxInt32).alias("min-slaves-to-write"),
 	integer("min-replicas-max-lag", "10", 0, maxInt32).alias("min-slaves-max-lag"),
@@ -177,7 +179,7 @@ var table = []Directive{
 	integer("busy-reply-threshold", "5000", 0, maxInt64).alias("lua-time-limit").inert(notScripts),
 	integer("cluster-node-timeout", "15000", 0, maxInt64).inert(notCluster),
 	integer("slowlog-log-slower-than", "10000", -1, maxInt64),
-	integer("latency-monitor-threshold", "0", 0, maxInt64),
+	integer("latency-monitor-threshold", "0", 0, maxInt64).inert(notLatency),
 	integer("stream-node-max-entries", "100", 0, maxInt64).inert(notStreams),
 	integer("hash-max-listpack-entries", "512", 0, maxInt64).alias("hash-max-ziplist-entries"),
 	integer("set-max-intset-entries", "512", 0, maxInt64).inert(notSets),
@@ -188,7 +190,7 @@ var table = []Directive{
 	integer("tls-port", "0", 0, 65535).only(notTLS),
 	integer("tls-session-cache-size", "20480", 0, maxInt32).inert(notTLS),
 	integer("tls-session-cache-timeout", "300", 0, maxInt32).inert(notTLS),
-	integer("socket-mark-id", "0", 0, maxUint32).fixed(),
+	integer("socket-mark-id", "0", 0, maxUint32).fixed().inert("sockets are not marked"),
 
 	memory("proto-max-bulk-len", "536870912", 1<<20, maxInt64),
 	memory("repl-backlog-size", "1048576", 1, maxInt64).check(atLeast(16 << 10)),
@@ -200,7 +202,8 @@ var table = []Directive{
 	memory("zset-max-listpack-value", "64", 0, maxInt64).alias("zset-max-ziplist-value").inert(notZsets),
 	memory("hll-sparse-max-bytes", "3000", 0, maxInt64).inert(notHLL),
 	memory("client-query-buffer-limit", "1073741824", 1<<20, maxInt64),
-	{Name: "maxmemory-clients", kind: kindPercentOrMemory, def: "0", lo: -100, hi: maxInt64},
+	{Name: "maxmemory-clients", kind: kindPercentOrMemory, def: "0", lo: -100, hi: maxInt64,
+		Inert: "clients are limited one by one: client-output-buffer-limit, client-query-buffer-limit"},
 	memory("auto-aof-rewrite-min-size", "67108864", 0, maxInt64).inert(notAOF),
 
 	other("dir", "", &dirValue).with(flagProtected | flagDenyLoading),
@@ -210,7 +213,7 @@ var table = []Directive{
 	other("notify-keyspace-events", "", &notifyValue),
 	other("bind", "* -::*", &bindValue).with(flagMultiArg),
 	other("replicaof", "", &replicaOfValue).alias("slaveof").with(flagMultiArg).fixed(),
-	other("latency-tracking-info-percentiles", "50 99 99.9", &percentilesValue).with(flagMultiArg),
+	other("latency-tracking-info-percentiles", "50 99 99.9", &percentilesValue).with(flagMultiArg).inert(notLatency),
 }
 
 func shutdownWords(name string) Directive {
