@@ -122,15 +122,22 @@ func (a *App) closeManaged() {
 	a.member.driver.Close()
 }
 
+// lastWords is for how long a relieved master stays, so that its answer is read before its connections break.
+const lastWords = 200 * time.Millisecond
+
 // handOver asks to be relieved and waits for it, at most so long.
 func (a *App) handOver(limit time.Duration) {
 	d := a.member.driver
 	if d == nil {
 		return
 	}
+	role, _ := d.Role()
 	d.Leave("the process was told to end")
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if role, _ := d.Role(); role != member.RoleMaster {
+		if d.Relieved() {
+			if role == member.RoleMaster {
+				time.Sleep(lastWords)
+			}
 			return
 		}
 	}

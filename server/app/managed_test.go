@@ -422,6 +422,30 @@ func TestReplicaWithAFileContinues(t *testing.T) {
 	}
 }
 
+// waitStopped returns when every thread has stopped: the signal takes effect when one of them is scheduled, and the others
+// run on until then.
+func waitStopped(t *testing.T, pid int) {
+	t.Helper()
+	for range 1000 {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(tasks) == 0 {
+			t.Fatalf("no threads of %d: %v", pid, err)
+		}
+		stopped := 0
+		for _, task := range tasks {
+			text, _ := os.ReadFile(task)
+			if _, rest, ok := strings.Cut(string(text), ") "); ok && strings.HasPrefix(rest, "T") {
+				stopped++
+			}
+		}
+		if stopped == len(tasks) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("the process does not stop")
+}
+
 // TestStoppedMasterLosesItsRight: SIGSTOP, the lease runs out, SIGCONT: nothing that was asked meanwhile is acknowledged
 // (S1), while /livez answers all the time.
 func TestStoppedMasterLosesItsRight(t *testing.T) {
@@ -439,6 +463,7 @@ func TestStoppedMasterLosesItsRight(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	waitStopped(t, pid)
 	if _, err := c.nc.Write(resp.AppendCommand(nil, []byte("SET"), []byte("k"), []byte("2"))); err != nil {
 		t.Fatal(err)
 	}

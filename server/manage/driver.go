@@ -53,6 +53,7 @@ type Driver struct {
 	config   configState
 	leaving  bool   // SIGTERM came
 	loads    uint64 // full syncs loaded
+	carrying bool   // an order is being carried out: its answer has not left yet
 	lastWord member.Report
 
 	orders chan order
@@ -135,6 +136,8 @@ func (d *Driver) runOrders() {
 }
 
 func (d *Driver) carryOut(o order) {
+	d.setCarrying(true)
+	defer d.setCarrying(false)
 	if m, own := d.ownOrder(o.message); own {
 		if err := o.reply(m); err != nil {
 			d.o.Logf("answering %s: %v", o.message.Kind(), err)
@@ -164,6 +167,19 @@ func (d *Driver) carryOut(o order) {
 			o.fail()
 		}
 	}
+}
+
+func (d *Driver) setCarrying(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.carrying = on
+}
+
+// Relieved reports whether this member is no master and has said so: no answer is on its way.
+func (d *Driver) Relieved() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.m.Role() != member.RoleMaster && !d.carrying
 }
 
 func kindOf(m member.Message) member.Kind {
