@@ -84,3 +84,8 @@ demo-down: ## end what the demo started
 .PHONY: conformance
 conformance: ## run Redis's own test suite against the server and compare with hack/conformance/results.txt
 	go run ./hack/conformance
+
+# C chooses: interop, crash, switchover, accident, onewriter. Results go to docs/campaigns.
+.PHONY: campaign
+campaign: ## a long fault run on a real cluster, its figures kept in docs/campaigns (root; C=crash FLAGS="-rounds 200")
+	go run ./hack/campaign $(C) $(FLAGS)

@@ -1,86 +1,103 @@
-// Command campaign runs the long forms of tests whose short forms are part of `make test`, and writes what was seen to
-// docs/campaigns/<name>.md: the commit, the seeds, the figures.
+// Command campaign runs what is too long for `make test` and writes what was seen, with commit, seed and figures, to
+// docs/campaigns/<name>.md: long forms of tests, and faults and switchovers on a real cluster.
 //
-//	go run ./hack/campaign interop     chains with redis-server, links cut at random a hundred times
+//	go run ./hack/campaign interop               # chains with redis-server, links cut at random a hundred times
+//	go run ./hack/campaign crash -rounds 200
+//	go run ./hack/campaign switchover -rounds 200
+//	go run ./hack/campaign accident              # the accident of the mission, every moment and every way
+//	go run ./hack/campaign onewriter -minutes 10 # S1 under kills, stops and partitions; -unfenced must find two writers
+//
+// A campaign fails (exit code 1) when what must hold does not: a lost key, a wiped replica, a needless full sync, two
+// writers at once. Times are reported, with their budgets, and judged by the reader: machines differ.
 package main
 
 import (
-	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"os/signal"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 )
 
-// campaign is a test run and the lines of its output that are its figures.
-type campaign struct {
-	name, what string
-	command    []string
-	figures    *regexp.Regexp
+type options struct {
+	rounds   int
+	minutes  int
+	seed     uint64
+	unfenced bool
+	only     string
+	keep     bool
 }
 
-var campaigns = []campaign{{
-	name: "interop",
-	what: "ours <- redis-server <- ours, redis-server <- ours <- redis-server and a chain of ours: 100,000 keys, a third of them with an expiry, live writes, " +
-		"100 cuts at random places. Each chain must end with equal digests at equal offsets and one full sync per link, the first.",
-	command: []string{"go", "test", "./server/link", "-count=1", "-v", "-timeout", "30m", "-run", "^TestChain", "-chain.cuts", "100", "-chain.keys", "100000"},
-	figures: regexp.MustCompile(`^(--- (PASS|FAIL)|\s+\S+_test\.go:\d+: (seed|\d+ writes))`),
-}}
+type campaign struct {
+	what string
+	run  func(ctx context.Context, w *world, o options, r *report) error
+}
+
+var campaigns = map[string]campaign{
+	"crash":      {"the server process of the master is killed under write load", crash},
+	"switchover": {"a planned switchover under write load", switchover},
+	"accident":   {"a master without persistence is lost and would come back empty", accident},
+	"onewriter":  {"never two members that acknowledge writes (S1)", oneWriter},
+}
+
+const usage = "usage: campaign interop|crash|switchover|accident|onewriter [flags]"
 
 func main() {
-	flag.Parse()
-	for _, c := range campaigns {
-		if c.name == flag.Arg(0) {
-			if err := c.run(); err != nil {
-				fmt.Fprintln(os.Stderr, "campaign:", err)
-				os.Exit(1)
-			}
-			return
-		}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := command(ctx, os.Args[1:], os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "campaign:", err)
+		os.Exit(1)
 	}
-	fmt.Fprintln(os.Stderr, "usage: go run ./hack/campaign NAME, where NAME is one of:")
-	for _, c := range campaigns {
-		fmt.Fprintf(os.Stderr, "  %-10s %s\n", c.name, c.what)
-	}
-	os.Exit(2)
 }
 
-// run runs the campaign and writes its page whatever the outcome; a failure is a result too.
-func (c campaign) run() error {
-	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output()
-	if err != nil {
-		return fmt.Errorf("which commit is this? %w", err)
+func command(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return errors.New(usage)
 	}
-	var out bytes.Buffer
-	cmd := exec.Command(c.command[0], c.command[1:]...)
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, os.Stdout), os.Stderr
-	began := time.Now()
-	failed := cmd.Run()
-	verdict := "passed"
-	if failed != nil {
-		verdict = "FAILED: " + failed.Error()
-	}
-	var page strings.Builder
-	fmt.Fprintf(&page, "# Campaign: %s\n\n%s\n\n", c.name, c.what)
-	fmt.Fprintf(&page, "- result: %s\n- commit: %s\n- took: %v\n- command: `%s`\n\n```\n", verdict, bytes.TrimSpace(commit),
-		time.Since(began).Round(time.Second), strings.Join(c.command, " "))
-	for line := range strings.Lines(out.String()) {
-		if c.figures.MatchString(line) {
-			page.WriteString(line)
+	name := args[0]
+	for _, t := range testRuns {
+		if t.name == name {
+			return t.run()
 		}
 	}
-	page.WriteString("```\n")
-	path := filepath.Join("docs", "campaigns", c.name+".md")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if campaigns[name].run == nil {
+		return errors.New(usage)
+	}
+	var o options
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.IntVar(&o.rounds, "rounds", 200, "rounds of crash and switchover")
+	flags.IntVar(&o.minutes, "minutes", 10, "length of onewriter")
+	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the order of faults")
+	flags.BoolVar(&o.unfenced, "unfenced", false, "onewriter with fencing: None, which must find two writers")
+	flags.StringVar(&o.only, "only", "", "accident: run only cases whose name holds this text")
+	flags.BoolVar(&o.keep, "keep", false, "leave the namespace for a look")
+	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
+	c := campaigns[name]
+	r := newReport(name, c.what, o)
+	w, err := newWorld(ctx, name, out)
+	if err != nil {
 		return err
 	}
-	return failed
+	if !o.keep {
+		defer w.close()
+	}
+	begin := time.Now()
+	err = c.run(ctx, w, o, r)
+	r.finish(time.Since(begin), err)
+	path := filepath.Join(w.bed.Root, "docs", "campaigns", r.file())
+	if e := os.MkdirAll(filepath.Dir(path), 0o755); e != nil {
+		return e
+	}
+	if e := os.WriteFile(path, r.markdown(w.bed.Root), 0o644); e != nil {
+		return e
+	}
+	fmt.Fprintf(out, "%s\nwritten to %s\n", r.markdown(w.bed.Root), path)
+	return err
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// testRun is a test run and the lines of its output that are its figures.
+type testRun struct {
+	name, what string
+	command    []string
+	figures    *regexp.Regexp
+}
+
+// testRuns are the long forms of tests whose short forms are part of `make test`.
+var testRuns = []testRun{{
+	name: "interop",
+	what: "ours <- redis-server <- ours, redis-server <- ours <- redis-server and a chain of ours: 100,000 keys, a third of them with an expiry, live writes, " +
+		"100 cuts at random places. Each chain must end with equal digests at equal offsets and one full sync per link, the first.",
+	command: []string{"go", "test", "./server/link", "-count=1", "-v", "-timeout", "30m", "-run", "^TestChain", "-chain.cuts", "100", "-chain.keys", "100000"},
+	figures: regexp.MustCompile(`^(--- (PASS|FAIL)|\s+\S+_test\.go:\d+: (seed|\d+ writes))`),
+}}
+
+// run runs the campaign and writes its page whatever the outcome; a failure is a result too.
+func (c testRun) run() error {
+	commit, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	if err != nil {
+		return fmt.Errorf("which commit is this? %w", err)
+	}
+	var out bytes.Buffer
+	cmd := exec.Command(c.command[0], c.command[1:]...)
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, os.Stdout), os.Stderr
+	began := time.Now()
+	failed := cmd.Run()
+	verdict := "passed"
+	if failed != nil {
+		verdict = "FAILED: " + failed.Error()
+	}
+	var page strings.Builder
+	fmt.Fprintf(&page, "# Campaign: %s\n\n%s\n\n", c.name, c.what)
+	fmt.Fprintf(&page, "- result: %s\n- commit: %s\n- took: %v\n- command: `%s`\n\n```\n", verdict, bytes.TrimSpace(commit),
+		time.Since(began).Round(time.Second), strings.Join(c.command, " "))
+	for line := range strings.Lines(out.String()) {
+		if c.figures.MatchString(line) {
+			page.WriteString(line)
+		}
+	}
+	page.WriteString("```\n")
+	path := filepath.Join("docs", "campaigns", c.name+".md")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
+		return err
+	}
+	return failed
+}

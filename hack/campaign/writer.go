@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/understudy-db/understudy/hack/internal/respclient"
+)
+
+// writer writes numbered keys to one address without a pause between them and remembers when each was sent and
+// acknowledged. It dials again at once when it must, as a good client does.
+type writer struct {
+	w      *world
+	addr   string
+	prefix string
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+
+	mu     sync.Mutex
+	acked  []int
+	sent   time.Time // of the last acknowledged write
+	gap    time.Duration
+	last   time.Time
+	errors int
+	first  error
+	waits  []chan time.Time
+}
+
+func (w *world) write(ctx context.Context, addr, prefix string) *writer {
+	ctx, stop := context.WithCancel(ctx)
+	wr := &writer{w: w, addr: addr, prefix: prefix, stop: stop}
+	wr.done.Go(func() { wr.run(ctx) })
+	return wr
+}
+
+func (wr *writer) run(ctx context.Context) {
+	var c *respclient.Client
+	defer func() {
+		if c != nil {
+			c.Close()
+		}
+	}()
+	for n := 0; ctx.Err() == nil; n++ {
+		var err error
+		if c == nil {
+			if c, err = wr.w.connect(ctx, wr.addr); err != nil {
+				c = nil
+				wr.failed(ctx, err)
+				continue
+			}
+		}
+		key := wr.key(n)
+		sent := time.Now()
+		if _, err = c.Do("SET", key, key); err != nil {
+			wr.failed(ctx, err)
+			c.Close()
+			c = nil
+			continue
+		}
+		wr.ok(n, sent)
+		time.Sleep(500 * time.Microsecond)
+	}
+}
+
+func (wr *writer) key(n int) string { return wr.prefix + strconv.Itoa(n) }
+
+func (wr *writer) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	wr.mu.Lock()
+	wr.errors++
+	if wr.first == nil {
+		wr.first = err
+	}
+	wr.mu.Unlock()
+	time.Sleep(2 * time.Millisecond)
+}
+
+func (wr *writer) ok(n int, sent time.Time) {
+	now := time.Now()
+	wr.mu.Lock()
+	defer wr.mu.Unlock()
+	wr.acked = append(wr.acked, n)
+	if !wr.last.IsZero() {
+		wr.gap = max(wr.gap, now.Sub(wr.last))
+	}
+	wr.last, wr.sent = now, sent
+	rest := wr.waits[:0]
+	for _, ch := range wr.waits {
+		ch <- now
+	}
+	wr.waits = rest
+}
+
+// next waits for the next acknowledgement.
+func (wr *writer) next(ctx context.Context) (time.Time, error) {
+	ch := make(chan time.Time, 1)
+	wr.mu.Lock()
+	wr.waits = append(wr.waits, ch)
+	wr.mu.Unlock()
+	select {
+	case at := <-ch:
+		return at, nil
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	}
+}
+
+// quiet returns when no acknowledgement has come for d, or at the limit.
+func (wr *writer) quiet(d, limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		wr.mu.Lock()
+		idle := time.Since(wr.last)
+		wr.mu.Unlock()
+		if idle > d {
+			return
+		}
+	}
+}
+
+func (wr *writer) end() {
+	wr.stop()
+	wr.done.Wait()
+}
+
+// missing counts acknowledged keys that the present master does not hold.
+func (wr *writer) missing(ctx context.Context) (int, error) {
+	c, err := wr.w.connect(ctx, wr.w.service)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	missing := 0
+	for _, n := range wr.acked {
+		_, found, err := c.String("GET", wr.key(n))
+		if err != nil {
+			return 0, err
+		}
+		if !found {
+			missing++
+		}
+	}
+	return missing, nil
+}
