@@ -79,6 +79,9 @@ func TestTheReplicaAloneKeepsItsData(t *testing.T) {
 	if got := replica.Info("master_link_status"); got != "down" {
 		t.Errorf("link is %s", got)
 	}
+	if got := replica.Info("full_sync_guard_kept"); !strings.Contains(got, "restarted empty") {
+		t.Errorf("INFO tells why the data was kept: %q", got)
+	}
 	// An order overrides.
 	replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(master.Port()))
 	AwaitLink(t, replica)

@@ -10,6 +10,12 @@ import (
 
 func (n *Node) registerInfo() {
 	n.e.RegisterInfo("replication", n.infoReplication)
+	n.e.RegisterInfo("understudy", func(w *engine.InfoWriter) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		w.Field("full_syncs_loaded", n.loads.Load())
+		w.Field("full_sync_guard_kept", n.kept) // why the guard kept this replica's data, empty when it did not
+	})
 	n.e.RegisterInfo("stats", func(w *engine.InfoWriter) {
 		w.Field("sync_full", n.full.Load())
 		w.Field("sync_partial_ok", n.partialOK.Load())

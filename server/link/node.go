@@ -188,7 +188,7 @@ func (n *Node) followLocked(up settings.Upstream, streamDB int, explicit bool) {
 		streamDB = n.up.applier.DB()
 		n.up.abandon()
 	}
-	n.parked = false
+	n.parked, n.kept = false, ""
 	if explicit {
 		n.bornEmpty = false // a command gave this server its role: it is no stranger to its data any more
 	}

@@ -350,6 +350,7 @@ func (u *upstream) resume(e repl.Resume) {
 		if !u.n.log.Backlog().Active {
 			panic("link: +CONTINUE for a log that keeps no history")
 		}
+		u.n.kept = ""
 		u.n.failover.finish(u.n, u.to)
 	})
 	u.handOver = false

@@ -211,6 +211,11 @@ func (r *Replica) resume(now Millis, id string) {
 		r.fail(now)
 		return
 	}
+	if r.place.ID == "" {
+		r.log(Warning, "Master replied +CONTINUE to a request for the whole data set: there is nothing to continue from.")
+		r.fail(now)
+		return
+	}
 	r.log(Notice, "Successful partial resynchronization with master.")
 	if strings.EqualFold(id, r.place.ID) {
 		id = ""
