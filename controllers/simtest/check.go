@@ -76,8 +76,11 @@ func (c *checker) acked(s *server, r *reply) {
 	c.acks++
 	c.longest = max(c.longest, c.w.now-c.lastAck)
 	c.lastAck = c.w.now
-	if n := c.newest[r.term]; n == nil || n.offset < r.offset {
-		c.newest[r.term] = r
+	// With fewer than k+1 voters the k in force is lower: only what it covers is promised (S6).
+	if rosters := s.m.Report(s.clock()).Rosters; rosters != nil && rosters.K() > 0 {
+		if n := c.newest[r.term]; n == nil || n.offset < r.offset {
+			c.newest[r.term] = r
+		}
 	}
 	c.confirm(s, r)
 }
