@@ -80,8 +80,8 @@ type Data struct {
 	Loading bool `json:"loading,omitempty"`
 }
 
-// Empty: no data set at all, the state of a member that lost everything or never had anything.
-func (d Data) Empty() bool { return len(d.History) == 0 && d.Offset == 0 }
+// Empty: nothing was ever applied or everything was lost, whatever history it has heard of.
+func (d Data) Empty() bool { return d.Offset == 0 }
 
 // Position is how far the data set is.
 func (d Data) Position() Position { return d.History.At(d.Offset) }

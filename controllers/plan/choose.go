@@ -17,8 +17,8 @@ func (p *pass) choose() (*Member, string) {
 			with = append(with, m)
 		}
 	}
-	if len(with) == 0 {
-		return p.chooseWithout()
+	if len(with) == 0 || p.o.Spec.AcceptLoss {
+		return p.chooseWithout() // or a person said: of whoever is left, voter or not
 	}
 	if why := p.held(); why != "" {
 		return nil, why
@@ -36,13 +36,14 @@ func (p *pass) choose() (*Member, string) {
 	return best, fmt.Sprintf("%s holds the most, %v, of %d that answered", best.Name, a.Data.Position(), len(with))
 }
 
+// electable: a voter of the roster in which every promise of the last reign was counted. While a change
+// is under way that is the old one; a new one alone does not see all holders.
 func (p *pass) electable(m *Member) bool {
-	for _, r := range p.rosters() {
-		if !p.isVoter(r, m) {
-			return false
-		}
+	r := p.o.Status.Term.Rosters
+	if r.Old != nil && !p.mut.NewRosterOnly {
+		return p.isVoter(*r.Old, m)
 	}
-	return true
+	return p.isVoter(r.New, m)
 }
 
 // ofTheSet tells whether the adopter's data belongs to the set's history.
@@ -172,6 +173,24 @@ func (p *pass) unaccounted() string {
 	return p.unaccountedPods()
 }
 
+// firstWaited: in a set's very first term a member that cannot start (no image, no node) must not hold
+// up the others for ever. Should it hold data of a deleted set of the same name after all, the guard
+// keeps it, unrelated, for a person to decide.
+func (p *pass) firstWaited() bool {
+	t := p.o.Status.Term
+	if len(t.Lineage) > 0 || t.Number >= member.LostStatusJump {
+		return false
+	}
+	first := p.o.Now
+	for i := range p.o.Members {
+		if m := &p.o.Members[i]; p.answer(m, t.Number) != nil {
+			first = min(first, m.AnswerAt)
+		}
+	}
+	p.again(first + p.o.Spec.ColdStart)
+	return p.o.Now >= first+p.o.Spec.ColdStart
+}
+
 // unaccountedPods looks beyond the voters: a pod not yet admitted may hold what all voters lost, and a
 // claim outlives its pod, so what a lost voter wrote may come back with the next pod of its name.
 func (p *pass) unaccountedPods() string {
@@ -208,7 +227,7 @@ func (p *pass) gone(v member.Voter) bool {
 // voter but holds it, or else a new history (rule 12). Every voter must be accounted for.
 func (p *pass) chooseWithout() (*Member, string) {
 	t := p.o.Status.Term
-	if missing := p.unaccounted(); missing != "" && !p.o.Spec.AcceptLoss && !p.mut.LossIsNoMatter {
+	if missing := p.unaccounted(); missing != "" && !p.o.Spec.AcceptLoss && !p.mut.LossIsNoMatter && !p.firstWaited() {
 		return nil, "nobody that answered holds the set's data; " + missing + " may"
 	}
 	var best *Member
@@ -226,7 +245,7 @@ func (p *pass) chooseWithout() (*Member, string) {
 		if !a.Data.Empty() && !p.ofTheSet(m) {
 			continue // unrelated: never replaced silently, never promoted
 		}
-		if best == nil || p.answer(best, t.Number).Data.Position().Less(a.Data.Position()) {
+		if best == nil || p.better(m, best) {
 			best = m
 		}
 	}
@@ -238,7 +257,10 @@ func (p *pass) chooseWithout() (*Member, string) {
 	}
 	a := p.answer(best, t.Number)
 	if !a.Data.Empty() {
-		if t.Rosters.K() > 0 && !p.o.Spec.AcceptLoss {
+		if p.o.Spec.AcceptLoss {
+			return best, best.Name + " holds the most of what is left; a person accepted the loss of the rest"
+		}
+		if t.Rosters.K() > 0 {
 			return nil, best.Name + " is no voter, so acknowledged writes may be missing; no voter holds the set's data any more: a person must accept the loss"
 		}
 		return best, best.Name + " is no voter but holds the set's history; no voter does"

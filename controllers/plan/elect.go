@@ -281,8 +281,13 @@ func (p *pass) appoint(best *Member, why string) {
 	next.Master, next.Unfenced, next.Target, next.Reason = &reign, nil, "", why
 	next.Lease, next.Gone = p.o.Spec.Lease, nil
 	next.Lineage = a.Data.History.Reign(t.Number, reign.ReplID, a.Data.Offset)
-	if !t.Rosters.Has(best.Pod.UID) {
+	switch {
+	case !p.electable(best):
 		next.Rosters = p.freshRosters()
+	case !t.Rosters.Has(best.Pod.UID): // of the old roster only: the change under way is given up
+		back := *t.Rosters.Old
+		back.Version = t.Rosters.New.Version + 1
+		next.Rosters = member.Rosters{New: back}
 	}
 	from, lost := "", int64(0)
 	if t.Unfenced != nil {

@@ -109,3 +109,55 @@ func TestFoundSwitchoverInALoop(t *testing.T) {
 		t.Fatalf("one lease later: %v", got)
 	}
 }
+
+// A new set with disks, of which one pod could not start, waited for ever.
+func TestFoundFirstTermWithAPodThatCannotStart(t *testing.T) {
+	w := deposing(3)
+	w.Spec.Persist = PersistAll
+	w.Status.Term = TermRecord{Number: 1, Rosters: w.Status.Term.Rosters, Lease: 2 * sec}
+	for i := range w.Members {
+		w.Members[i].Pod.Persists, w.Members[i].Report.Term = true, 1
+	}
+	w.Members[0].Report = nil
+	w.holds(1, 0, nil).holds(2, 0, nil).adopts(1, 80*sec).adopts(2, 80*sec)
+	w.Leader.LastLease = 0
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins before the start timeout", got)
+	}
+	w.Spec.ColdStart = 15 * sec
+	if got := w.appoints(Mutation{}); got != "m-1" {
+		t.Fatalf("after it, appointed is %q", got)
+	}
+	w.Status.Term.Number = 1 + member.LostStatusJump
+	w.adopts(1, 80*sec).adopts(2, 80*sec)
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("status was lost, and %s begins a new history", got)
+	}
+}
+
+// During a change of roster the only holder of acknowledged writes was a voter of the old one alone, and
+// another was appointed.
+func TestFoundHolderThatLeavesTheRoster(t *testing.T) {
+	w := deposing(3)
+	old := member.Roster{Version: 1, Voters: []member.Voter{"a", "b", "c"}, K: 1}
+	w.Status.Term.Rosters = member.Rosters{New: member.Roster{Version: 2, Voters: []member.Voter{"a", "b"}, K: 1}, Old: &old}
+	w.Deaths = []Death{died("a", 1, false)}
+	w.holds(2, 120, hist).adopts(1, 50*sec).adopts(2, 50*sec)
+	if got := w.appoints(Mutation{}); got != "m-2" {
+		t.Fatalf("m-2 holds the most, appointed is %q", got)
+	}
+	if got := w.does(Mutation{}, "RecordTerm 2 m-2/1-0000000000000063 #3[a b c]k1"); len(got) != 1 {
+		t.Fatalf("the change of roster is given up: %s", Plan(w.Observed))
+	}
+}
+
+// A person accepted loss, and an empty voter was appointed though others held data.
+func TestFoundAcceptedLossIsTheLeast(t *testing.T) {
+	w := deposing(3).holds(1, 0, hist).adopts(1, 50*sec).adopts(2, 50*sec)
+	w.Status.Term.Rosters.New.Voters = []member.Voter{"a", "b"}
+	w.Deaths = []Death{died("a", 1, false)}
+	w.Spec.AcceptLoss = true
+	if got := w.appoints(Mutation{}); got != "m-2" {
+		t.Fatalf("m-2 holds the data, appointed is %q", got)
+	}
+}

@@ -363,6 +363,7 @@ func (o *operator) pass() {
 			}
 			o.stale = &st
 		}
+		spec.AcceptLoss = o.w.acceptTerm > 0 && o.w.acceptTerm == st.Term.Number
 		ob := o.observe(st, svc, spec, began)
 		d := plan.PlanMutated(ob, o.w.opt.Plan)
 		o.w.check.decided(o, ob, d)

@@ -104,10 +104,11 @@ func (w *World) settle() time.Duration {
 		} else if good++; good == 8 {
 			return w.now - begin
 		}
-		// What nobody can prove a person must decide, once the wait is long enough.
-		if w.now > begin+w.opt.Settle/2 && !w.api.spec.AcceptLoss {
-			w.tracef("a person accepts loss: %s: %s", w.check.stalls, w.check.stalled)
-			w.api.spec.AcceptLoss = true
+		// What nobody can prove a person must decide, once the wait is long enough. The word names
+		// the term, so it does not outlive the decision.
+		if t := w.api.status.Term.Number; w.now > begin+w.opt.Settle/2 && good == 0 && w.acceptTerm != t && w.master() == nil {
+			w.tracef("a person accepts loss in term %d: %s: %s", t, w.check.stalls, w.check.stalled)
+			w.acceptTerm = t
 			w.check.override = true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand"
 	"time"
 
+	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/controllers/plan"
 	"github.com/understudy-db/understudy/server/repl/fence"
 )
@@ -81,6 +82,8 @@ type World struct {
 	slow  int               // network in trouble
 	check checker
 	quiet bool // faults are over
+
+	acceptTerm member.Term // the term for which a person accepted loss
 }
 
 func newWorld(opt Options) *World {

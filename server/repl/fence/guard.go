@@ -108,6 +108,7 @@ func (m *Machine) relate(own, feeder member.Data, newHistory bool) Verdict {
 		return Verdict{Sync: Full}
 	}
 	common, related := own.History.Common(own.Offset, feeder.History, feeder.Offset)
+	related = related && common > 0 // a reign that began with nothing shares nothing
 	switch {
 	case !related && (newHistory || m.mut.GuardOff):
 		return Verdict{Sync: Full, SetAside: true}
