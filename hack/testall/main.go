@@ -21,11 +21,12 @@ import (
 
 func main() {
 	only := flag.String("only", "", "comma separated stages to run; all when empty")
+	wide := flag.Bool("wide", false, "run the wide stages, which need root or much time, instead of the usual ones")
 	list := flag.Bool("list", false, "print the stages and leave")
 	flag.Parse()
 	if *list {
 		for _, s := range stages() {
-			fmt.Printf("%-10s %s\n", s.name, s.what)
+			fmt.Printf("%-10s %-5s %s\n", s.name, map[bool]string{true: "wide"}[s.wide], s.what)
 		}
 		return
 	}
@@ -33,7 +34,7 @@ func main() {
 	defer stop()
 	sum := newSummary(os.Getenv("CI") != "")
 	for _, s := range stages() {
-		if *only == "" || contains(strings.Split(*only, ","), s.name) {
+		if *only == "" && s.wide == *wide || contains(strings.Split(*only, ","), s.name) {
 			s.run(ctx, sum)
 		}
 	}
@@ -46,6 +47,7 @@ type stage struct {
 	args       []string
 	env        []string
 	missing    func() string
+	wide       bool // not part of `make test`
 }
 
 func stages() []stage {
@@ -58,6 +60,10 @@ func stages() []stage {
 		{name: "operator", what: "operator: planner, simulation, golden objects, suites on a real API server",
 			args: []string{"./api/v1alpha1/...", "./controllers/...", "./config/...", "./charts/..."}, missing: missingAssets},
 		{name: "tools", what: "the tools below hack/", args: []string{"./hack/..."}},
+		{name: "sim", what: "three minutes of fresh seeds of the simulation", wide: true,
+			args: []string{"-count=1", "./controllers/simtest", "-run", "Seeds", "-minutes", "3", "-seed", fmt.Sprint(time.Now().Unix())}},
+		{name: "e2e", what: "the operator on a real Kubernetes on this machine", wide: true, missing: missingRoot,
+			args: []string{"-count=1", "-tags", "e2e", "./hack/e2e"}},
 	}
 }
 
@@ -71,6 +77,13 @@ func missingRedis() string {
 func missingCompiler() string {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		return "a C compiler is missing: apt-get install gcc libc6-dev (the race detector needs cgo)"
+	}
+	return ""
+}
+
+func missingRoot() string {
+	if os.Getuid() != 0 {
+		return "the real cluster needs root: containers, network namespaces, control groups"
 	}
 	return ""
 }
@@ -91,7 +104,7 @@ func (s stage) run(ctx context.Context, sum *summary) {
 			fmt.Printf("   NOT RUN: %s\n", why)
 		}
 	}
-	args := append([]string{"test", "-json", "-timeout", "25m", "-p", fmt.Sprint(runtime.NumCPU())}, s.args...)
+	args := append([]string{"test", "-json", "-timeout", "40m", "-p", fmt.Sprint(runtime.NumCPU())}, s.args...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), s.env...)
 	out, err := cmd.StdoutPipe()

@@ -71,6 +71,8 @@ func (s *summary) take(stage string, e event, kept map[string][]string, failedTe
 	case "pass":
 		if e.Test != "" {
 			s.passed++
+		} else {
+			fmt.Printf("   ok   %s (%.0f s)\n", e.Package, e.Elapsed)
 		}
 		delete(kept, key)
 	case "skip":
