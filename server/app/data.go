@@ -77,14 +77,15 @@ func (a *App) shutdown(o session.ShutdownOptions) error {
 // stop prepares the end: a master of a set is relieved first, then what the options or the save points ask for is
 // saved. An error keeps the server running.
 func (a *App) stop(o session.ShutdownOptions) error {
-	if a.member != nil && !o.Now {
-		a.handOver(time.Duration(a.Settings.Int(settings.ShutdownTimeout)) * time.Second)
+	if !o.Now {
+		a.takeLeave(time.Duration(a.Settings.Int(settings.ShutdownTimeout)) * time.Second)
 	}
 	if o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0) {
 		a.logger.Noticef("Saving the final RDB snapshot before exiting.")
 		if err := a.saver.SaveNow(context.Background()); err != nil {
 			a.logger.Warningf("Error trying to save the DB, can't exit: %v", err)
 			if !o.Force {
+				a.Engine.Unpause()
 				return err
 			}
 		}
@@ -94,6 +95,17 @@ func (a *App) stop(o session.ShutdownOptions) error {
 	default:
 	}
 	return nil
+}
+
+// takeLeave lets others take over what this server has: a member is relieved of its role, and the replicas get the end of
+// the stream.
+func (a *App) takeLeave(limit time.Duration) {
+	if a.member != nil {
+		a.handOver(limit)
+	}
+	if behind := a.node.Drain(limit); behind > 0 {
+		a.logger.Warningf("%d replicas are behind after %v; ending without waiting longer", behind, limit)
+	}
 }
 
 // historyField is the file's auxiliary field that holds a member's lineage; other readers skip it.

@@ -2,14 +2,12 @@ package session
 
 import (
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/settings"
 )
 
@@ -61,54 +59,13 @@ func (srv *Server) enabled(k settings.EnumKey, s *Session) bool {
 }
 
 func (srv *Server) configRewrite(ctx *command.Ctx) {
-	file := srv.cfg.File()
-	if file == "" {
-		ctx.Out.Error(settings.ErrNoFile.Error())
-		return
-	}
-	old, err := os.ReadFile(file)
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		err = replaceFile(file, srv.cfg.Rewrite(string(old)))
-	}
-	if err != nil {
+	if err := srv.cfg.RewriteFile(fsys.OS{}); err != nil {
 		srv.logf("CONFIG REWRITE failed: %v", err)
-		ctx.Out.Error("Rewriting config file: " + err.Error())
+		ctx.Out.Error(err.Error())
 		return
 	}
 	srv.logf("CONFIG REWRITE executed with success.")
 	ctx.Out.OK()
-}
-
-// replaceFile writes text beside the file and renames it into place, so that a crash leaves the old or the new one.
-func replaceFile(file, text string) error {
-	dir := filepath.Dir(file)
-	tmp, err := os.CreateTemp(dir, filepath.Base(file)+".rewrite-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = io.WriteString(tmp, text)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func (srv *Server) configResetStat(ctx *command.Ctx) {
