@@ -49,7 +49,10 @@ type Set struct {
 	conns  map[member.Voter]*conn
 	facts  map[member.Voter]*Facts
 	deaths []plan.Death
-	eager  bool
+
+	record   string // the term's record as read last, and since when it was read so
+	recordAt time.Duration
+	eager    bool
 }
 
 func newSet(p *Pool, key types.NamespacedName, uid string) *Set {
@@ -171,6 +174,17 @@ func (s *Set) Facts() []Facts {
 		return 1
 	})
 	return out
+}
+
+// TermSeen notes the term's record as just read and tells since when it has been read so.
+func (s *Set) TermSeen(t plan.TermRecord, now time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := fmt.Sprint(t.Number, t.Master != nil)
+	if key != s.record {
+		s.record, s.recordAt = key, now
+	}
+	return s.recordAt
 }
 
 // Deaths are the proofs heard so far.
