@@ -70,7 +70,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	}
 	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, Version: Version, RunID: a.runID,
 		Logf: a.logger.Noticef})
-	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, Managed: a.managedLinks()})
+	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()
 	a.Sessions.SetKeeper(a.saver)
 	if err := a.renameCommands(); err != nil {

@@ -34,7 +34,10 @@ func TestTheAccident(t *testing.T) {
 	confirmed, master, replicas := accident(t, "yes")
 	Await(t, "the master's refusal", func() bool { return strings.Contains(master.Log(), "refused: this server booted empty") })
 	master.Must("SET", "written", "since")
-	time.Sleep(3 * time.Second) // several attempts of both
+	time.Sleep(3 * time.Second)                                             // several attempts of both
+	if log := replicas[0].(*Process).Log(); !strings.Contains(log, ":S ") { // the mark of a replica's lines
+		t.Errorf("the replica logs as a master:\n%s", log)
+	}
 	for i, r := range replicas {
 		if n := int(r.Must("DBSIZE").Int); n != confirmed {
 			t.Errorf("replica %d has %d of %d confirmed keys", i, n, confirmed)

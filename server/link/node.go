@@ -13,13 +13,15 @@ import (
 	"github.com/understudy-db/understudy/server/snapshot"
 )
 
-// Options of a Node. All but Managed are needed.
+// Options of a Node. All but OnRole and Managed are needed.
 type Options struct {
 	Engine   *engine.Engine
 	Settings *settings.Settings
 	Log      func(level repl.Level, text string)
 	// Port is the port that the server listens on, after the listener was opened.
 	Port func() int
+	// OnRole is told the role when it changes, for the mark in log lines; it must not wait. nil: nobody asks.
+	OnRole func(replica bool)
 	// Managed is set for a member of a ReplicaSet.
 	Managed *Managed
 }
@@ -195,6 +197,7 @@ func (n *Node) followLocked(up settings.Upstream, streamDB int, explicit bool) {
 	n.s.SetReplicaOf(up)
 	n.giveUpWaiters()
 	n.e.SetState(engine.Replica|engine.LinkDown, engine.Parked)
+	n.tellRole(true)
 	u := newUpstream(n, up, explicit, n.lastRun)
 	u.handOver = n.failover.demoting(up)
 	u.applier.SelectDB(streamDB)
@@ -225,7 +228,14 @@ func (n *Node) leadLocked(id string) {
 	n.dropPeers() // they ask again and learn the new ID
 	n.parked = false
 	n.e.SetState(0, engine.Replica|engine.LinkDown|engine.Loading|engine.AsyncLoading|engine.Parked)
+	n.tellRole(false)
 	n.noPeers = n.now()
+}
+
+func (n *Node) tellRole(replica bool) {
+	if n.o.OnRole != nil {
+		n.o.OnRole(replica)
+	}
 }
 
 // unfollow ends the link to the master, if there is one. The engine's lock and Node.mu must be held.
