@@ -221,6 +221,7 @@ const (
 type Link struct {
 	Upstream Upstream      `json:"upstream"`
 	Up       bool          `json:"up"`
+	Silent   bool          `json:"silent,omitempty"` // Up, but several heartbeats of the upstream are overdue
 	DownFor  time.Duration `json:"downFor,omitempty"`
 	Syncing  bool          `json:"syncing,omitempty"` // a full sync is on its way
 	InSync   bool          `json:"inSync,omitempty"`  // caught up with the handshake's end offset

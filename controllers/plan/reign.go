@@ -118,10 +118,11 @@ func (p *pass) suspect(m *Member) bool {
 	return true
 }
 
-// hears tells whether a member's chain of links reaches the recorded master.
+// hears tells whether a member's chain of links reaches the recorded master. A silent link does not: a lost node closes
+// no connection, and Redis's repl-timeout would take a minute to notice.
 func (p *pass) hears(m *Member, depth int) bool {
 	r := m.Report
-	if depth == 0 || r == nil || r.Link == nil || !r.Link.Up || r.Term != p.o.Status.Term.Number {
+	if depth == 0 || r == nil || r.Link == nil || !r.Link.Up || r.Link.Silent || r.Term != p.o.Status.Term.Number {
 		return false
 	}
 	if r.Link.Upstream.Voter == p.o.Status.Term.Master.Voter {

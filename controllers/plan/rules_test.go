@@ -301,6 +301,11 @@ func TestSuspicionNeedsThePeers(t *testing.T) {
 	if got := w.does(Mutation{}, "RecordTerm 2 no master"); len(got) != 1 {
 		t.Errorf("all lost it: %v", got)
 	}
+	quiet := silent() // a dead node closes no connection: the links look up, but nothing comes
+	quiet.Members[1].Report.Link.Silent, quiet.Members[2].Report.Link.Silent = true, true
+	if got := quiet.does(Mutation{}, "RecordTerm 2 no master"); len(got) != 1 {
+		t.Errorf("no peer hears it any more: %v", got)
+	}
 	w.Members[0].LostAt = 99 * sec
 	if got := w.does(Mutation{}, "RecordTerm 2"); len(got) > 0 {
 		t.Errorf("lost only just now: %v", got)

@@ -239,6 +239,6 @@ func (n memberNode) Rotate(step member.Rotation, password string) error {
 
 func (n memberNode) Status() manage.Status {
 	st := n.a.node.Status()
-	return manage.Status{LinkUp: st.LinkUp, Syncing: st.Syncing, DownFor: st.DownFor, Trip: st.Kept,
+	return manage.Status{LinkUp: st.LinkUp, Silent: st.Silent, Syncing: st.Syncing, DownFor: st.DownFor, Trip: st.Kept,
 		Persists: len(n.a.Settings.SavePoints()) > 0, Persisted: n.a.saver.Saved()}
 }

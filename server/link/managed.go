@@ -76,6 +76,7 @@ type Status struct {
 	Master    bool
 	Parked    bool
 	LinkUp    bool          // the link to the upstream is in the stream
+	Silent    time.Duration // since something came from the upstream, while LinkUp
 	Syncing   bool          // a full sync is on its way in
 	DownFor   time.Duration // since the link was up; 0 on a master
 	Kept      string        // why the guard kept the data from a full sync, "" when it did not
@@ -97,7 +98,9 @@ func (n *Node) Status() (s Status) {
 		state := repl.ReplicaState(u.state.Load())
 		s.LinkUp = state == repl.Connected
 		s.Syncing = state == repl.Transfer || state == repl.Loading
-		if !s.LinkUp {
+		if s.LinkUp {
+			s.Silent = time.Duration(n.now()-u.lastIO.Load()) * time.Millisecond
+		} else {
 			s.DownFor = time.Duration(n.now()-u.downSince.Load()) * time.Millisecond
 		}
 	}

@@ -47,6 +47,7 @@ type Node interface {
 // Status of a Node.
 type Status struct {
 	LinkUp    bool          // the link to the upstream is in the stream
+	Silent    time.Duration // since something came from the upstream, while LinkUp
 	Syncing   bool          // a full sync is on its way
 	DownFor   time.Duration // since the link was up
 	Trip      string        // why the guard refuses to load, "" if it does not

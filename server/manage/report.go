@@ -7,6 +7,10 @@ import (
 	"github.com/understudy-db/understudy/api/member"
 )
 
+// silentAfter is six heartbeats of a master with the default lease of 2 s. With a longer lease a healthy link may be called
+// silent now and then: that only counts once the operator has lost the master itself.
+const silentAfter = 1500 * time.Millisecond
+
 // Report is what this member says about itself now.
 func (d *Driver) Report() member.Report {
 	file := d.authFile()
@@ -19,6 +23,7 @@ func (d *Driver) Report() member.Report {
 	r.Writable = r.Role == member.RoleMaster && d.gate.Open()
 	if r.Link != nil {
 		r.Link.Up, r.Link.Syncing, r.Link.DownFor, r.Link.Trip = st.LinkUp, st.Syncing, st.DownFor, st.Trip
+		r.Link.Silent = st.LinkUp && st.Silent > silentAfter
 		r.Link.InSync = st.LinkUp && !r.Data.Loading && d.catchUp < 0
 	}
 	r.Persists, r.Persisted, r.FullSyncs = st.Persists, st.Persisted, d.loads
