@@ -1,0 +1,172 @@
+package app
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// alone is a server process that nobody manages.
+type alone struct {
+	*client
+	cmd *exec.Cmd
+	log bytes.Buffer
+}
+
+func startAlone(t *testing.T, dir string, args ...string) *alone {
+	t.Helper()
+	s := &alone{}
+	socket := filepath.Join(dir, "s")
+	s.cmd = exec.Command(os.Args[0], append([]string{"--port", "0", "--unixsocket", socket, "--dir", dir}, args...)...)
+	s.cmd.Env = append(os.Environ(), asServer+"=1")
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			_ = s.cmd.Process.Kill()
+			_ = s.cmd.Wait()
+		}
+	})
+	for range 2000 {
+		nc, err := net.Dial("unix", socket)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		t.Cleanup(func() { nc.Close() })
+		s.client = &client{t, nc, resp.NewReader(nc)}
+		for strings.Contains(s.do("DBSIZE"), "LOADING") {
+			time.Sleep(5 * time.Millisecond)
+		}
+		return s
+	}
+	t.Fatal("the server does not answer")
+	return nil
+}
+
+// end sends SIGTERM and answers the exit code.
+func (s *alone) end() int {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.cmd.Wait()
+	return s.cmd.ProcessState.ExitCode()
+}
+
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "alone") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func TestSIGTERMSavesAndTheNextStartLoads(t *testing.T) {
+	dir := shortDir(t)
+	s := startAlone(t, dir, "--save", "3600", "1")
+	for i := range 50 {
+		if got := s.do("SET", fmt.Sprint("key:", i), "v"); got != "OK" {
+			t.Fatal(got)
+		}
+	}
+	s.do("HSET", "h", "f", "v")
+	s.do("SELECT", "5")
+	s.do("SET", "five", "5", "EX", "1000")
+	if code := s.end(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, s.log.String())
+	}
+	s = startAlone(t, dir, "--save", "")
+	if got := s.do("DBSIZE"); got != "(integer) 51" {
+		t.Errorf("%s keys", got)
+	}
+	if got := s.do("HGET", "h", "f"); got != `"v"` {
+		t.Errorf("hash field %s", got)
+	}
+	s.do("SELECT", "5")
+	if got := s.do("TTL", "five"); got != "(integer) 1000" && got != "(integer) 999" && got != "(integer) 998" {
+		t.Errorf("TTL %s", got)
+	}
+	s.do("SET", "unsaved", "x")
+	if code := s.end(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	s = startAlone(t, dir, "--save", "")
+	s.do("SELECT", "5")
+	if got := s.do("GET", "unsaved"); got != "(nil)" {
+		t.Errorf("saved without save points: %s", got)
+	}
+}
+
+func TestCommandsOfSaving(t *testing.T) {
+	dir := shortDir(t)
+	s := startAlone(t, dir, "--save", "", "--enable-debug-command", "yes")
+	s.do("SET", "a", "1")
+	if got := s.do("SAVE"); got != "OK" {
+		t.Error(got)
+	}
+	if got := s.do("BGSAVE", "SCHEDULE"); got != "Background saving started" {
+		t.Error(got)
+	}
+	if got := s.do("BGSAVE", "NOW"); !strings.Contains(got, "syntax error") {
+		t.Error(got)
+	}
+	s.do("MULTI")
+	s.do("BGSAVE")
+	s.do("SET", "b", "2")
+	if got := s.do("EXEC"); !strings.Contains(got, "Background saving scheduled") && !strings.Contains(got, "already in progress") {
+		t.Errorf("BGSAVE inside a transaction: %s", got)
+	}
+	if got := s.do("DEBUG", "RELOAD"); got != "OK" {
+		t.Error(got)
+	}
+	if got := s.do("MGET", "a", "b"); got != `*["1" "2"]` {
+		t.Error(got)
+	}
+	if got := s.do("LASTSAVE"); !strings.HasPrefix(got, "(integer) ") {
+		t.Error(got)
+	}
+	if got := s.do("SHUTDOWN", "NOSAVE"); !strings.Contains(got, "EOF") {
+		t.Errorf("SHUTDOWN answers %s", got)
+	}
+	_ = s.cmd.Wait()
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestUnreadableFileEndsTheStart: an empty data set must not stand in for it (S2).
+func TestUnreadableFileEndsTheStart(t *testing.T) {
+	dir := shortDir(t)
+	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), []byte("REDIS0010\x00garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--dir", dir)
+	cmd.Env = append(os.Environ(), asServer+"=1")
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "Fatal error loading the DB") {
+		t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+}
+
+func TestBadDirectiveEndsTheStart(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "--maxmemory", "10x")
+	cmd.Env = append(os.Environ(), asServer+"=1")
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "*** FATAL CONFIG FILE ERROR") || !strings.Contains(string(out), `>>> 'maxmemory "10x"'`) {
+		t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+}
