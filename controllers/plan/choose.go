@@ -211,6 +211,9 @@ func (p *pass) unaccountedPods() string {
 			return fmt.Sprintf("the disk of %s-%d", p.o.Spec.Name, ord)
 		}
 	}
+	if name, _, missing := p.masterDisk(); missing {
+		return "the disk of " + name
+	}
 	return ""
 }
 

@@ -161,3 +161,21 @@ func TestFoundAcceptedLossIsTheLeast(t *testing.T) {
 		t.Fatalf("m-2 holds the data, appointed is %q", got)
 	}
 }
+
+// A single member's stand-in was master when its pod went; its disk was not waited for.
+func TestFoundDiskOfAMasterBeyondTheSet(t *testing.T) {
+	w := deposing(2)
+	w.Spec.Members, w.Spec.Persist = 1, PersistAll
+	w.Status.Term.Unfenced.Name, w.Status.Term.Unfenced.Voter = "m-1", "b"
+	w.Members = w.Members[:1]
+	w.Members[0].Connected, w.Members[0].Pod.Persists = true, true
+	w.Deaths = []Death{died("b", 1, true)}
+	w.Members[0].Report.Term, w.Members[0].Report.Role = 2, member.RoleParked
+	w.holds(0, 0, nil).adopts(0, 50*sec)
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins anew while the disk of m-1 is unread", got)
+	}
+	if got := w.does(Mutation{}, "CreatePod m-1"); len(got) != 1 {
+		t.Fatalf("nobody brings the disk back: %s", Plan(w.Observed))
+	}
+}

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/understudy-db/understudy/api/member"
 )
@@ -23,6 +25,23 @@ func (p *pass) createPods() {
 			p.do(CreatePod{name, ord, p.o.Spec.Revision, p.o.Spec.Persist != PersistNone}, "no such pod")
 		}
 	}
+	if name, ord, missing := p.masterDisk(); missing && ord >= p.members() {
+		p.do(CreatePod{name, ord, p.o.Spec.Revision, true}, "the last master's disk may hold what nobody else does")
+	}
+}
+
+// masterDisk names the recorded or unfenced master when it kept its data on a disk and has no pod now.
+func (p *pass) masterDisk() (name string, ordinal int, missing bool) {
+	t := p.o.Status.Term
+	reign := t.Master
+	if reign == nil {
+		reign = t.Unfenced
+	}
+	if reign == nil || p.o.Spec.Persist == PersistNone {
+		return "", 0, false
+	}
+	ordinal, err := strconv.Atoi(reign.Name[strings.LastIndexByte(reign.Name, '-')+1:])
+	return reign.Name, ordinal, err == nil && p.byOrdinal(ordinal) == nil
 }
 
 // replacePods takes pods away, one per pass: what ended for good, what is too many, what is of an old
