@@ -10,7 +10,9 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build the programs into bin/
-	go build -trimpath -o $(BIN)/ ./server ./controllers
+	go build -trimpath -o $(BIN)/understudy-server ./server
+	go build -trimpath -o $(BIN)/understudy-operator ./controllers
+	go build -trimpath -o $(BIN)/kubectl-understudy ./controllers/kubectl-understudy
 
 .PHONY: archtest
 archtest: ## check the import rules

@@ -99,6 +99,9 @@ func (o *Observer) Observe(ctx context.Context, rs *v1alpha1.ReplicaSet, env res
 	v := View{RS: rs, Env: env, Pods: pods}
 	v.Spec = spec(rs, env)
 	v.Status = status.Read(rs)
+	if v.Spec.Request == "" { // taken back: the same wish later is a new one
+		v.Status.SpentRequest = ""
+	}
 	facts := set.Facts()
 	for _, name := range names(rs, pods) {
 		m, err := o.member(ctx, rs, name, pods[name], facts, set)
