@@ -97,8 +97,8 @@ type ReplicaSetSpec struct {
 	// Further directives of the server, as in redis.conf. Directives that the operator owns are refused.
 	// A changeable one is set live; another one is rolled out, replicas first.
 	// +kubebuilder:validation:MaxProperties=128
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z][a-z0-9-]*$'))",message="directives are written in lower case"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['port','bind','bind-source-addr','unixsocket','unixsocketperm','protected-mode','dir','dbfilename','daemonize','supervised','pidfile','logfile','include','loadmodule','aclfile','user','rename-command','databases-dir','set-uid','pod-uid','managed','supervise','data-dir','password-file','http-addr']))",message="this directive is owned by the operator and cannot be set in config"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z][a-z0-9_-]*$'))",message="directives are written in lower case"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['port','bind','bind-source-addr','unixsocket','unixsocketperm','protected-mode','dir','dbfilename','daemonize','supervised','pidfile','logfile','include','loadmodule','aclfile','user','rename-command','databases-dir','set-uid','pod-uid','managed','supervise','pod-name','data-dir','state-dir','password-file','http-addr']))",message="this directive is owned by the operator and cannot be set in config"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['slaveof','replicaof','masterauth','masteruser','requirepass','slave-read-only','replica-read-only','slave-priority','replica-priority']) && !k.startsWith('slave-announce-') && !k.startsWith('replica-announce-'))",message="topology and credentials are owned by the operator: use spec.master, spec.replicaOf and spec.auth"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('tls-') && !k.startsWith('management-') && !k.startsWith('cluster-'))",message="tls-*, management-* and cluster-* are owned by the operator and cannot be set in config"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('min-slaves-') && !k.startsWith('min-replicas-') && !(k in ['repl-backlog-size','repl-disk-backlog-size','slave-serve-stale-data','replica-serve-stale-data']))",message="use spec.replication for this directive"
@@ -281,7 +281,8 @@ type Replication struct {
 	// +kubebuilder:default="64Mi"
 	// +optional
 	BacklogSize resource.Quantity `json:"backlogSize"`
-	// How much of the stream may be kept on disk beyond that, where the set has storage.
+	// How much of the stream may be kept on disk beyond that, where the set has storage. Not yet in effect:
+	// a replica that falls behind backlogSize is synced anew.
 	// +kubebuilder:default="1Gi"
 	// +optional
 	DiskBacklogSize resource.Quantity `json:"diskBacklogSize"`

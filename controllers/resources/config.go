@@ -20,8 +20,8 @@ import (
 // (config.c, IMMUTABLE_CONFIG), without those that the resource does not let through; a test compares
 // it with the server's own table.
 var fixedDirectives = map[string]bool{
-	"always-show-logo": true, "aof_rewrite_cpulist": true, "aof-rewrite-cpulist": true, "bgsave-cpulist": true, "bio-cpulist": true,
-	"server-cpulist": true, "databases": true, "disable-thp": true, "enable-debug-command": true, "enable-module-command": true,
+	"always-show-logo": true, "aof_rewrite_cpulist": true, "bgsave_cpulist": true, "bio_cpulist": true,
+	"server_cpulist": true, "rdbchecksum": true, "databases": true, "disable-thp": true, "enable-debug-command": true, "enable-module-command": true,
 	"enable-protected-configs": true, "io-threads": true, "io-threads-do-reads": true, "lua-replicate-commands": true,
 	"set-proc-title": true, "syslog-enabled": true, "syslog-facility": true, "syslog-ident": true, "tcp-backlog": true, "socket-mark-id": true,
 }
