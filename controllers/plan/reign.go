@@ -72,9 +72,12 @@ func (p *pass) masterNow(m *Member) bool {
 func (p *pass) lose(why string) {
 	if !p.o.Spec.Automatic {
 		p.stall(why + "; failover is manual: kubectl understudy promote")
-		if !p.requested() {
+		want := p.byName(p.o.Spec.Request)
+		if !p.requested() || want == nil {
 			return
 		}
+		p.depose(why, want.Pod.UID) // the wish decides among equals; the most data still wins
+		return
 	}
 	p.depose(why, "")
 }

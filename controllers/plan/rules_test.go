@@ -336,6 +336,24 @@ func TestObservedIsSavable(t *testing.T) {
 	}
 }
 
+func TestManualFailoverWaitsForAPerson(t *testing.T) {
+	w := settled(3)
+	w.Spec.Automatic = false
+	w.Deaths = []Death{{Voter: "a", Incarnation: inc("a", 1), Proof: ProofSupervisor}}
+	if got := w.does(Mutation{}, "RecordTerm"); len(got) != 0 {
+		t.Fatalf("%v", got)
+	}
+	w.Spec.Request = "m-2"
+	if got := w.does(Mutation{}, "RecordTerm 2 no master"); len(got) != 1 {
+		t.Fatalf("a person asks for m-2: %s", Plan(w.Observed))
+	}
+	d := deposing(3).adopts(1, 50*sec).adopts(2, 50*sec)
+	d.Deaths, d.Status.Term.Target = w.Deaths, "c"
+	if got := d.appoints(Mutation{}); got != "m-2" {
+		t.Fatalf("both hold the same, appointed is %q", got)
+	}
+}
+
 func TestWithoutLeadNothingIsDone(t *testing.T) {
 	for name, change := range map[string]func(*world){
 		"does not lead":   func(w *world) { w.Leader.Leads = false },
