@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -566,61 +563,5 @@ func TestDeathsAreToldToLeaders(t *testing.T) { // rule 10
 	w := newWorld(t, nil, func(o *Options) { o.Deaths = []member.Death{death} })
 	if got, ok := w.operator().next().Message.(member.Death); !ok || got != death {
 		t.Errorf("after hello: %+v", got)
-	}
-}
-
-func TestProbes(t *testing.T) {
-	w := newWorld(t, nil, nil)
-	srv := httptest.NewServer(Probes(w.d.Ready, w.d.Metrics))
-	defer srv.Close()
-	get := func(path string) (int, string) {
-		resp, err := http.Get(srv.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var b strings.Builder
-		if _, err := bufio.NewReader(resp.Body).WriteTo(&b); err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, b.String()
-	}
-	if code, _ := get("/livez"); code != 200 {
-		t.Errorf("livez %d", code)
-	}
-	if code, why := get("/readyz"); code != 503 || !strings.Contains(why, "parked") {
-		t.Errorf("readyz while parked: %d %s", code, why)
-	}
-	c := w.operator()
-	c.ask(member.Adopt{Order: order1(1)})
-	c.ask(promotion(1, time.Minute, podUID))
-	eventually(t, "ready", func() bool { code, _ := get("/readyz"); return code == 200 })
-	_, text := get("/metrics")
-	for _, want := range []string{"understudy_role{role=\"Master\"} 1\n", "understudy_writable 1\n", "# TYPE understudy_offset gauge\n", "understudy_term 1\n"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("metrics lack %q:\n%s", want, text)
-		}
-	}
-}
-
-// TestIdleConnectionsAreCheap measures what the listener's side of idle connections holds.
-func TestIdleConnectionsAreCheap(t *testing.T) {
-	w := newWorld(t, nil, nil)
-	const n = 32
-	measure := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapInuse + m.StackInuse
-	}
-	before := measure()
-	for range n {
-		w.operator().next()
-	}
-	per := (int64(measure()) - int64(before)) / n
-	t.Logf("%d bytes per connection, both ends in this process", per)
-	if per > 120<<10 {
-		t.Errorf("%d bytes per idle connection", per)
 	}
 }
