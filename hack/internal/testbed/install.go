@@ -48,6 +48,7 @@ func (b *Bed) LoadSpecs(ctx context.Context, specs ...images.Spec) error {
 
 // Install installs or upgrades the chart and waits until the operator's pods are ready.
 func (b *Bed) Install(ctx context.Context, img Images, more ...string) error {
+	fmt.Fprintln(b.Out, "          helm: built from hack/tools the first time, which takes minutes")
 	if err := b.run(ctx, "make", "-s", "bin/helm"); err != nil {
 		return err
 	}
