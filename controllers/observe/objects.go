@@ -33,12 +33,16 @@ func (o *Observer) service(ctx context.Context, rs *v1alpha1.ReplicaSet, env res
 	if err != nil {
 		return out, err
 	}
-	if len(master) == 1 {
+	if len(master) == 1 && master[0] != strange {
 		out.Master = master[0]
 	}
 	out.Readers, err = o.slice(ctx, rs, resources.ReadServiceName(rs.Name), pods)
 	return out, err
 }
+
+// strange stands for endpoints that the operator did not write, or not so: no pod has this UID, so they
+// are written again.
+const strange member.Voter = "written by somebody else"
 
 func (o *Observer) slice(ctx context.Context, rs *v1alpha1.ReplicaSet, service string, pods map[string]*corev1.Pod) ([]member.Voter, error) {
 	var live discoveryv1.EndpointSlice
@@ -49,20 +53,21 @@ func (o *Observer) slice(ctx context.Context, rs *v1alpha1.ReplicaSet, service s
 	var voters []member.Voter
 	for _, e := range live.Endpoints {
 		if e.TargetRef == nil {
-			return nil, nil
+			return []member.Voter{strange}, nil
 		}
-		p := pods[e.TargetRef.Name]
-		if p == nil || p.UID != e.TargetRef.UID {
-			return voters, nil // a pod that is gone: a repointing is due anyway
-		}
-		to = append(to, EndpointOf(p))
 		voters = append(voters, member.Voter(e.TargetRef.UID))
+		if p := pods[e.TargetRef.Name]; p != nil && p.UID == e.TargetRef.UID {
+			to = append(to, EndpointOf(p))
+		}
+	}
+	slices.Sort(voters)
+	if len(to) < len(voters) {
+		return voters, nil // it names a pod that is gone
 	}
 	want := resources.Slice(rs, service, to)
 	if !equality.Semantic.DeepEqual(want.Endpoints, live.Endpoints) || !equality.Semantic.DeepEqual(want.Ports, live.Ports) || !covers(live.Labels, want.Labels) {
-		return nil, nil
+		return []member.Voter{strange}, nil
 	}
-	slices.Sort(voters)
 	return voters, nil
 }
 

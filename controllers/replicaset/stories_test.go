@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -157,6 +158,24 @@ var _ = Describe("a set", func() {
 			g.Expect(p.Labels).To(HaveKeyWithValue(resources.LabelSet, "orders"))
 		}).Should(Succeed())
 		s.settled(3)
+
+		By("emptying the read-only Service's endpoints, and adding a stranger to them")
+		for _, change := range []func(*discoveryv1.EndpointSlice){
+			func(e *discoveryv1.EndpointSlice) { e.Endpoints = nil },
+			func(e *discoveryv1.EndpointSlice) {
+				e.Endpoints = append(e.Endpoints, discoveryv1.Endpoint{Addresses: []string{"10.255.255.1"}})
+			},
+		} {
+			var slice discoveryv1.EndpointSlice
+			Expect(k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "orders-ro"}, &slice)).To(Succeed())
+			want := slice.DeepCopy().Endpoints
+			change(&slice)
+			Expect(k8s.Update(ctx, &slice)).To(Succeed())
+			Eventually(func(g Gomega) {
+				g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(&slice), &slice)).To(Succeed())
+				g.Expect(slice.Endpoints).To(Equal(want))
+			}).Should(Succeed())
+		}
 
 		By("deleting the password Secret")
 		before := s.get().Status.AuthVersion
