@@ -80,7 +80,7 @@ func (s *Secrets) Ensure(ctx context.Context, rs *v1alpha1.ReplicaSet, env resou
 	if err := s.own(c); err != nil {
 		return creds, events, "", err
 	}
-	return memberclient.Credentials{TLS: c.tls(rs)}, events, why, nil
+	return memberclient.Credentials{TLS: c.tls()}, events, why, nil
 }
 
 // AuthSeen is the resource version of the password Secret, for the pods' annotation.
@@ -110,7 +110,7 @@ func (s *Secrets) of(uid types.UID) *credentials {
 	return s.sets[uid]
 }
 
-func (c *credentials) tls(rs *v1alpha1.ReplicaSet) func(string) *tls.Config {
+func (c *credentials) tls() func(string) *tls.Config {
 	pool, cert := c.authority.Pool(), c.operator
 	return func(member string) *tls.Config {
 		return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: member}

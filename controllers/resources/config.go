@@ -81,7 +81,7 @@ func ServerConf(rs *v1alpha1.ReplicaSet) string {
 	fmt.Fprintf(&b, "port %d\n", PortRedis)
 	d := Directives(rs)
 	for _, k := range slices.Sorted(maps.Keys(d)) {
-		fmt.Fprintf(&b, "%s %s\n", k, confValue(k, d[k]))
+		fmt.Fprintf(&b, "%s %s\n", k, confValue(d[k]))
 	}
 	for _, k := range slices.Sorted(maps.Keys(rs.Spec.RenameCommands)) {
 		fmt.Fprintf(&b, "rename-command %s %s\n", k, quote(string(rs.Spec.RenameCommands[k])))
@@ -91,7 +91,7 @@ func ServerConf(rs *v1alpha1.ReplicaSet) string {
 
 // confValue writes a value for the file. Several values of one directive (save, client-output-buffer-limit)
 // are separate arguments there; a value with a quote in it is the user's own quoting.
-func confValue(name, v string) string {
+func confValue(v string) string {
 	if v == "" {
 		return `""`
 	}

@@ -50,7 +50,7 @@ func (w *Writer) Record(ctx context.Context, expect string, next plan.TermRecord
 	rs := w.rs.DeepCopy()
 	rs.Status = Render(w.rs, d, f)
 	rs.Status.Term = writeTerm(next)
-	finish(rs, f)
+	finish(rs)
 	return w.write(ctx, rs)
 }
 
@@ -59,7 +59,7 @@ func (w *Writer) Record(ctx context.Context, expect string, next plan.TermRecord
 func (w *Writer) Finish(ctx context.Context, d plan.Decision, f Facts) ([]plan.Event, error) {
 	rs := w.rs.DeepCopy()
 	rs.Status = Render(w.rs, d, f)
-	finish(rs, f)
+	finish(rs)
 	notices := turned(w.rs.Status, rs.Status)
 	if equality.Semantic.DeepEqual(w.rs.Status, rs.Status) {
 		return nil, nil
@@ -106,7 +106,7 @@ func Render(rs *v1alpha1.ReplicaSet, d plan.Decision, f Facts) v1alpha1.ReplicaS
 }
 
 // finish fills in what follows from the term, which Record may just have changed.
-func finish(rs *v1alpha1.ReplicaSet, f Facts) {
+func finish(rs *v1alpha1.ReplicaSet) {
 	rs.Status.Master = ""
 	if t := rs.Status.Term; t != nil && t.Master != nil {
 		rs.Status.Master = t.Master.Member
