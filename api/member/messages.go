@@ -255,6 +255,7 @@ type Report struct {
 	Paused     bool      `json:"paused,omitempty"`     // clients are held
 	Terminates bool      `json:"terminates,omitempty"` // SIGTERM came: hand over
 	FullSyncs  uint64    `json:"fullSyncs,omitempty"`  // loaded by this incarnation
+	Divergent  string    `json:"divergent,omitempty"`  // newest file in the data directory with writes that nobody else had (rule 11)
 }
 
 // Death is the supervisor's proof that an incarnation ended (rule 10).

@@ -76,7 +76,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 		Identity: member.Identity{SetUID: cfg.String(settings.SetUID), Name: cfg.String(settings.PodName),
 			Voter: member.Voter(cfg.String(settings.PodUID)), Incarnation: child.Incarnation},
 		State: manage.State{FS: fsys.OS{}, Dir: state}, Gate: a.Engine.Gate(), Node: memberNode{a}, History: history,
-		Deaths: child.Deaths, Logf: a.logger.Noticef,
+		DataDir: cfg.Dir(), Deaths: child.Deaths, Logf: a.logger.Noticef,
 	}
 	if a.password != nil {
 		o.Password = a.password.Read
@@ -86,6 +86,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 		return err
 	}
 	a.member.child, a.member.driver = child, d
+	a.Engine.RegisterInfo("understudy", func(w *engine.InfoWriter) { w.Field("divergent_tail_file", d.Divergent()) })
 	d.Start()
 	a.work.Go(func() {
 		if err := d.Serve(child.Management, id); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -202,8 +203,14 @@ func (n memberNode) CloseClients()         { n.a.Sessions.CloseNormal("the role 
 func (n memberNode) Pause(d time.Duration) { n.a.Engine.Pause(engine.PauseWrites, d) }
 func (n memberNode) Resume()               { n.a.Engine.Unpause() }
 func (n memberNode) Heartbeat()            { n.a.node.Heartbeat() }
-func (n memberNode) Offset() int64         { return n.a.node.Offset() }
-func (n memberNode) Loading() bool         { return n.a.Engine.Is(engine.Loading) }
+
+func (n memberNode) Tail(from int64) (manage.Tail, error) {
+	t, err := n.a.node.Tail(from)
+	return manage.Tail(t), err
+}
+
+func (n memberNode) Offset() int64 { return n.a.node.Offset() }
+func (n memberNode) Loading() bool { return n.a.Engine.Is(engine.Loading) }
 
 func (n memberNode) Save(ctx context.Context) error { return n.a.saver.SaveNow(ctx) }
 

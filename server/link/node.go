@@ -29,7 +29,8 @@ type Options struct {
 // Managed connects a member's replication with its fencing machine. Its functions may be called with the engine's lock
 // held and must not take it.
 type Managed struct {
-	// Hello is what this member says to an upstream in REPLCONF MEMBER; Offer judges the answer ("" accepts).
+	// Hello is what this member says to an upstream in REPLCONF MEMBER; Offer judges the answer ("" accepts). Offer alone is
+	// never called with the lock held: it may have to read the log and write a file.
 	Hello func() string
 	Offer func(answer string) (refusal string)
 	// Admit judges a replica's REPLCONF MEMBER: the answer, or a refusal (sent as -FENCED).
@@ -37,7 +38,7 @@ type Managed struct {
 	// AckWords are a replica's vouchers for an offset; Vouched takes those that a replica sent, or relayed.
 	AckWords func(offset int64) []string
 	Vouched  func(words []string)
-	// Joined is called when the link to the upstream is in the stream; CaughtUp would follow from the offsets.
+	// Joined is called, with the engine's lock held, when the link to the upstream is in the stream.
 	Joined func(full bool)
 }
 

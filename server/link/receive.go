@@ -162,9 +162,6 @@ func (u *upstream) finishLoad(res loadResult) {
 	u.endReceive()
 	u.n.loads.Add(1)
 	u.act(u.m.Loaded(now, nil))
-	if m := u.n.o.Managed; m != nil && m.Joined != nil {
-		m.Joined(true)
-	}
 }
 
 // swap is the one step in which the new data set and its place in the history replace the old ones.
@@ -183,6 +180,9 @@ func (u *upstream) swap(res loadResult) (err error) {
 		u.n.bornEmpty, u.n.kept = false, ""
 		u.applier.SelectDB(max(res.meta.StreamDB, 0))
 		u.n.failover.finish(u.n, u.to)
+		if m := u.n.o.Managed; m != nil && m.Joined != nil {
+			m.Joined(true)
+		}
 	})
 	u.stream.reset()
 	return err

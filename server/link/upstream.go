@@ -352,12 +352,12 @@ func (u *upstream) resume(e repl.Resume) {
 		}
 		u.n.kept = ""
 		u.n.failover.finish(u.n, u.to)
+		if m := u.n.o.Managed; m != nil && m.Joined != nil { // under the lock: an abandoned link joins nothing
+			m.Joined(false)
+		}
 	})
 	u.handOver = false
 	u.stream.reset()
-	if m := u.n.o.Managed; m != nil && m.Joined != nil {
-		m.Joined(false)
-	}
 }
 
 func (u *upstream) cleanUp() {

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,6 +22,8 @@ type Options struct {
 	// History is what the data loaded at start carries; Whole that nothing was lost at the last end.
 	History member.History
 	Whole   bool
+	// DataDir is where the tails of divergent histories are kept (rule 11), with the files of State.FS; "": State.Dir.
+	DataDir string
 	// Deaths are proofs about earlier processes of this pod, told after every Hello of a leader.
 	Deaths []member.Death
 	// Password reads the mounted file and answers its content and version; nil: no file.
@@ -46,6 +49,8 @@ type Driver struct {
 	seenEnd  int64         // the end of the stream at an earlier look
 	seenAt   time.Duration // and the time just before that look
 	offer    *fence.SyncOffer
+	roles    uint64 // roles begun: an offer joins only the one that it was made to, offered
+	offered  uint64
 	catchUp  int64 // offset from which the data is whole; -1: nothing to wait for
 	relayed  map[member.Voter]fence.Voucher
 	conns    map[*conn]struct{}
@@ -55,7 +60,10 @@ type Driver struct {
 	loads    uint64 // full syncs loaded
 	carrying bool   // an order is being carried out: its answer has not left yet
 	lastWord member.Report
+	// divergent names the newest file with a divergent tail.
+	divergent string
 
+	tails  tails // the link's goroutine uses it
 	orders chan order
 	beat   chan struct{}
 	poke   chan struct{} // the state changed: look at timers and tell the operators
@@ -93,6 +101,10 @@ func New(o Options) (*Driver, error) {
 	if d.o.Logf == nil {
 		d.o.Logf = func(string, ...any) {}
 	}
+	if d.tails, err = openTails(o.State.FS, cmp.Or(o.DataDir, o.State.Dir)); err != nil {
+		return nil, err
+	}
+	d.divergent = d.tails.last
 	d.m = fence.New(fence.Config{ID: o.Identity, Mutation: o.Mutation}, fence.Boot{Record: rec, Whole: o.Whole})
 	d.gate.Close()
 	d.ctx, d.stop = context.WithCancel(context.Background())
@@ -154,7 +166,10 @@ func (d *Driver) carryOut(o order) {
 	default:
 		effects = d.m.Handle(d.clock(), m)
 	}
-	d.rising = slices.ContainsFunc(effects, func(e fence.Effect) bool { _, ok := e.(fence.BecomeMaster); return ok })
+	d.rising = slices.ContainsFunc(effects, has[fence.BecomeMaster])
+	if slices.ContainsFunc(effects, has[fence.BecomeParked]) || slices.ContainsFunc(effects, has[fence.BecomeReplica]) {
+		d.roles++ // the handshake of a link that is about to end joins nothing any more
+	}
 	d.mu.Unlock()
 	err := d.act(effects, o.reply)
 	d.mu.Lock()
@@ -167,6 +182,11 @@ func (d *Driver) carryOut(o order) {
 			o.fail()
 		}
 	}
+}
+
+func has[E fence.Effect](e fence.Effect) bool {
+	_, ok := e.(E)
+	return ok
 }
 
 func (d *Driver) setCarrying(on bool) {
@@ -378,6 +398,13 @@ func (d *Driver) History() member.History {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.history
+}
+
+// Divergent names the newest file with writes that only this member had, "" when there is none.
+func (d *Driver) Divergent() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.divergent
 }
 
 // Role is the present role and whether writes are allowed now.

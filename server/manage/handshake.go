@@ -10,7 +10,7 @@ import (
 	"github.com/understudy-db/understudy/server/repl/fence"
 )
 
-// The functions here belong to the replication links. They may be called with the engine's lock held.
+// The functions here belong to the replication links. All but Offer may be called with the engine's lock held.
 
 func encode(v any) string {
 	text, err := json.Marshal(v)
@@ -35,19 +35,31 @@ func (d *Driver) Hello() string {
 	return encode(d.m.Request(d.dataLocked(d.m.Whole())))
 }
 
-// Offer judges an upstream's answer (S2): refusal is "" when it is accepted.
+// Offer judges an upstream's answer (S2): refusal is "" when it is accepted. What would be lost by it is set aside first,
+// so it writes a file now and then: the engine's lock must not be held.
 func (d *Driver) Offer(answer string) (refusal string) {
 	var o fence.SyncOffer
 	if err := decode(answer, &o); err != nil {
 		return "the upstream's answer cannot be read: " + err.Error()
 	}
 	d.mu.Lock()
+	own := d.dataLocked(d.m.Whole())
+	v := d.m.MayLoad(own, o)
+	d.mu.Unlock()
+	if v.Sync != fence.Refuse && v.SetAside { // rule 11: before the data gives way
+		if err := d.setAside(own, v.Common); err != nil {
+			return err.Error()
+		}
+	}
+	d.mu.Lock()
 	defer d.mu.Unlock()
-	v := d.m.MayLoad(d.dataLocked(d.m.Whole()), o)
+	if v.SetAside { // an order may have come meanwhile
+		v = d.m.MayLoad(d.dataLocked(d.m.Whole()), o)
+	}
 	if v.Sync == fence.Refuse {
 		return string(v.Code) + " " + v.Why
 	}
-	d.offer = &o
+	d.offer, d.offered = &o, d.roles
 	return ""
 }
 
@@ -67,7 +79,8 @@ func (d *Driver) Admit(hello string) (answer, refusal string) {
 	return encode(d.m.Offer(own)), ""
 }
 
-// Joined tells that the link is in the stream: the data is on the upstream's line, whose history it takes.
+// Joined tells that the link is in the stream: the data is on the upstream's line, whose history it takes. The lock is held
+// under which that happened, so that no answer to an order falls between data and history.
 func (d *Driver) Joined(full bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -78,10 +91,12 @@ func (d *Driver) Joined(full bool) {
 		return // an upstream outside the set: there is nothing to vouch for
 	}
 	d.history = d.offer.Data.History
-	d.m.Joined()
 	d.catchUp = -1
-	if d.offer.Master {
-		d.catchUp = d.offer.Data.Offset
+	if d.offered == d.roles {
+		d.m.Joined()
+		if d.offer.Master {
+			d.catchUp = d.offer.Data.Offset
+		}
 	}
 	d.offer = nil
 	d.look()

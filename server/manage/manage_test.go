@@ -35,6 +35,8 @@ type fakeNode struct {
 	blocked chan struct{} // when set, everything that needs the engine's lock waits for it
 	refuse  error
 	status  Status
+	tail    Tail
+	tailErr error
 }
 
 func (n *fakeNode) say(format string, args ...any) {
@@ -68,6 +70,11 @@ func (n *fakeNode) Configure(set map[string]string) error {
 func (n *fakeNode) Rotate(step member.Rotation, password string) error {
 	n.say("rotate %s %s", step, password)
 	return n.refuse
+}
+func (n *fakeNode) Tail(from int64) (Tail, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.tail, n.tailErr
 }
 func (n *fakeNode) Offset() int64 { return n.offset.Load() }
 func (n *fakeNode) Loading() bool { return false }

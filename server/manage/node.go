@@ -33,6 +33,9 @@ type Node interface {
 	// Save returns when a snapshot is durable.
 	Save(ctx context.Context) error
 
+	// Tail is what the stream holds behind offset from; an error says why that is not there any more.
+	Tail(from int64) (Tail, error)
+
 	// The second group takes no lock that is held for long.
 
 	// Offset is the end of the stream, as applied.

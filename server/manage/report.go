@@ -28,7 +28,7 @@ func (d *Driver) Report() member.Report {
 	}
 	r.Persists, r.Persisted, r.FullSyncs = st.Persists, st.Persisted, d.loads
 	r.Config, r.ConfigBad, r.Auth, r.AuthStep, r.AuthFile = d.config.version, d.config.bad, d.config.auth, d.config.step, file
-	r.Terminates = d.leaving
+	r.Terminates, r.Divergent = d.leaving, d.divergent
 	return r
 }
 

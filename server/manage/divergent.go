@@ -1,0 +1,143 @@
+package manage
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// Tail is a piece of the stream, for a person to look at or to play back.
+type Tail struct {
+	Stream []byte // whole commands
+	DB     int    // in which the first of them is executed, negative when nothing tells
+	Writes int    // how many of them change data
+}
+
+// keptTails is how many files of divergent tails stay; each is at most repl-backlog-size long.
+const keptTails = 8
+
+// tails keeps what a deposed master had and nobody else has (rule 11). The files hold commands as an append-only file does,
+// behind a line that begins with #, which its readers skip:
+//
+//	divergent-<term>-<replication ID>-<offset behind which the tail begins>.aof
+type tails struct {
+	fs   fsys.FS
+	dir  string
+	last string // name of the newest
+}
+
+func openTails(fs fsys.FS, dir string) (tails, error) {
+	t := tails{fs: fs, dir: dir}
+	names, err := t.list()
+	if len(names) > 0 {
+		t.last = names[len(names)-1]
+	}
+	return t, err
+}
+
+// list has the oldest first.
+func (t *tails) list() ([]string, error) {
+	type tail struct {
+		name         string
+		term, offset uint64
+	}
+	all, err := t.fs.List(t.dir)
+	if err != nil && !fsys.IsNotExist(err) {
+		return nil, err
+	}
+	var found []tail
+	for _, name := range all {
+		e, id := tail{name: name}, ""
+		if n, _ := fmt.Sscanf(name, "divergent-%d-%40s-%d.aof", &e.term, &id, &e.offset); n == 3 && name == tailName(e.term, id, e.offset) {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b tail) int {
+		return cmp.Or(cmp.Compare(a.term, b.term), cmp.Compare(a.offset, b.offset))
+	})
+	names := make([]string, len(found))
+	for i, e := range found {
+		names[i] = e.name
+	}
+	return names, nil
+}
+
+func tailName(term uint64, replID string, offset uint64) string {
+	return fmt.Sprintf("divergent-%d-%s-%d.aof", term, replID, offset)
+}
+
+// keep returns when the tail behind offset common is durable. Old files go only after that.
+func (t *tails) keep(own member.Data, common int64, tail Tail) (name string, err error) {
+	var reign member.Epoch
+	for _, e := range own.History {
+		if e.Start < own.Offset {
+			reign = e
+		}
+	}
+	name = tailName(uint64(reign.Term), reign.ReplID, uint64(common))
+	err = fsys.Replace(t.fs, filepath.Join(t.dir, name), func(w io.Writer) error {
+		head := fmt.Appendf(nil, "# understudy: %d writes behind offset %d up to %d, made in term %d under replication ID %s and held by this member alone\r\n",
+			tail.Writes, common, own.Offset, reign.Term, reign.ReplID)
+		if tail.DB >= 0 {
+			head = resp.AppendCommandStrings(head, "SELECT", fmt.Sprint(tail.DB))
+		} else {
+			head = append(head, "# the database of the first command is not known\r\n"...)
+		}
+		if _, err := w.Write(head); err != nil {
+			return err
+		}
+		_, err := w.Write(tail.Stream)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	t.last = name
+	return name, t.prune()
+}
+
+func (t *tails) prune() error {
+	names, err := t.list()
+	if err != nil {
+		return err
+	}
+	for len(names) > keptTails {
+		if err := t.fs.Remove(filepath.Join(t.dir, names[0])); err != nil {
+			return err
+		}
+		names = names[1:]
+	}
+	return nil
+}
+
+// setAside keeps what only this member has behind offset common before it gives way. An error means that it must not give
+// way yet. The link's goroutine calls it, without any lock.
+func (d *Driver) setAside(own member.Data, common int64) error {
+	tail, err := d.node.Tail(common)
+	if err != nil {
+		d.o.Logf("The %d bytes of the stream behind offset %d, which only this member has, cannot be set aside: %v", own.Offset-common, common, err)
+		return nil // gone since the restart or the wrap of the backlog: waiting brings nothing back
+	}
+	if tail.Writes == 0 {
+		return nil
+	}
+	name, err := d.tails.keep(own, common, tail)
+	if name == "" {
+		return fmt.Errorf("%d writes behind offset %d that only this member has cannot be set aside in %s: %w; make room there, or delete the pod to lose them",
+			tail.Writes, common, d.tails.dir, err)
+	}
+	d.o.Logf("The %d writes behind offset %d, which only this member has, are set aside in %s", tail.Writes, common, filepath.Join(d.tails.dir, name))
+	if err != nil {
+		d.o.Logf("Old files of this kind cannot be removed: %v", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.divergent = name
+	return nil
+}

@@ -1,0 +1,119 @@
+package manage
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/repl/fence"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// deposed is a member that reigned in term 1 up to offset end, and now follows the master of term 2, who had 100.
+func deposed(t *testing.T, fs fsys.FS, end int64) (w *world, offer string) {
+	t.Helper()
+	w = newWorld(t, fs, func(o *Options) { o.History = member.History{{Term: 1, ReplID: strings.Repeat("a", 40)}} })
+	w.node.offset.Store(end)
+	c := w.operator()
+	up := member.Upstream{Name: "b", Addr: "127.0.0.1:1", Voter: otherID, Incarnation: "1-00000000000000bb"}
+	if no, ok := c.ask(member.Follow{Order: order1(2), Upstream: up, Master: up.Incarnation, MasterPod: otherID}).(member.Refusal); ok {
+		t.Fatal(no.Why)
+	}
+	return w, encode(fence.SyncOffer{Identity: member.Identity{SetUID: setUID, Voter: otherID, Incarnation: up.Incarnation}, Term: 2, Master: true,
+		Data: member.Data{Offset: 120, History: member.History{{Term: 1, ReplID: strings.Repeat("a", 40)}, {Term: 2, ReplID: strings.Repeat("b", 40), Start: 100}}}})
+}
+
+func TestDivergentTailIsSetAsideBeforeItGivesWay(t *testing.T) { // rule 11
+	fs := fsys.NewMem()
+	w, offer := deposed(t, fs, 150)
+	write := string(resp.AppendCommandStrings(nil, "SET", "only", "here"))
+	w.node.tail = Tail{Stream: []byte(write), DB: 3, Writes: 1}
+	if why := w.d.Offer(offer); why != "" {
+		t.Fatalf("the offer was refused: %s", why)
+	}
+	fs.Crash() // what was answered is durable
+	name := "divergent-1-" + strings.Repeat("a", 40) + "-100.aof"
+	text, err := fsys.ReadFile(fs, filepath.Join(w.state.Dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	note, commands, _ := strings.Cut(string(text), "\r\n")
+	if !strings.HasPrefix(note, "# ") || !strings.Contains(note, "1 writes behind offset 100 up to 150") || len(note) > 1000 {
+		t.Errorf("first line %q", note)
+	}
+	if want := string(resp.AppendCommandStrings(nil, "SELECT", "3")) + write; commands != want {
+		t.Errorf("holds %q, want %q", commands, want)
+	}
+	if r := w.d.Report(); r.Divergent != name {
+		t.Errorf("the report names %q", r.Divergent)
+	}
+}
+
+func TestDivergentTailThatCannotBeWrittenKeepsTheData(t *testing.T) { // rule 11
+	fs := fsys.NewFaulty(fsys.NewMem(), nil)
+	w, offer := deposed(t, fs, 150)
+	w.node.tail = Tail{Stream: []byte(strings.Repeat("x", 4096)), Writes: 1}
+	fs.SetSpace(100)
+	if why := w.d.Offer(offer); !strings.Contains(why, "make room") {
+		t.Fatalf("accepted, or refused with %q", why)
+	}
+	fs.SetSpace(1 << 20)
+	if why := w.d.Offer(offer); why != "" {
+		t.Errorf("refused with room: %s", why)
+	}
+}
+
+func TestWhatNeedsNoFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  int64
+		tail Tail
+		err  error
+	}{
+		"heartbeats only":            {150, Tail{Stream: []byte("*1\r\n$4\r\nPING\r\n")}, nil},
+		"no longer in the backlog":   {150, Tail{}, errors.New("gone")},
+		"a prefix of the new master": {100, Tail{Stream: []byte("never asked"), Writes: 1}, nil},
+	} {
+		fs := fsys.NewMem()
+		w, offer := deposed(t, fs, c.end)
+		w.node.tail, w.node.tailErr = c.tail, c.err
+		if why := w.d.Offer(offer); why != "" {
+			t.Errorf("%s: refused: %s", name, why)
+		}
+		if names, _ := w.d.tails.list(); len(names) > 0 || w.d.Report().Divergent != "" {
+			t.Errorf("%s: left %v", name, names)
+		}
+	}
+}
+
+func TestOnlyTheLastTailsStay(t *testing.T) {
+	fs := fsys.NewMem()
+	tails, err := openTails(fs, "/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.Repeat("c", 40)
+	for term := range member.Term(keptTails + 4) {
+		own := member.Data{Offset: 200, History: member.History{{Term: term + 1, ReplID: id}}}
+		if _, err := tails.keep(own, 100, Tail{Writes: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := fsys.ReplaceBytes(fs, "/data/divergent-notes.aof", nil); err != nil { // somebody's own
+		t.Fatal(err)
+	}
+	again, err := openTails(fs, "/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, _ := again.list()
+	if len(names) != keptTails || names[0] != tailName(5, id, 100) || again.last != tailName(keptTails+4, id, 100) {
+		t.Errorf("kept %v, last %s", names, again.last)
+	}
+	if all, _ := fs.List("/data"); len(all) != keptTails+1 {
+		t.Errorf("%d files: %s", len(all), fmt.Sprint(all))
+	}
+}
