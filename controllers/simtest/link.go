@@ -29,7 +29,6 @@ type feed struct {
 	link  *link
 	sent  int64
 	ready time.Duration // true time before which nothing may arrive: one connection keeps order
-	rdy2  time.Duration // the same for acknowledgements
 	dead  bool
 }
 

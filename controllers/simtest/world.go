@@ -164,13 +164,12 @@ func (w *World) datagram(from, to string, fn func()) {
 
 // proc is something with a clock of its own that can be stopped and killed.
 type proc struct {
-	w       *World
-	alive   bool
-	paused  int
-	inbox   []func()
-	offset  time.Duration
-	rate    float64
-	stopped func() // called when it dies
+	w      *World
+	alive  bool
+	paused int
+	inbox  []func()
+	offset time.Duration
+	rate   float64
 }
 
 func (w *World) newProc() proc {

@@ -83,8 +83,3 @@ func appendLongDouble(dst []byte, f *big.Float) []byte {
 	}
 	return dst
 }
-
-// integerFloat is the number of a value that is held as an integer.
-func integerFloat(n int64) *big.Float {
-	return new(big.Float).SetPrec(longDoubleBits).SetInt64(n)
-}

@@ -76,7 +76,6 @@ type Driver struct {
 type configState struct {
 	version, bad, auth string
 	step               member.Rotation
-	authFile           string
 }
 
 // order is a message with its way back.

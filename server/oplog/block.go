@@ -37,21 +37,6 @@ func (b *block) endOfRun(i int) int {
 	return b.used
 }
 
-// offsetAt is the replication offset before the byte at index at, which must be within the used part or at its end.
-func (b *block) offsetAt(at int) int64 {
-	for i := len(b.runs) - 1; i >= 0; i-- {
-		r := b.runs[i]
-		if r.at > at {
-			continue
-		}
-		if r.target&ToReplicas == 0 {
-			return r.offset
-		}
-		return r.offset + int64(at-r.at)
-	}
-	panic("oplog: offset asked of an empty block")
-}
-
 // startOffset is the replication offset before the block's first byte.
 func (b *block) startOffset() int64 { return b.runs[0].offset }
 

@@ -35,7 +35,6 @@ type link struct {
 	joined bool
 	end    int64 // of the master at the handshake
 	trip   string
-	downAt time.Duration
 	inSync bool
 }
 

@@ -263,35 +263,3 @@ func TestHearsay(t *testing.T) {
 		t.Fatal("no voucher after the operator spoke")
 	}
 }
-
-func TestStandaloneGuard(t *testing.T) {
-	feed := FeedQuestion{Enabled: true, BootedEmpty: true, OwnIDs: []string{"own"}, PeerID: "peer", PeerOffset: 10}
-	load := LoadQuestion{Enabled: true, OwnIDs: []string{"old"}, OwnOffset: 10, MasterID: "new", MasterEmpty: true}
-	if ok, why := StandaloneFeed(feed); ok || why == "" {
-		t.Error("an empty server would wipe a replica")
-	}
-	if ok, why := StandaloneLoad(load); ok || why == "" {
-		t.Error("a replica would take an empty restart")
-	}
-	for name, change := range map[string]func(*FeedQuestion){
-		"off": func(q *FeedQuestion) { q.Enabled = false }, "loaded a file": func(q *FeedQuestion) { q.BootedEmpty = false },
-		"new replica": func(q *FeedQuestion) { q.PeerID, q.PeerOffset = "?", -1 }, "related": func(q *FeedQuestion) { q.OwnIDs = []string{"peer"} },
-	} {
-		q := feed
-		change(&q)
-		if ok, _ := StandaloneFeed(q); !ok {
-			t.Errorf("feed, %s: refused", name)
-		}
-	}
-	for name, change := range map[string]func(*LoadQuestion){
-		"off": func(q *LoadQuestion) { q.Enabled = false }, "explicit": func(q *LoadQuestion) { q.Explicit = true },
-		"nothing held": func(q *LoadQuestion) { q.OwnOffset = 0 }, "master has data": func(q *LoadQuestion) { q.MasterEmpty = false },
-		"related": func(q *LoadQuestion) { q.MasterID = "old" },
-	} {
-		q := load
-		change(&q)
-		if ok, _ := StandaloneLoad(q); !ok {
-			t.Errorf("load, %s: refused", name)
-		}
-	}
-}
