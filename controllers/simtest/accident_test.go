@@ -13,7 +13,7 @@ import (
 // back as a replica with exactly one full sync.
 
 var accidentWays = map[string]func(*World, *server){
-	"process":   func(w *World, m *server) { m.crash("signal: killed") },
+	"process":   func(w *World, m *server) { m.crash() },
 	"container": func(w *World, m *server) { m.pod.killContainer("out of memory") },
 	"pod":       func(w *World, m *server) { m.pod.forceDelete(); m.pod.killContainer("killed") },
 	"node":      func(w *World, m *server) { w.nodeDown(m.pod.node, 6*sec) },
@@ -111,7 +111,7 @@ func TestFailoverIsQuick(t *testing.T) {
 			w.after(3*sec, func() {
 				old := w.master()
 				killed = w.now
-				old.crash("signal: killed")
+				old.crash()
 				var poll func()
 				poll = func() {
 					if m := w.master(); m != nil && m != old && m.m.Role() == member.RoleMaster && m.clock() < m.m.WriteDeadline() {

@@ -162,7 +162,7 @@ func (c *checker) newLine(s *server, t member.Term) {
 }
 
 // decided: the one appointed holds at least as much as every other that adopted and was heard (S5).
-func (c *checker) decided(o *operator, ob plan.Observed, d plan.Decision) {
+func (c *checker) decided(ob plan.Observed, d plan.Decision) {
 	taking := 0
 	for _, st := range d.Steps {
 		if st.Action.Disruptive() {

@@ -129,7 +129,7 @@ func (w *World) faultSlow() {
 
 func (w *World) faultCrash() {
 	if v := w.victim(); v != nil {
-		v.crash("signal: killed")
+		v.crash()
 	}
 }
 

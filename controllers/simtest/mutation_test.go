@@ -66,7 +66,7 @@ func quiet(o *Options, script func(*World)) {
 }
 
 func crashMaster(o *Options) {
-	quiet(o, atMaster(3*sec, func(w *World, m *server) { m.crash("signal: killed") }))
+	quiet(o, atMaster(3*sec, func(w *World, m *server) { m.crash() }))
 }
 
 func switchover(o *Options) {
@@ -232,10 +232,10 @@ func longTail(o *Options) {
 		for range 500 { // a tail that nobody gets
 			m.write(w.rng.Uint64())
 		}
-		w.after(100*ms, func() { m.crash("signal: killed") })
+		w.after(100*ms, func() { m.crash() })
 		w.after(4*sec, func() {
 			if b := w.master(); b != nil {
-				b.crash("signal: killed")
+				b.crash()
 			}
 		})
 	}))

@@ -366,7 +366,7 @@ func (o *operator) pass() {
 		spec.AcceptLoss = o.w.acceptTerm > 0 && o.w.acceptTerm == st.Term.Number
 		ob := o.observe(st, svc, spec, began)
 		d := plan.PlanMutated(ob, o.w.opt.Plan)
-		o.w.check.decided(o, ob, d)
+		o.w.check.decided(ob, d)
 		o.apply(d, since, 0)
 	})
 }
@@ -419,7 +419,7 @@ func (o *operator) apply(d plan.Decision, since time.Duration, i int) {
 	}
 	step := d.Steps[i]
 	o.traceStep(step)
-	if !o.applyKube(d, step.Action, next) {
+	if !o.applyKube(step.Action, next) {
 		o.applyMember(step.Action)
 		next(true)
 	}
@@ -450,7 +450,7 @@ func (o *operator) finish(d plan.Decision) {
 }
 
 // applyKube is the actions that go to the API server.
-func (o *operator) applyKube(d plan.Decision, act plan.Action, next func(bool)) bool {
+func (o *operator) applyKube(act plan.Action, next func(bool)) bool {
 	a := o.w.api
 	switch act := act.(type) {
 	case plan.RecordTerm:
@@ -475,7 +475,7 @@ func (o *operator) applyKube(d plan.Decision, act plan.Action, next func(bool)) 
 			}
 		}, next)
 	case plan.PointService:
-		a.call(o, func() { a.service = plan.ServiceState{Master: act.Master, Readers: act.Readers} }, next)
+		a.call(o, func() { a.service = plan.ServiceState(act) }, next)
 	default:
 		return false
 	}

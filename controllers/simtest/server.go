@@ -93,7 +93,7 @@ func (s *server) data() member.Data {
 }
 
 // crash ends the process; the supervisor lives.
-func (s *server) crash(cause string) { s.kill(cause, true) }
+func (s *server) crash() { s.kill("signal: killed", true) }
 
 func (s *server) kill(cause string, report bool) {
 	if !s.alive {

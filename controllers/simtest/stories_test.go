@@ -46,7 +46,7 @@ func isolate(w *World, n string, d time.Duration) {
 
 var stories = []story{
 	{"crash", "the master's process is killed under load, no persistence; the best replica takes over, the old master comes back empty with one full sync", nil,
-		atMaster(3*sec, func(w *World, m *server) { m.crash("signal: killed") }),
+		atMaster(3*sec, func(w *World, m *server) { m.crash() }),
 		func(t *testing.T, w *World, r Result) {
 			want(t, r.FullSyncs, 3, "full syncs")
 			want(t, r.Changes, 1, "changes of master")
@@ -65,7 +65,7 @@ var stories = []story{
 		func(t *testing.T, w *World, r Result) { want(t, r.Changes, 1, "changes of master") }},
 	{"two-operators", "the leader is stopped in the middle of a failover; the other takes over; the first wakes up and may change nothing", nil,
 		func(w *World) {
-			w.after(3*sec, func() { w.master().crash("signal: killed") })
+			w.after(3*sec, func() { w.master().crash() })
 			w.after(3*sec+7*ms, func() {
 				for _, o := range w.ops {
 					if o.leading() {
@@ -143,7 +143,7 @@ var stories = []story{
 			want(t, r.FullSyncs, 3, "full syncs")
 		}},
 	{"chain", "five members in a chain; the master dies; the chain forms again below the new one", func(o *Options) { o.Spec.Members, o.Spec.Shape = 5, plan.Chain },
-		atMaster(4*sec, func(w *World, m *server) { m.crash("signal: killed") }),
+		atMaster(4*sec, func(w *World, m *server) { m.crash() }),
 		func(t *testing.T, w *World, r Result) { want(t, r.FullSyncs, 5, "full syncs") }},
 	{"rotation", "the password changes: accept, use, drop, everywhere, no link lost", nil,
 		func(w *World) { w.after(3*sec, func() { w.api.spec.AuthVersion = "a2" }) },

@@ -82,7 +82,8 @@ func (p *argParser) element() (Arg, error) {
 			return Arg{}, fmt.Errorf("arguments: [ ] holds one element, found %d", len(inner))
 		}
 		inner[0].Optional = true
-		return inner[0], p.suffixes(&inner[0])
+		p.suffixes(&inner[0])
+		return inner[0], nil
 	}
 	a, err := parseWord(word)
 	if err != nil {
@@ -95,7 +96,7 @@ func (p *argParser) element() (Arg, error) {
 		err = p.group(&a, "block", "}")
 	}
 	if err == nil {
-		err = p.suffixes(&a)
+		p.suffixes(&a)
 	}
 	if err == nil && argTypes[a.Type] == "" {
 		err = fmt.Errorf("arguments: %q has no known type", word)
@@ -111,7 +112,7 @@ func (p *argParser) group(a *Arg, kind, closing string) (err error) {
 	return err
 }
 
-func (p *argParser) suffixes(a *Arg) error {
+func (p *argParser) suffixes(a *Arg) {
 	for {
 		w := p.peek()
 		switch {
@@ -124,7 +125,7 @@ func (p *argParser) suffixes(a *Arg) error {
 		case strings.HasPrefix(w, "~"):
 			a.Deprecated = w[1:]
 		default:
-			return nil
+			return
 		}
 		p.pos++
 	}
@@ -155,7 +156,7 @@ func parseWord(word string) (Arg, error) {
 	}
 	a.Name = name
 	if !typed && name == "key" {
-		kind, typed = "key", true
+		kind = "key"
 	}
 	a.Type = argTypes[kind]
 	if a.Type == "key" {

@@ -59,15 +59,15 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 		}
 		l.flushFor(c)
 		out := l.call(c, it)
-		l.mute(c, cmd, mark)
+		l.mute(c, mark)
 		return out
 	}
-	l.mute(c, cmd, mark)
+	l.mute(c, mark)
 	return Done
 }
 
 // mute takes the reply back when CLIENT REPLY says so.
-func (l *Lane) mute(c *Client, cmd *command.Cmd, mark int) {
+func (l *Lane) mute(c *Client, mark int) {
 	if c.Has(ReplyOff | replySkip) {
 		l.Out.Truncate(mark)
 	}
@@ -94,7 +94,7 @@ func (l *Lane) refuseShape(c *Client, it *Item) Outcome {
 	default: // a container without its subcommand, or a row that nobody attached
 		l.refuse(c, cmd, l.e.Table.UnknownError(it.Args))
 	}
-	l.mute(c, cmd, mark)
+	l.mute(c, mark)
 	return Done
 }
 

@@ -14,7 +14,7 @@ const maxLine = 64 << 10 // of a reply in the handshake; the INFO reply is limit
 // reply takes the next reply of the handshake off p.
 func (r *Replica) reply(now Millis, p []byte) []byte {
 	if len(r.waiting) > 0 && r.waiting[0] == "info-body" {
-		return r.infoBody(now, p)
+		return r.infoBody(p)
 	}
 	line, rest, ok := r.line(p)
 	switch {
@@ -114,7 +114,7 @@ func (r *Replica) offered(now Millis, line string) {
 }
 
 // infoBody collects the body of the INFO reply, which is a bulk string.
-func (r *Replica) infoBody(now Millis, p []byte) []byte {
+func (r *Replica) infoBody(p []byte) []byte {
 	n := min(r.left, int64(len(p)))
 	r.buf = append(r.buf, p[:n]...)
 	r.left -= n

@@ -105,7 +105,7 @@ func (o *hashObject) set(field, value []byte) (created bool) {
 
 func (o *hashObject) copyTo(p *part) *hashObject {
 	twin := p.newObject()
-	o.fields.each(o.home, func(ref uint32) bool {
+	o.fields.each(func(ref uint32) bool {
 		f, v := o.home.pair(ref)
 		twin.set(f, v)
 		return true
@@ -123,7 +123,7 @@ func (p *part) pair(ref uint32) (key, value []byte) {
 // memoryUsage extrapolates from the fields of the first segment.
 func (o *hashObject) memoryUsage() int64 {
 	n, sum := 0, int64(0)
-	o.fields.each(o.home, func(ref uint32) bool {
+	o.fields.each(func(ref uint32) bool {
 		sum += int64(o.home.slab.size(ref))
 		n++
 		return n < 64
@@ -354,7 +354,7 @@ func (h *Hash) delField(field []byte) bool {
 func (h *Hash) Each(fn func(field, value []byte) bool) {
 	h.check()
 	if h.obj != nil {
-		h.obj.fields.each(h.obj.home, func(ref uint32) bool { return fn(h.obj.home.pair(ref)) })
+		h.obj.fields.each(func(ref uint32) bool { return fn(h.obj.home.pair(ref)) })
 		return
 	}
 	b := h.pack()

@@ -169,7 +169,7 @@ func audit(t *testing.T, s *Store) {
 				continue
 			}
 			slots, tables, expires, vol := int64(0), p.keys.bytes, 0, 0
-			p.keys.each(p, func(ref uint32) bool {
+			p.keys.each(func(ref uint32) bool {
 				slots += int64(p.slab.size(ref))
 				b := p.slab.at(ref)
 				if shapeOf(b).meta&flagExpire != 0 {
@@ -188,7 +188,7 @@ func audit(t *testing.T, s *Store) {
 				}
 				tables += o.fields.bytes
 				if !o.gone || o.pins > 0 || o.fields.count == 0 {
-					o.fields.each(p, func(ref uint32) bool { slots += int64(p.slab.size(ref)); return true })
+					o.fields.each(func(ref uint32) bool { slots += int64(p.slab.size(ref)); return true })
 				} else {
 					slots = -1 << 60 // half freed: not walkable
 				}

@@ -43,7 +43,7 @@ func (t *table) scan(point uint64, count int, fn func(ref uint32)) (next uint64,
 }
 
 // each calls fn for every ref until it returns false.
-func (t *table) each(p *part, fn func(ref uint32) bool) {
+func (t *table) each(fn func(ref uint32) bool) {
 	for prefix := uint64(0); prefix < 1<<maxDepth && t.dir != nil; {
 		seg := t.at(uint32(prefix))
 		for i := range seg.buckets {
@@ -121,7 +121,7 @@ func (d *DB) EachKey(fn func(key []byte, e Entry) bool) {
 			continue
 		}
 		more := true
-		p.keys.each(p, func(ref uint32) bool {
+		p.keys.each(func(ref uint32) bool {
 			e := p.entry(ref)
 			more = fn(e.Key(), e)
 			return more
