@@ -39,26 +39,29 @@ const usage = `usage: go run ./hack/cluster VERB
 The environment variable UNDERSTUDY_CLUSTER_DIR moves the state folder.
 `
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, os.Args[1:])
+	if len(os.Args) == 1 {
+		fmt.Fprint(os.Stderr, usage)
+		return 2
+	}
+	err := command(ctx, os.Args[1:])
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
+		return 0
 	case errors.As(err, &exit): // kubectl and node-exec have said why
-		os.Exit(max(1, exit.ExitCode()))
+		return max(1, exit.ExitCode())
 	default:
 		fmt.Fprintln(os.Stderr, "cluster:", err)
-		os.Exit(1)
+		return 1
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) == 0 {
-		fmt.Fprint(os.Stderr, usage)
-		os.Exit(2)
-	}
+func command(ctx context.Context, args []string) error {
 	verb, args := args[0], args[1:]
 	switch verb {
 	case "node-init":
@@ -146,7 +149,7 @@ var readers = map[string]verb{
 			args = append(args[:1:1], args[2:]...)
 		}
 		if len(args) < 2 {
-			return errors.New("usage: node-exec N -- PROGRAM ARG...")
+			return errors.New("usage: node-exec N -- PROGRAM [ARGS]")
 		}
 		return d.NodeExec(ctx, args[0], args[1:], os.Stdout)
 	},

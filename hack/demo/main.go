@@ -21,20 +21,23 @@ import (
 	"github.com/understudy-db/understudy/hack/internal/testbed"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	act := run
+	act := up
 	if len(os.Args) > 1 && os.Args[1] == "down" {
 		act = down
 	}
 	if err := act(ctx, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
-func run(ctx context.Context, in io.Reader, out io.Writer) error {
+func up(ctx context.Context, in io.Reader, out io.Writer) error {
 	s := newShow(out)
 	bed, images, err := s.stage(ctx, in)
 	if err != nil {

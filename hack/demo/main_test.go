@@ -43,7 +43,7 @@ func TestSampleIsTheDangerousCase(t *testing.T) {
 // TestForeignClusterNeedsYes: nothing but the word yes lets the demo touch a cluster of the user's.
 func TestForeignClusterNeedsYes(t *testing.T) {
 	t.Setenv("CLUSTER", "somewhere")
-	if err := run(t.Context(), strings.NewReader("yes\n"), &strings.Builder{}); err == nil || !strings.Contains(err.Error(), "CLUSTER=current") {
+	if err := up(t.Context(), strings.NewReader("yes\n"), &strings.Builder{}); err == nil || !strings.Contains(err.Error(), "CLUSTER=current") {
 		t.Errorf("CLUSTER=somewhere: %v", err)
 	}
 	t.Setenv("CLUSTER", "current")
@@ -56,7 +56,7 @@ func TestForeignClusterNeedsYes(t *testing.T) {
 	t.Setenv("KUBECONFIG", config)
 	t.Setenv("PATH", dir)
 	for _, answer := range []string{"", "\n", "y\n", "no\n"} {
-		for name, act := range map[string]func(context.Context, io.Reader, io.Writer) error{"demo": run, "down": down} {
+		for name, act := range map[string]func(context.Context, io.Reader, io.Writer) error{"demo": up, "down": down} {
 			var out strings.Builder
 			err := act(t.Context(), strings.NewReader(answer), &out)
 			if err == nil || err.Error() != "nothing was done" || !strings.Contains(out.String(), "precious") {

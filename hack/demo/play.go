@@ -122,7 +122,10 @@ func (s *show) failover(ctx context.Context, set testbed.Set) error {
 	_, err = load.NextWrite(ctx)
 	seen := load.Stop()
 	if err != nil {
-		return fmt.Errorf("%w (first failure: %v)\n%s", err, seen.First, set.Describe())
+		if seen.First != nil {
+			err = fmt.Errorf("%w (first failure: %w)", err, seen.First)
+		}
+		return fmt.Errorf("%w\n%s", err, set.Describe())
 	}
 	s.fact("%s of %s; %s is master in term %d; the longest pause of a writing client was %s", how, old, rs.Status.Master, term(rs), round(seen.Gap))
 	if err := s.count(ctx, set); err != nil {

@@ -14,7 +14,9 @@ import (
 	"github.com/understudy-db/understudy/hack/internal/images"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	out := flag.String("out", "bin/images", "folder for the archives")
 	tag := flag.String("tag", "dev", "tag of the project's own images")
 	flag.Usage = func() {
@@ -24,13 +26,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out, *tag, flag.Args()); err != nil {
+	if err := build(ctx, *out, *tag, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
-func run(ctx context.Context, out, tag string, args []string) error {
+func build(ctx context.Context, out, tag string, args []string) error {
 	specs := images.Product(tag)
 	if len(args) > 0 {
 		specs = nil

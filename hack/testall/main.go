@@ -19,7 +19,9 @@ import (
 	"time"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	only := flag.String("only", "", "comma separated stages to run; all when empty")
 	wide := flag.Bool("wide", false, "run the wide stages, which need root or much time, instead of the usual ones")
 	list := flag.Bool("list", false, "print the stages and leave")
@@ -28,7 +30,7 @@ func main() {
 		for _, s := range stages() {
 			fmt.Printf("%-10s %-5s %s\n", s.name, map[bool]string{true: "wide"}[s.wide], s.what)
 		}
-		return
+		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -38,7 +40,7 @@ func main() {
 			s.run(ctx, sum)
 		}
 	}
-	os.Exit(sum.print(os.Stdout))
+	return sum.print(os.Stdout)
 }
 
 // stage is one call of go test. Missing returns why it cannot run here, or "".
