@@ -66,13 +66,13 @@ func accident(ctx context.Context, w *world, o options, r *report) error {
 	return errors.Join(failed...)
 }
 
-func accidentCase(ctx context.Context, w *world, name string, m moment, wy way, operatorUp bool) error {
+func accidentCase(ctx context.Context, w *world, name string, m moment, wy way, operatorUp bool) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 6*time.Minute)
 	defer cancel()
 	if err := w.apply(ctx, name, memoryOnly); err != nil {
 		return err
 	}
-	defer w.remove(context.WithoutCancel(ctx))
+	defer func() { err = errors.Join(err, w.remove(context.WithoutCancel(ctx))) }()
 	if err := w.seed(ctx, "seed:"); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func accidentCase(ctx context.Context, w *world, name string, m moment, wy way, 
 		if err := w.scaleOperator(ctx, 0); err != nil {
 			return err
 		}
-		defer w.scaleOperator(context.WithoutCancel(ctx), 2)
+		defer func() { err = errors.Join(err, w.scaleOperator(context.WithoutCancel(ctx), 2)) }()
 	}
 	pod, err := w.set.Pod(ctx, a)
 	if err != nil {
@@ -166,7 +166,7 @@ func (w *world) scaleOperator(ctx context.Context, replicas int) error {
 
 func underLoad(ctx context.Context, w *world) (func(), error) {
 	load := w.write(ctx, w.service, "load:")
-	_, err := load.next(ctx)
+	err := load.next(ctx)
 	return load.end, err
 }
 
@@ -185,7 +185,7 @@ func duringSync(ctx context.Context, w *world) (func(), error) {
 
 func duringSwitchover(ctx context.Context, w *world) (func(), error) {
 	load := w.write(ctx, w.service, "load:")
-	if _, err := load.next(ctx); err != nil {
+	if err := load.next(ctx); err != nil {
 		return load.end, err
 	}
 	rs, err := w.set.Get(ctx)

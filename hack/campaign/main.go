@@ -46,13 +46,16 @@ var campaigns = map[string]campaign{
 
 const usage = "usage: campaign interop|crash|switchover|accident|onewriter [flags]"
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := command(ctx, os.Args[1:], os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "campaign:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 func command(ctx context.Context, args []string, out io.Writer) error {

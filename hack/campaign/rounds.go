@@ -70,7 +70,7 @@ func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
 	}
 	load := w.write(ctx, w.service, fmt.Sprintf("r%d:", round))
 	defer load.end()
-	if _, err := load.next(ctx); err != nil {
+	if err := load.next(ctx); err != nil {
 		return out, err
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -80,7 +80,7 @@ func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if _, err := w.set.WaitMaster(ctx, old); err != nil {
 		return out, err
 	}
-	if _, err := load.next(ctx); err != nil {
+	if err := load.next(ctx); err != nil {
 		return out, fmt.Errorf("no write was accepted: %w", err)
 	}
 	load.end()
@@ -174,7 +174,7 @@ func switchRound(ctx context.Context, w *world, round int) (outcome, error) {
 	}
 	load := w.write(ctx, w.service, fmt.Sprintf("r%d:", round))
 	defer load.end()
-	if _, err := load.next(ctx); err != nil {
+	if err := load.next(ctx); err != nil {
 		return out, err
 	}
 	if err := w.set.RequestMaster(ctx, target); err != nil {
@@ -183,7 +183,7 @@ func switchRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if _, err := w.set.Wait(ctx, "to have master "+target, func(rs *v1alpha1.ReplicaSet) bool { return rs.Status.Master == target }); err != nil {
 		return out, err
 	}
-	if _, err := load.next(ctx); err != nil {
+	if err := load.next(ctx); err != nil {
 		return out, err
 	}
 	load.end()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -50,8 +51,11 @@ func newWorld(ctx context.Context, name string, out io.Writer) (*world, error) {
 func (w *world) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	w.bed.Heal(ctx)
-	w.bed.Kubectl(ctx, "delete", "namespace", w.namespace, "--wait=false")
+	err := w.bed.Heal(ctx)
+	_, e := w.bed.Kubectl(ctx, "delete", "namespace", w.namespace, "--wait=false")
+	if err := errors.Join(err, e); err != nil {
+		fmt.Fprintf(w.out, "not everything is cleaned up: %v\n", err)
+	}
 }
 
 // apply makes a set and waits until it is ready. spec is YAML in flow style.

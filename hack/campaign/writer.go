@@ -25,7 +25,7 @@ type writer struct {
 	last   time.Time
 	errors int
 	first  error
-	waits  []chan time.Time
+	waits  []chan struct{}
 }
 
 func (w *world) write(ctx context.Context, addr, prefix string) *writer {
@@ -90,34 +90,22 @@ func (wr *writer) ok(n int, sent time.Time) {
 	wr.last, wr.sent = now, sent
 	rest := wr.waits[:0]
 	for _, ch := range wr.waits {
-		ch <- now
+		ch <- struct{}{}
 	}
 	wr.waits = rest
 }
 
 // next waits for the next acknowledgement.
-func (wr *writer) next(ctx context.Context) (time.Time, error) {
-	ch := make(chan time.Time, 1)
+func (wr *writer) next(ctx context.Context) error {
+	ch := make(chan struct{}, 1)
 	wr.mu.Lock()
 	wr.waits = append(wr.waits, ch)
 	wr.mu.Unlock()
 	select {
-	case at := <-ch:
-		return at, nil
+	case <-ch:
+		return nil
 	case <-ctx.Done():
-		return time.Time{}, ctx.Err()
-	}
-}
-
-// quiet returns when no acknowledgement has come for d, or at the limit.
-func (wr *writer) quiet(d, limit time.Duration) {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		wr.mu.Lock()
-		idle := time.Since(wr.last)
-		wr.mu.Unlock()
-		if idle > d {
-			return
-		}
+		return ctx.Err()
 	}
 }
 
