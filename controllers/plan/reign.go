@@ -196,7 +196,7 @@ func (p *pass) successor(m *Member) (*Member, string) {
 			return want, "spec.master asks for " + want.Name
 		}
 	}
-	why := ""
+	var why string
 	switch {
 	case m.Report.Terminates || m.Pod.Deleting:
 		why = m.Name + " is being terminated"

@@ -96,7 +96,8 @@ func listpackNext(p, num []byte) (elem, rest []byte, end, ok bool) {
 		return nil, nil, false, false
 	}
 	c := p[0]
-	head, data := 1, 0
+	head := 1
+	var data int
 	switch {
 	case c == 0xFF:
 		return nil, nil, true, len(p) == 1

@@ -147,10 +147,10 @@ func appendLZF(dst, s []byte) ([]byte, bool) {
 		return dst[:mark], false
 	}
 	body := dst[mark+gap:]
-	head := append(dst[:mark], encLZF)
-	head = AppendLen(head, uint64(len(body)))
-	head = AppendLen(head, uint64(len(s)))
-	return append(head, body...), true // moves the body down over what is left of the gap
+	dst = append(dst[:mark], encLZF)
+	dst = AppendLen(dst, uint64(len(body)))
+	dst = AppendLen(dst, uint64(len(s)))
+	return append(dst, body...), true // moves the body down over what is left of the gap
 }
 
 // AppendStringEntry writes a whole string entry.

@@ -70,10 +70,10 @@ func (r *Replica) marked(p []byte) []byte {
 		r.pass(p[:len(p)-markLen])
 		r.held = append(r.held[:0:0], p[len(p)-markLen:]...)
 	} else {
-		all := append(r.held, p...)
-		cut := max(len(all)-markLen, 0)
-		r.pass(all[:cut:cut])
-		r.held = append(r.held[:0:0], all[cut:]...)
+		r.held = append(r.held, p...)
+		cut := max(len(r.held)-markLen, 0)
+		r.pass(r.held[:cut:cut])
+		r.held = append(r.held[:0:0], r.held[cut:]...)
 	}
 	if bytes.Equal(r.held, r.mark) {
 		r.held = nil

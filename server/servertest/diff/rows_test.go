@@ -62,7 +62,7 @@ func flatten(lines *[]string, path string, v resp.Value) {
 		return
 	}
 	for i := 0; i < len(v.Elems); i++ {
-		if key := string(v.Elems[i].Str); prose[key] && i+1 < len(v.Elems) {
+		if prose[string(v.Elems[i].Str)] && i+1 < len(v.Elems) {
 			i++
 			continue
 		}
