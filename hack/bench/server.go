@@ -99,7 +99,7 @@ func (s *server) waitReady(limit time.Duration) error {
 
 func (s *server) stop() {
 	s.cmd.Process.Kill()
-	s.cmd.Wait()
+	_ = s.cmd.Wait() // it was killed: the error says no more
 }
 
 // cpu is the user and system time that the process has used, without its children.

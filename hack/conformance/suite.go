@@ -91,7 +91,7 @@ func (s *suite) runFile(file string, port int) (outcome, error) {
 	if err := cmd.Start(); err != nil {
 		return outcome{}, err
 	}
-	late := time.AfterFunc(s.limit, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	late := time.AfterFunc(s.limit, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	_ = cmd.Wait() // failures are read from the output
 	timedOut := !late.Stop()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)

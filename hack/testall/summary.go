@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -52,7 +51,7 @@ func readEvents(r io.Reader, stage string, sum *summary) {
 			if json.Unmarshal(line, &e) == nil {
 				sum.take(stage, e, kept, failedTests)
 			} else {
-				os.Stdout.Write(line)
+				fmt.Print(string(line))
 			}
 		}
 		if err != nil {

@@ -60,13 +60,13 @@ func (l *Logger) logf(level int64, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.path == "" {
-		l.out.Write(line)
+		_, _ = l.out.Write(line) // there is no better place to say so
 		return
 	}
 	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		return // there is no better place to say so
+		return // as above
 	}
-	f.Write(line)
+	_, _ = f.Write(line)
 	f.Close()
 }

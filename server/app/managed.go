@@ -89,7 +89,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	a.Engine.RegisterInfo("understudy", func(w *engine.InfoWriter) { w.Field("divergent_tail_file", d.Divergent()) })
 	d.Start()
 	a.work.Go(func() {
-		if err := d.Serve(child.Management, id); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := d.Serve(child.Management, id); !errors.Is(err, net.ErrClosed) {
 			a.logger.Warningf("management listener: %v", err)
 		}
 	})

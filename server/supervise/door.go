@@ -99,11 +99,11 @@ func (d *door) serve(raw net.Conn) {
 	}
 	hello, ok := first.Message.(member.Hello)
 	if !ok {
-		d.send(c, member.Frame{Re: first.ID, Message: member.Refusal{Code: member.RefusedInvalid, Why: "a conversation begins with hello"}})
+		_ = d.send(c, member.Frame{Re: first.ID, Message: member.Refusal{Code: member.RefusedInvalid, Why: "a conversation begins with hello"}})
 		return
 	}
 	if _, no := member.Negotiate(hello); no != nil {
-		d.send(c, member.Frame{Re: first.ID, Message: *no})
+		_ = d.send(c, member.Frame{Re: first.ID, Message: *no}) // heard or not, it ends here
 		return
 	}
 	if d.greet(c, first.ID) != nil {

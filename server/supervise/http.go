@@ -2,7 +2,7 @@ package supervise
 
 import (
 	"context"
-	"io"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -24,7 +24,7 @@ func healthServer(socket string) *http.Server {
 		http.Error(w, "the server process does not answer: "+err.Error(), http.StatusServiceUnavailable)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("/", proxy)
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 }

@@ -84,7 +84,9 @@ func newSupervisor(c Config) (*supervisor, error) {
 		if err != nil {
 			return nil, err
 		}
-		go healthServer(c.StateDir + "/" + httpSocket).Serve(hl)
+		go func() {
+			c.Log("the probes have no listener any more: %v", healthServer(c.StateDir+"/"+httpSocket).Serve(hl))
+		}()
 	}
 	s := &supervisor{Config: c, ln: tcp, lnFile: file, door: newDoor(tcp, id, c.Identity, deaths), signals: make(chan os.Signal, 16)}
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)

@@ -264,7 +264,7 @@ func (l *loop) protocolError(c *conn) {
 	l.send(c, w)
 }
 
-// interest tells epoll what c waits for.
+// interest tells epoll what c waits for. It closes c when that fails.
 func (l *loop) interest(c *conn) {
 	if c.closed {
 		return
@@ -280,7 +280,10 @@ func (l *loop) interest(c *conn) {
 		return
 	}
 	c.events = want
-	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: want, Fd: int32(c.fd)})
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: want, Fd: int32(c.fd)}); err != nil {
+		l.t.logf("Closing client id=%d: it would not be heard again: epoll_ctl: %v", c.sess.Num, err)
+		l.close(c)
+	}
 }
 
 // adopt takes over a freshly accepted socket.
@@ -341,7 +344,7 @@ func (l *loop) detach(c *conn) {
 	for _, ch := range c.out {
 		unsent = append(unsent, ch.data...)
 	}
-	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, c.fd, nil)
+	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, c.fd, nil) // fails only when it is not watched: all that is wanted
 	l.drop(c)
 	f := os.NewFile(uintptr(c.fd), "client")
 	nc, err := net.FileConn(f)
