@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ import (
 type memberParts struct {
 	child  *supervise.Child
 	driver *manage.Driver
+	state  manage.State
 	probes *http.Server
 }
 
@@ -64,9 +66,9 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	if err != nil {
 		return err
 	}
-	state := cfg.String(settings.StateDir)
-	if state == "" {
-		state = cfg.Dir()
+	a.member.state = manage.State{FS: fsys.OS{}, Dir: cmp.Or(cfg.String(settings.StateDir), cfg.Dir())}
+	if err := a.recallPassword(); err != nil {
+		return err
 	}
 	id, err := mtls.New(cfg.String(settings.ManagementCertDir), cfg.String(settings.SetUID))
 	if err != nil {
@@ -75,7 +77,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	o := manage.Options{
 		Identity: member.Identity{SetUID: cfg.String(settings.SetUID), Name: cfg.String(settings.PodName),
 			Voter: member.Voter(cfg.String(settings.PodUID)), Incarnation: child.Incarnation},
-		State: manage.State{FS: fsys.OS{}, Dir: state}, Gate: a.Engine.Gate(), Node: memberNode{a}, History: history,
+		State: a.member.state, Gate: a.Engine.Gate(), Node: memberNode{a}, History: history,
 		DataDir: cfg.Dir(), Deaths: child.Deaths, Logf: a.logger.Noticef,
 	}
 	if a.password != nil {
@@ -223,25 +225,6 @@ func (n memberNode) Configure(set map[string]string) (err error) {
 	slices.SortFunc(pairs, func(a, b settings.Pair) int { return strings.Compare(a.Name, b.Name) })
 	n.a.Engine.Exclusive(func() { err = n.a.Settings.Set(settings.SetContext{Protected: true}, pairs...) })
 	return err
-}
-
-// Rotate: accept the new password beside the old one, show it upstream, drop the old one. Links stay up: a password is
-// asked for when a connection begins.
-func (n memberNode) Rotate(step member.Rotation, password string) error {
-	switch step {
-	case member.RotateAccept:
-		n.a.Sessions.AcceptAlso(password)
-		return nil
-	case member.RotateUse:
-		return n.Configure(map[string]string{"masterauth": password})
-	case member.RotateDrop:
-		if err := n.Configure(map[string]string{"requirepass": password, "masterauth": password}); err != nil {
-			return err
-		}
-		n.a.Sessions.AcceptAlso("")
-		return nil
-	}
-	return fmt.Errorf("no step %q in a rotation: the operator is newer than this member", step)
 }
 
 func (n memberNode) Status() manage.Status {

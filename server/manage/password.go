@@ -2,6 +2,7 @@ package manage
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -55,4 +56,31 @@ func (p *PasswordFile) Read() (password, version string, err error) {
 	mac.Write([]byte(password))
 	p.password, p.version, p.stamp = password, hex.EncodeToString(mac.Sum(nil))[:16], stamp
 	return p.password, p.version, nil
+}
+
+// PasswordHash recognizes a password that is not known any more. It is written for no longer than the password is mounted
+// or being rotated out, beside the mount itself, so it is salted but not made slow: it is checked under the engine's lock.
+type PasswordHash struct {
+	Salt string `json:"salt"` // hexadecimal
+	Sum  string `json:"sum"`  // HMAC-SHA256 of the password, keyed with the salt; hexadecimal
+}
+
+// HashPassword makes one with a salt of its own.
+func HashPassword(password string) PasswordHash {
+	salt := make([]byte, 16)
+	rand.Read(salt)
+	h := PasswordHash{Salt: hex.EncodeToString(salt)}
+	h.Sum = h.sum([]byte(password))
+	return h
+}
+
+func (h PasswordHash) sum(password []byte) string {
+	mac := hmac.New(sha256.New, []byte(h.Salt))
+	mac.Write(password)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// Matches tells whether this is the password.
+func (h PasswordHash) Matches(password []byte) bool {
+	return hmac.Equal([]byte(h.sum(password)), []byte(h.Sum))
 }

@@ -15,30 +15,57 @@ type State struct {
 	Dir string
 }
 
-const recordFile = "term.json"
+const (
+	recordFile   = "term.json"
+	passwordFile = "password.json"
+)
+
+// load answers false when there is no such file.
+func (s State) load(file string, into any) (bool, error) {
+	text, err := fsys.ReadFile(s.FS, filepath.Join(s.Dir, file))
+	if fsys.IsNotExist(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, json.Unmarshal(text, into)
+}
+
+// save returns when the file is durable.
+func (s State) save(file string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return fsys.ReplaceBytes(s.FS, filepath.Join(s.Dir, file), append(text, '\n'))
+}
+
+// LoadPassword answers the hash of the password that the last rotation ended with, nil when there is none.
+func (s State) LoadPassword() (*PasswordHash, error) {
+	var h PasswordHash
+	if ok, err := s.load(passwordFile, &h); !ok || err != nil {
+		return nil, err
+	}
+	return &h, nil
+}
+
+// SavePassword returns when the hash is durable.
+func (s State) SavePassword(h PasswordHash) error { return s.save(passwordFile, h) }
 
 // LoadRecord answers nil when there is no record. A damaged one is an error: pretending that there never
 // was a term would let the member vouch for what it must not (S3).
 func (s State) LoadRecord() (*fence.Record, error) {
-	text, err := fsys.ReadFile(s.FS, filepath.Join(s.Dir, recordFile))
-	if fsys.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var r fence.Record
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("%s is damaged (%w): delete it to let this member rejoin without a term", filepath.Join(s.Dir, recordFile), err)
+	ok, err := s.load(recordFile, &r)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s is damaged or cannot be read (%w): delete it to let this member rejoin without a term", filepath.Join(s.Dir, recordFile), err)
+	case !ok:
+		return nil, nil
 	}
 	return &r, nil
 }
 
 // SaveRecord returns when the record is durable.
-func (s State) SaveRecord(r fence.Record) error {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return fsys.ReplaceBytes(s.FS, filepath.Join(s.Dir, recordFile), append(text, '\n'))
-}
+func (s State) SaveRecord(r fence.Record) error { return s.save(recordFile, r) }

@@ -88,7 +88,7 @@ func (srv *Server) auth(ctx *command.Ctx) {
 // authenticate admits the one user that there is.
 func (srv *Server) authenticate(s *Session, user string, pass []byte) bool {
 	want := srv.password()
-	if user != "default" || (want != "" && !samePassword(want, pass) && !srv.acceptsAlso(pass)) {
+	if user != "default" || (want != "" && !samePassword(want, pass) && !srv.acceptsAlso(pass) && !srv.acceptsOld(pass)) {
 		srv.logf("AUTH failed: client id=%d addr=%s", s.Num, s.Owner.RemoteAddr())
 		return false
 	}
@@ -103,6 +103,15 @@ func (srv *Server) AcceptAlso(password string) { srv.second.Store(&password) }
 func (srv *Server) acceptsAlso(pass []byte) bool {
 	p := srv.second.Load()
 	return p != nil && *p != "" && samePassword(*p, pass)
+}
+
+// AcceptOld lets in besides who gives a password of which only a hash is known, nil nobody: for a server that started in the
+// midst of a rotation. The function is called with the engine's lock held.
+func (srv *Server) AcceptOld(matches func(pass []byte) bool) { srv.old.Store(&matches) }
+
+func (srv *Server) acceptsOld(pass []byte) bool {
+	matches := srv.old.Load()
+	return matches != nil && *matches != nil && (*matches)(pass)
 }
 
 // samePassword compares in a time that tells nothing about the password, its length included.

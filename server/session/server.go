@@ -62,7 +62,8 @@ type Server struct {
 	rates    rates
 	peakUsed int64
 	port     atomic.Int64
-	second   atomic.Pointer[string] // a password accepted beside requirepass
+	second   atomic.Pointer[string]            // a password accepted beside requirepass
+	old      atomic.Pointer[func([]byte) bool] // recognizes one more, of which only a hash is known
 }
 
 // New makes the sessions' server and attaches its handlers to the engine's table.
