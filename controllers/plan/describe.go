@@ -51,14 +51,22 @@ func word(on bool, a, b string) string {
 	return b
 }
 
-// pointServices compares where the Services lead with where they should. Until a new master can write
-// the old address stands: moving it early gains nothing.
+// pointServices compares where the Services lead with where they should. Until a new master can write everything
+// stands: moving the address early gains nothing, and kube-proxy takes over one change at once but the next only a second
+// later, so a change of the readers just before would make every writer wait for that second. When the role moves,
+// readers that only lost their upstream for a moment stay.
 func (p *pass) pointServices() (ready bool, synced int) {
 	t := p.o.Status.Term
 	var readers []member.Voter
 	for i := range p.o.Members {
-		if m := &p.o.Members[i]; t.Master != nil && p.inSync(m) {
+		m := &p.o.Members[i]
+		if t.Master == nil || m.Pod.UID == "" {
+			continue
+		}
+		if p.inSync(m) {
 			synced++
+		}
+		if p.inSync(m) || p.stillReads(m) {
 			readers = append(readers, m.Pod.UID)
 		}
 	}
@@ -68,14 +76,26 @@ func (p *pass) pointServices() (ready bool, synced int) {
 	}
 	m := p.byVoter(t.Master.Voter)
 	ready = m != nil && m.Connected && p.masterNow(m) && m.Report.Writable
-	at := p.o.Service.Master
-	if ready {
-		at = t.Master.Voter
+	if !ready || p.o.Spec.Paused {
+		return ready, synced
 	}
-	if at != "" && (at != p.o.Service.Master || !slices.Equal(readers, p.o.Service.Readers)) && !p.o.Spec.Paused {
+	if at := t.Master.Voter; at != p.o.Service.Master || !slices.Equal(readers, p.o.Service.Readers) {
 		p.do(PointService{at, readers}, "the role or the members in sync changed")
 	}
 	return ready, synced
+}
+
+// stillReads: a member behind the read-only Service whose link is on its way up again serves on for a lease.
+func (p *pass) stillReads(m *Member) bool {
+	r := m.Report
+	if !m.Connected || r == nil || !slices.Contains(p.o.Service.Readers, m.Pod.UID) || m.Pod.UID == p.o.Status.Term.Master.Voter {
+		return false
+	}
+	if r.Role == member.RoleMaster || r.Data.Loading || r.Data.Empty() || r.Link == nil || r.Link.Syncing || r.Link.InSync && r.Link.Up {
+		return false
+	}
+	p.again(p.o.Now + p.o.Spec.Lease)
+	return r.Link.DownFor < p.o.Spec.Lease
 }
 
 func (p *pass) memberStatus(m *Member) MemberStatus {

@@ -242,7 +242,7 @@ func longTail(o *Options) {
 	o.Nodes, o.Spec.Persist, o.AOF = 3, plan.PersistAll, true
 }
 
-var mutationSeeds = flag.Int("mutation-seeds", 150, "how many worlds a mutation may survive")
+var mutationSeeds = flag.Int("mutation-seeds", 800, "how many worlds a mutation may survive")
 
 // TestMutations shows for every rule that without it an invariant breaks.
 func TestMutations(t *testing.T) {
