@@ -313,7 +313,9 @@ func (p *pass) appoint(best *Member, why string) {
 	if p.o.Status.AuthVersion == "" {
 		p.d.Status.AuthVersion = p.o.Spec.AuthVersion // what the first pods were made with
 	}
-	p.d.Status.SpentRequest = p.o.Spec.Request // done, or overtaken by an unplanned failover
+	if t.Target == "" || t.Target == best.Pod.UID {
+		p.d.Status.SpentRequest = p.o.Spec.Request // done, or overtaken by an unplanned failover
+	} // else a switchover gave the role back: it is tried again
 }
 
 func (p *pass) freshRosters() member.Rosters {

@@ -110,6 +110,49 @@ func TestFoundSwitchoverInALoop(t *testing.T) {
 	}
 }
 
+// A switchover whose target missed the last bytes gave the role back, and with it the person's wish was forgotten.
+func TestFoundSwitchoverGivenBackIsNotSpent(t *testing.T) {
+	for _, c := range []struct {
+		behind int64
+		spent  string
+	}{{0, "m-1"}, {14, ""}} {
+		w := deposing(3)
+		w.Spec.Request, w.Status.Term.Target = "m-1", "b"
+		w.Members[0].Connected, w.Members[0].LostAt = true, 0
+		w.holds(0, 100+c.behind, hist)
+		for i := range 3 {
+			w.adopts(i, 100*sec)
+		}
+		if got := PlanMutated(w.Observed, Mutation{}).Status.SpentRequest; got != c.spent {
+			t.Errorf("target %d bytes behind: spent request %q, want %q (master %s)", c.behind, got, c.spent, w.appoints(Mutation{}))
+		}
+	}
+}
+
+// Services that follow every wobble of a switchover make kube-proxy late for the one change that writers wait for.
+func TestServicesMoveOnceWhenTheMasterDoes(t *testing.T) {
+	w := settled(3)
+	master := &w.Status.Term
+	master.Number, master.Master = 2, &Reign{Term: 2, Name: "m-1", Voter: "b", Incarnation: inc("b", 1), ReplID: "r2"}
+	for i := range w.Members { // nobody has joined the new master yet, which is not writable yet
+		r := w.Members[i].Report
+		r.Term, r.Role, r.Link, r.Writable = 2, member.RoleReplica, &member.Link{DownFor: sec / 10}, false
+	}
+	b := w.Members[1].Report
+	b.Role, b.Reign, b.Link = member.RoleMaster, 2, nil
+	if got := w.does(Mutation{}, "PointService"); len(got) != 0 {
+		t.Fatalf("before the new master can write: %v", got)
+	}
+	b.Writable = true
+	if got := w.does(Mutation{}, "PointService"); len(got) != 1 || got[0] != "PointService b readers [c]" {
+		t.Fatalf("once it can: %v, want it to lead to b and to keep the reader c, whose link is only coming up", got)
+	}
+	w.Members[2].Report.Link.DownFor = 3 * sec
+	if got := w.does(Mutation{}, "PointService"); len(got) != 1 || got[0] != "PointService b readers []" {
+		t.Fatalf("a link that stays down: %v", got)
+	}
+}
+
 // A new set with disks, of which one pod could not start, waited for ever.
 func TestFoundFirstTermWithAPodThatCannotStart(t *testing.T) {
 	w := deposing(3)

@@ -229,6 +229,7 @@ func (n memberNode) Configure(set map[string]string) (err error) {
 
 func (n memberNode) Status() manage.Status {
 	st := n.a.node.Status()
-	return manage.Status{LinkUp: st.LinkUp, Silent: st.Silent, Syncing: st.Syncing, DownFor: st.DownFor, Trip: st.Kept,
+	_, _, paused := n.a.Engine.Paused()
+	return manage.Status{Paused: paused, LinkUp: st.LinkUp, Silent: st.Silent, Syncing: st.Syncing, DownFor: st.DownFor, Trip: st.Kept,
 		Persists: len(n.a.Settings.SavePoints()) > 0, Persisted: n.a.saver.Saved()}
 }

@@ -81,11 +81,18 @@ func (n *Node) ping() {
 	n.e.Exclusive(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if n.isMaster() {
+		if n.isMaster() && !n.paused() {
 			n.pingAt = n.now()
 			n.e.Propagate(-1, oplog.ToReplicas, []byte("PING"))
 		}
 	})
+}
+
+// paused tells whether a member's clients are held, which is how a switchover begins. Asked under the engine's lock the
+// answer stays true for what follows there. On a standalone server CLIENT PAUSE does not stop the PINGs, as in Redis.
+func (n *Node) paused() bool {
+	_, _, on := n.e.Paused()
+	return on && n.o.Managed != nil
 }
 
 // maybeFreeBacklog ends the history of a master that had no replica for repl-backlog-ttl.

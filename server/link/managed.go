@@ -54,12 +54,13 @@ func (n *Node) DropFeeds() {
 }
 
 // Heartbeat puts an entry into the stream that every replica ignores, and returns the offset at its end. A member that
-// applies it acknowledges at once.
+// applies it acknowledges at once. While clients are paused the stream stands still, so that a replica can reach its end
+// (rule 13).
 func (n *Node) Heartbeat() (end int64) {
 	n.e.Exclusive(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if n.isMaster() {
+		if n.isMaster() && !n.paused() {
 			n.pingAt = n.now()
 			n.e.Propagate(-1, oplog.ToReplicas, []byte("PING"))
 		}

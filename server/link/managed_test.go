@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/link"
 	"github.com/understudy-db/understudy/server/oplog"
 	. "github.com/understudy-db/understudy/server/servertest"
@@ -85,6 +86,23 @@ func TestMembersVouchForHeartbeatsAtOnce(t *testing.T) {
 	}
 	master.Must("SET", "a", "1")
 	MustAgree(t, master, replica)
+}
+
+// TestTheStreamStandsStillInAPause: a switchover waits for a replica that holds everything (rule 13); a heartbeat after the
+// pause began would let the master be ahead again.
+func TestTheStreamStandsStillInAPause(t *testing.T) {
+	mv := &vouchers{set: "s", name: "m"}
+	master := StartMember(t, mv.managed(), noDelay...)
+	master.Node.Lead(oplog.RandomID())
+	before := master.Node.Heartbeat()
+	master.Engine.Pause(engine.PauseWrites, time.Minute)
+	if end := master.Node.Heartbeat(); end != before {
+		t.Errorf("a heartbeat moved the stream from %d to %d while clients were paused", before, end)
+	}
+	master.Engine.Unpause()
+	if end := master.Node.Heartbeat(); end <= before {
+		t.Errorf("no heartbeat after the pause: the stream stays at %d", end)
+	}
 }
 
 // TestForeignMembersAreRefused, by the master, and by the replica when the master does not know the option.

@@ -37,6 +37,7 @@ type fakeNode struct {
 	status  Status
 	tail    Tail
 	tailErr error
+	paused  atomic.Bool
 }
 
 func (n *fakeNode) say(format string, args ...any) {
@@ -55,8 +56,8 @@ func (n *fakeNode) Park()                     { n.say("park") }
 func (n *fakeNode) Follow(up member.Upstream) { n.say("follow %s", up.Name) }
 func (n *fakeNode) DropFeeds()                { n.say("dropfeeds") }
 func (n *fakeNode) CloseClients()             { n.say("closeclients") }
-func (n *fakeNode) Pause(time.Duration)       { n.say("pause") }
-func (n *fakeNode) Resume()                   { n.say("resume") }
+func (n *fakeNode) Pause(time.Duration)       { n.say("pause"); n.paused.Store(true) }
+func (n *fakeNode) Resume()                   { n.say("resume"); n.paused.Store(false) }
 func (n *fakeNode) Heartbeat()                { n.say("beat"); n.offset.Add(14) }
 func (n *fakeNode) Lead(replid string) int64  { n.say("lead %s", replid); return n.offset.Load() }
 func (n *fakeNode) Save(context.Context) error {
@@ -81,7 +82,9 @@ func (n *fakeNode) Loading() bool { return false }
 func (n *fakeNode) Status() Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.status
+	st := n.status
+	st.Paused = n.paused.Load()
+	return st
 }
 
 func (n *fakeNode) heard(text string) bool {
@@ -351,6 +354,32 @@ func TestLeasesDoNotWaitForTheEngine(t *testing.T) {
 	w.node.blocked = nil
 	w.node.mu.Unlock()
 	close(block)
+}
+
+// TestAPauseIsReportedOnceItHolds: until the engine holds the writes, the offset of a report is not the last one (rule 13).
+func TestAPauseIsReportedOnceItHolds(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	c := w.operator()
+	c.ask(member.Adopt{Order: order1(1)})
+	c.ask(promotion(1, 400*time.Millisecond, podUID, otherID, "pod-c"))
+	block := make(chan struct{})
+	w.node.mu.Lock()
+	w.node.blocked = block
+	w.node.mu.Unlock()
+	c.say(member.Pause{Order: order1(1), Length: time.Minute})
+	time.Sleep(50 * time.Millisecond) // the machine knows the pause, the engine cannot
+	if r := c.ask(member.Ask{}).(member.Report); r.Paused {
+		t.Error("a pause is reported that the engine does not hold yet")
+	}
+	w.node.mu.Lock()
+	w.node.blocked = nil
+	w.node.mu.Unlock()
+	close(block)
+	for end := time.Now().Add(5 * time.Second); !c.ask(member.Ask{}).(member.Report).Paused; {
+		if time.Now().After(end) {
+			t.Fatal("the pause is never reported")
+		}
+	}
 }
 
 func TestAdoptionClosesTheGateAndIsDurableFirst(t *testing.T) { // rule 4

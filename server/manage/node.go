@@ -56,4 +56,6 @@ type Status struct {
 	Trip      string        // why the guard refuses to load, "" if it does not
 	Persists  bool          // save points are set
 	Persisted bool          // a durable copy exists
+	// Paused: clients' writes are held now. No write runs after it was read as true, until the pause ends.
+	Paused bool
 }

@@ -29,6 +29,8 @@ func (d *Driver) Report() member.Report {
 	r.Persists, r.Persisted, r.FullSyncs = st.Persists, st.Persisted, d.loads
 	r.Config, r.ConfigBad, r.Auth, r.AuthStep, r.AuthFile = d.config.version, d.config.bad, d.config.auth, d.config.step, file
 	r.Terminates, r.Divergent = d.leaving, d.divergent
+	// The pause counts once the engine holds it, not once it was ordered: the offset above is final only then (rule 13).
+	r.Paused = r.Paused && st.Paused
 	return r
 }
 
