@@ -261,6 +261,8 @@ func (n *Node) Place() (m snapshot.Meta, ok bool) {
 	m.ReplID, m.ReplOffset = n.log.IDs().ID, n.log.Offset()
 	if n.up != nil {
 		m.StreamDB = n.up.applier.DB()
+	} else if n.parked {
+		m.StreamDB = n.streamDB
 	} else if db := n.log.Selected(); db != oplog.NoDB {
 		m.StreamDB = db
 	}

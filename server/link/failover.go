@@ -196,7 +196,7 @@ func (n *Node) stepFailover() {
 		}
 		f.state = failoverDemoting
 		n.logf(repl.Notice, "Failover target is synced, failing over.")
-		n.followLocked(f.target, 0, true)
+		n.followLocked(f.target, true)
 	})
 }
 

@@ -165,3 +165,23 @@ func TestAParkedMemberWritesAndFeedsNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestParkedMemberGoesOnInItsDatabase: the master says SELECT once; a replica that was parked meanwhile must remember it.
+func TestParkedMemberGoesOnInItsDatabase(t *testing.T) {
+	mv, rv := &vouchers{set: "s", name: "m"}, &vouchers{set: "s", name: "r"}
+	master, replica := StartMember(t, mv.managed(), noDelay...), StartMember(t, rv.managed())
+	master.Node.Lead(oplog.RandomID())
+	replica.Node.Follow(at(master))
+	AwaitLink(t, replica)
+	master.Must("SELECT", "3")
+	master.Must("SET", "k", "1")
+	master.Must("WAIT", "1", "5000")
+	replica.Node.Park()
+	master.Must("SET", "k", "2")
+	replica.Node.Follow(at(master))
+	AwaitLink(t, replica)
+	if n := replica.Info("full_syncs_loaded"); n != "1" {
+		t.Fatalf("%s full syncs", n)
+	}
+	MustAgree(t, master, replica)
+}

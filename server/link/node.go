@@ -62,6 +62,7 @@ type Node struct {
 	waitList  map[*waiting]struct{}
 	failover  failover
 	parked    bool // managed, without a role
+	streamDB  int  // database in which the stream goes on that was followed last, or whose file was loaded
 	bornEmpty bool // S2: this process had nothing to load and has had no history from elsewhere
 	past      []string
 	kept      string      // why the guard kept the data of this replica, "" when it did not
@@ -112,12 +113,13 @@ func (n *Node) Booted(b Boot) {
 			n.log.Restore(b.Meta.ReplID, b.Meta.ReplOffset)
 		}
 		n.noteIDs()
+		n.streamDB = max(b.Meta.StreamDB, 0)
 		n.applySettings()
 		if n.o.Managed != nil {
 			n.parkLocked()
 		}
 		if follows {
-			n.followLocked(up, max(b.Meta.StreamDB, 0), false)
+			n.followLocked(up, false)
 		}
 	})
 	n.work.Go(n.cron)
@@ -181,15 +183,13 @@ func (n *Node) noteIDs() {
 func (n *Node) follow(up settings.Upstream, explicit bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.followLocked(up, 0, explicit)
+	n.followLocked(up, explicit)
 }
 
-// followLocked begins a link to up. streamDB is the database in which the stream goes on, when this server has followed
-// nobody so far. The engine's lock and Node.mu must be held.
-func (n *Node) followLocked(up settings.Upstream, streamDB int, explicit bool) {
-	if n.up != nil { // the same history may go on from another server, in the midst of a database
-		streamDB = n.up.applier.DB()
-		n.up.abandon()
+// followLocked begins a link to up. The engine's lock and Node.mu must be held.
+func (n *Node) followLocked(up settings.Upstream, explicit bool) {
+	if n.up != nil {
+		n.abandonUp()
 	}
 	n.parked, n.kept = false, ""
 	if explicit {
@@ -201,7 +201,7 @@ func (n *Node) followLocked(up settings.Upstream, streamDB int, explicit bool) {
 	n.tellRole(true)
 	u := newUpstream(n, up, explicit, n.lastRun)
 	u.handOver = n.failover.demoting(up)
-	u.applier.SelectDB(streamDB)
+	u.applier.SelectDB(n.streamDB)
 	n.up = u
 	n.work.Go(u.run)
 }
@@ -242,9 +242,15 @@ func (n *Node) tellRole(replica bool) {
 // unfollow ends the link to the master, if there is one. The engine's lock and Node.mu must be held.
 func (n *Node) unfollow() {
 	if n.up != nil {
-		n.up.abandon()
+		n.abandonUp()
 		n.up, n.lastRun = nil, ""
 	}
+}
+
+// abandonUp remembers the stream's database: the same history may go on later, or from another server, in the midst of it.
+func (n *Node) abandonUp() {
+	n.streamDB = n.up.applier.DB()
+	n.up.abandon()
 }
 
 // dropPeers ends the connections of all replicas. Node.mu must be held.
