@@ -80,8 +80,7 @@ func (c *Ctx) lookupWriteIn(db *store.DB, index int, key []byte) (store.Entry, b
 }
 
 func (c *Ctx) expired(e store.Entry) bool {
-	at := e.ExpireAt()
-	return at != 0 && at < c.Now && !c.FromMaster
+	return !c.FromMaster && e.Expired(c.Now)
 }
 
 // DeleteExpired removes a key whose time has come and makes that an effect. The expiry cycle of a master uses it too.

@@ -43,11 +43,7 @@ func (e *Engine) watchKey(c *Client, ctx *command.Ctx, key []byte) {
 // expiredKey tells whether the key is there but past its time.
 func (e *Engine) expiredKey(db int, key []byte, now int64) bool {
 	entry, ok := e.store.DB(db).Peek(key)
-	if !ok {
-		return false
-	}
-	at := entry.ExpireAt()
-	return at != 0 && at < now
+	return ok && entry.Expired(now)
 }
 
 func (e *Engine) unwatch(ctx *command.Ctx) {

@@ -133,7 +133,7 @@ func (l *loader) entry(ev *rdb.Event) error {
 	if !ev.Supported() {
 		return fmt.Errorf("snapshot: key %q has a value type (%d) that this server does not support yet", ev.Key, ev.Type)
 	}
-	if l.opts.DropExpired && ev.ExpireMS != 0 && ev.ExpireMS <= l.opts.Now {
+	if l.opts.DropExpired && ev.ExpireMS != 0 && ev.ExpireMS < l.opts.Now {
 		l.meta.Expired++ // the reader skips a hash's fields by itself
 		return nil
 	}

@@ -219,6 +219,12 @@ func (e Entry) ExpireAt() int64 {
 	return expiryOf(b, uint8(atomic.LoadUint32(header(b))))
 }
 
+// Expired tells whether the entry is past its time: it is still there in its last millisecond, as in Redis. This is the
+// one place that decides.
+func (e Entry) Expired(now int64) bool { return past(e.ExpireAt(), now) }
+
+func past(at, now int64) bool { return at != 0 && at < now }
+
 // Int is the value of a string in canonical integer form.
 func (e Entry) Int() (int64, bool) {
 	b := e.slot()

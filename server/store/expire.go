@@ -59,7 +59,7 @@ func (p *part) expireStep(now int64, budget *int, fn func(key []byte)) (found in
 		}
 		seg := p.keys.at(p.walk.prefix)
 		*budget--
-		if seg.vol > 0 && seg.due <= now && seg.holdOff <= now {
+		if seg.vol > 0 && past(seg.due, now) && seg.holdOff <= now {
 			*budget -= seg.count
 			found += p.expireSegment(seg, now, fn)
 		}
@@ -94,7 +94,7 @@ func (p *part) expireHome(seg *segment, home uint32, now int64, fn func(key []by
 		at := expiryOf(b, s.meta)
 		switch {
 		case at == 0:
-		case at > now:
+		case !past(at, now):
 			next = min(next, at)
 		default:
 			found++

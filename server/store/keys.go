@@ -33,7 +33,7 @@ func (d *DB) Get(key []byte, now int64) (Entry, bool) {
 		return Entry{}, false
 	}
 	e := p.entry(at.ref)
-	if x := e.ExpireAt(); x != 0 && x <= now {
+	if e.Expired(now) {
 		p.hints.add(h)
 		return Entry{}, false
 	}

@@ -327,7 +327,7 @@ func (w *world) expiry(d *DB, m map[string]value, k []byte, old value, exists bo
 		w.now += int64(w.r.Intn(300))
 		d.ExpireStep(w.now, w.r.Intn(3000), func(key []byte) {
 			v, ok := m[string(key)]
-			if !ok || v.expire == 0 || v.expire > w.now {
+			if !ok || v.expire == 0 || v.expire >= w.now {
 				w.t.Fatalf("ExpireStep gave %.40q, which expires at %d, now %d", key, v.expire, w.now)
 			}
 			d.Delete(key)
@@ -481,7 +481,7 @@ func (w *world) check() {
 			if v.expire != 0 {
 				expires++
 			}
-			if e, ok := d.Get([]byte(k), w.now); ok != (v.expire == 0 || v.expire > w.now) || ok && string(e.Key()) != k {
+			if e, ok := d.Get([]byte(k), w.now); ok != (v.expire == 0 || v.expire >= w.now) || ok && string(e.Key()) != k {
 				w.t.Fatalf("Get(%.40q) finds %v at %d, expiry %d", k, ok, w.now, v.expire)
 			}
 		}

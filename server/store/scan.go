@@ -152,7 +152,7 @@ func (d *DB) RandomKey(rnd uint64, now int64) (e Entry, ok bool) {
 			e = p.entry(p.keys.random(splitmix(&rnd)))
 			break
 		}
-		if x := e.ExpireAt(); x == 0 || x > now {
+		if !e.Expired(now) {
 			return e, true
 		}
 	}

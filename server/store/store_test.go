@@ -62,15 +62,21 @@ func TestExpiry(t *testing.T) {
 	if d.Expires() != 1000 {
 		t.Fatalf("Expires = %d", d.Expires())
 	}
-	if _, ok := d.Get(k(0), 1000); ok {
+	if _, ok := d.Get(k(0), 1000); !ok {
+		t.Fatal("a key is hidden in its last millisecond")
+	}
+	if _, ok := d.Get(k(0), 1001); ok {
 		t.Fatal("an expired key is visible")
+	}
+	if found, _ := d.ExpireStep(1000, 5000, func([]byte) {}); found != 0 {
+		t.Fatalf("the cycle takes %d keys that readers still see", found)
 	}
 	if _, ok := d.Peek(k(0)); !ok {
 		t.Fatal("Peek does not see an expired key")
 	}
 	n := 0
 	for range 100 {
-		found, _ := d.ExpireStep(1499, 200, func(key []byte) { d.Delete(key); n++ })
+		found, _ := d.ExpireStep(1500, 200, func(key []byte) { d.Delete(key); n++ })
 		_ = found
 	}
 	if n != 500 || d.Expires() != 500 || d.Len() != 500 {

@@ -58,7 +58,7 @@ func TestRandomKey(t *testing.T) {
 	}
 	counts := map[string]int{}
 	for i := range 50_000 {
-		e, _ := d.RandomKey(uint64(i), 100)
+		e, _ := d.RandomKey(uint64(i), 101)
 		if e.ExpireAt() != 0 {
 			t.Fatal("an expired key was chosen")
 		}
