@@ -19,6 +19,7 @@ func (n *Node) cron() {
 		case <-n.kickC:
 		case <-tick.C:
 		}
+		n.e.Shared(func() {}) // the signs of life below say that this server executes commands: no lie while one holds it up
 		n.tickPeers()
 		n.maybeSnapshot()
 		n.ping()

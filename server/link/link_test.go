@@ -308,3 +308,30 @@ func TestAReplicaOfItselfIsHarmless(t *testing.T) {
 	s.Must("REPLICAOF", "NO", "ONE")
 	s.Must("SET", "a", "2")
 }
+
+// TestASyncIsABackgroundSave for INFO, as tools and test suites look for it there.
+func TestASyncIsABackgroundSave(t *testing.T) {
+	master, replica := StartProcess(t, append(noDelay, "--rdb-key-save-delay", "500000")...), Start(t)
+	for i := range 4 {
+		master.Must("SET", "k"+strconv.Itoa(i), "v")
+	}
+	replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(master.Port()))
+	Await(t, "the sync to show", func() bool { return master.Info("rdb_bgsave_in_progress") == "1" })
+	AwaitLink(t, replica)
+	Await(t, "the sync to end", func() bool { return master.Info("rdb_bgsave_in_progress") == "0" })
+	MustAgree(t, master, replica)
+}
+
+// TestAMasterThatHangsGivesNoSignOfLife: a replica in the handshake gives up after its repl-timeout.
+func TestAMasterThatHangsGivesNoSignOfLife(t *testing.T) {
+	master := Start(t, "--repl-diskless-sync-delay", "1000", "--enable-debug-command", "yes")
+	replica := Start(t, "--repl-timeout", "2")
+	replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(master.Port()))
+	Await(t, "the handshake", func() bool { return strings.Contains(master.Log(), "asks for synchronization") })
+	if v := master.Do("DEBUG", "SLEEP", "4"); v.IsError() {
+		t.Fatal(v)
+	}
+	if !strings.Contains(replica.Log(), "Timeout connecting to the MASTER") {
+		t.Errorf("the replica did not notice that its master hung for twice repl-timeout:\n%s", replica.Log())
+	}
+}

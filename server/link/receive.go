@@ -90,7 +90,13 @@ func (r *receive) load(in io.Reader, closeIn func(error)) {
 	into := u.makeRoom(r.full.Size)
 	u.n.logf(repl.Notice, "MASTER <-> REPLICA sync: Loading DB in memory")
 	u.n.e.SetState(engine.AsyncLoading, 0)
-	meta, _, err := snapshot.Load(in, into, snapshot.LoadOptions{Now: time.Now().UnixMilli(), NoChecksum: !u.n.s.Bool(settings.RDBChecksum)})
+	meta, _, err := snapshot.Load(in, into, snapshot.LoadOptions{Now: time.Now().UnixMilli(), NoChecksum: !u.n.s.Bool(settings.RDBChecksum),
+		KeyDelay: func() time.Duration {
+			if r.ctx.Err() != nil {
+				return 0 // nobody waits for it any more
+			}
+			return time.Duration(u.n.s.Int(settings.KeyLoadDelay)) * time.Microsecond
+		}})
 	if err == nil && r.pipe != nil {
 		_, err = io.Copy(io.Discard, in) // up to the end of the payload
 	}

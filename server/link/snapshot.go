@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/repl"
@@ -142,6 +143,13 @@ func (n *Node) snapshotToDisk(run *snapshotRun) error {
 	return nil
 }
 
+// Syncing tells whether a snapshot for replicas is under way.
+func (n *Node) Syncing() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.snap != nil
+}
+
 func (n *Node) endSnapshot(run *snapshotRun, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -167,7 +175,8 @@ func (n *Node) endSnapshot(run *snapshotRun, err error) {
 // write writes a snapshot to sink and waits for its end.
 func (n *Node) write(ctx context.Context, sink io.Writer, atCut func() []snapshot.Aux) error {
 	s := snapshot.Start(n.e, n.e.Store(), sink, snapshot.Options{AtCut: atCut, Spill: n.spill,
-		NoCompress: !n.s.Bool(settings.RDBCompression), NoChecksum: !n.s.Bool(settings.RDBChecksum)})
+		NoCompress: !n.s.Bool(settings.RDBCompression), NoChecksum: !n.s.Bool(settings.RDBChecksum),
+		KeyDelay: time.Duration(n.s.Int(settings.RDBKeySaveDelay)) * time.Microsecond})
 	select {
 	case <-s.Done():
 	case <-ctx.Done():

@@ -22,6 +22,7 @@ func (s *Saver) info(w *engine.InfoWriter) {
 		background = r.background
 		took = int64(s.now().Sub(r.began).Seconds())
 	}
+	background = background || s.o.Syncing != nil && s.o.Syncing()
 	percent := 0.0
 	if total > 0 {
 		percent = 100 * float64(done) / float64(total)

@@ -67,6 +67,7 @@ func (s *Saver) loadFile(ctx context.Context, path string, dropExpired bool, loc
 	defer f.Close()
 	meta, _, err := snapshot.Load(contextReader{ctx, f}, s.e.Store(), snapshot.LoadOptions{
 		Now: s.now().UnixMilli(), DropExpired: dropExpired, NoChecksum: !s.cfg.Bool(settings.RDBChecksum), Locked: locked,
+		KeyDelay: func() time.Duration { return time.Duration(s.cfg.Int(settings.KeyLoadDelay)) * time.Microsecond },
 		Progress: func(bytes int64, _ int) { s.bytesLoaded.Store(bytes) },
 	})
 	return meta, err

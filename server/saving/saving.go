@@ -27,6 +27,8 @@ type Options struct {
 	// Aux gives further fields of the file. Both are called with the engine's lock held; nil: none.
 	Place func() (at snapshot.Meta, ok bool)
 	Aux   func() []snapshot.Aux
+	// Syncing tells whether a snapshot for replicas is under way: INFO counts it as a background save. Nil: never.
+	Syncing func() bool
 	// Version is what the file names as its writer's version.
 	Version string
 	// Now is the wall clock; nil: time.Now.
@@ -185,7 +187,8 @@ func (s *Saver) begin(background bool) *run {
 }
 
 func (s *Saver) snapshotOptions() snapshot.Options {
-	return snapshot.Options{AtCut: s.aux, NoCompress: !s.cfg.Bool(settings.RDBCompression), NoChecksum: !s.cfg.Bool(settings.RDBChecksum)}
+	return snapshot.Options{AtCut: s.aux, NoCompress: !s.cfg.Bool(settings.RDBCompression), NoChecksum: !s.cfg.Bool(settings.RDBChecksum),
+		KeyDelay: time.Duration(s.cfg.Int(settings.RDBKeySaveDelay)) * time.Microsecond}
 }
 
 // finish makes a snapshot durable and tells the outcome.

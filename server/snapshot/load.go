@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/store"
@@ -16,6 +17,8 @@ type LoadOptions struct {
 	NoChecksum  bool
 	// Locked runs a part of the work with the store locked, for a load into a store that others read. Nil: nobody does.
 	Locked func(fn func())
+	// KeyDelay is asked before each key for how long to sleep, after Locked returned: key-load-delay, for tests. Nil: never.
+	KeyDelay func() time.Duration
 	// Progress is told the bytes read and the keys loaded now and then.
 	Progress func(bytes int64, keys int)
 }
@@ -46,7 +49,11 @@ func Load(r io.Reader, into *store.Store, o LoadOptions) (meta Meta, rest []byte
 	}
 	into.Tick(o.Now)
 	for more := true; more && err == nil; {
+		keys := l.meta.Keys
 		l.locked(func() { more, err = l.some() })
+		if d := l.keyDelay(); d > 0 {
+			time.Sleep(time.Duration(l.meta.Keys-keys) * d)
+		}
 		if o.Progress != nil {
 			o.Progress(l.in.Pos(), l.meta.Keys)
 		}
@@ -72,10 +79,20 @@ func (l *loader) locked(fn func()) {
 	fn()
 }
 
+func (l *loader) keyDelay() time.Duration {
+	if l.opts.KeyDelay == nil {
+		return 0
+	}
+	return l.opts.KeyDelay()
+}
+
 // some stores a batch and reports whether more follow.
 func (l *loader) some() (more bool, err error) {
-	from := l.in.Pos()
-	for n := 0; n < batchItems && l.in.Pos()-from < batchBytes; n++ {
+	from, items := l.in.Pos(), batchItems
+	if l.keyDelay() > 0 {
+		items = 1
+	}
+	for n := 0; n < items && l.in.Pos()-from < batchBytes; n++ {
 		if l.hash != nil {
 			if err := l.fields(&n); err != nil {
 				return false, err

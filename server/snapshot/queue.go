@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/understudy-db/understudy/server/store"
 )
@@ -131,6 +132,22 @@ func (q *queue) waitRoom() error {
 		q.change.Wait()
 	}
 	return q.fail
+}
+
+// sleep waits for d, or until the queue fails.
+func (q *queue) sleep(d time.Duration) {
+	end := time.Now().Add(d)
+	timer := time.AfterFunc(d, func() {
+		q.mu.Lock() // so that the broadcast does not fall between a look at the clock and the wait
+		defer q.mu.Unlock()
+		q.change.Broadcast()
+	})
+	defer timer.Stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.fail == nil && time.Now().Before(end) {
+		q.change.Wait()
+	}
 }
 
 // next takes the first piece off the main stream for the writer; nil at the end.

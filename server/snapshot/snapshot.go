@@ -49,6 +49,7 @@ type Options struct {
 	Buffer     int           // bytes before the sink at which the walk waits, 4 MiB
 	SpillAt    int           // bytes in memory from which pre-images are spilled, 16 MiB
 	Limit      int           // bytes in memory at which the snapshot fails, 256 MiB
+	KeyDelay   time.Duration // sleep after each key, without the lock: rdb-key-save-delay, for tests
 }
 
 func (o *Options) defaults() {
@@ -160,6 +161,10 @@ func (s *Snapshot) walk() {
 		if s.q.waitRoom() != nil {
 			return
 		}
+		if s.opts.KeyDelay > 0 {
+			complete = s.walkSlowly()
+			continue
+		}
 		s.lock.Background(func() (more bool) {
 			from := time.Now()
 			for !complete && time.Since(from) < s.opts.Slice {
@@ -169,6 +174,17 @@ func (s *Snapshot) walk() {
 			return !complete && !s.q.full()
 		})
 	}
+}
+
+// walkSlowly is one step of the walk with KeyDelay.
+func (s *Snapshot) walkSlowly() (complete bool) {
+	before := s.enc.keys.Load()
+	s.lock.Exclusive(func() {
+		complete = s.cut.Step(1)
+		s.q.flush()
+	})
+	s.q.sleep(time.Duration(s.enc.keys.Load()-before) * s.opts.KeyDelay)
+	return complete
 }
 
 // write gives the pieces to the sink.

@@ -412,3 +412,26 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1e6, "ns/key")
 }
+
+func TestKeyDelayIsKeptAndCanceled(t *testing.T) {
+	s := store.New(store.Options{Seed: 1})
+	for i := range 200 {
+		s.DB(0).SetString(fmt.Append(nil, i), []byte("v"), 0)
+	}
+	var out bytes.Buffer
+	from := time.Now()
+	if err := Start(&mutex{}, s, &out, Options{KeyDelay: 500 * time.Microsecond}).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(from); took < 100*time.Millisecond {
+		t.Errorf("200 keys took %v, the delays alone are 100 ms", took)
+	}
+	got, _ := load(t, out.Bytes())
+	diff(t, got, image(s))
+	from = time.Now()
+	slow := Start(&mutex{}, s, io.Discard, Options{KeyDelay: time.Hour})
+	slow.Cancel()
+	if err := slow.Wait(); !errors.Is(err, ErrCanceled) || time.Since(from) > 10*time.Second {
+		t.Errorf("canceled in a delay: %v after %v", err, time.Since(from))
+	}
+}
