@@ -85,12 +85,12 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	return a, nil
 }
 
-// loops is the number of event loops: io-threads when it was raised, else what fits the machine.
+// loops is the number of event loops: io-threads when it was given, else 0, for what fits the machine.
 func loops(cfg *settings.Settings) int {
-	if n, err := strconv.Atoi(cfg.Value("io-threads")); err == nil && n > 1 {
-		return n
+	if !cfg.Given("io-threads") {
+		return 0
 	}
-	return 0
+	return int(cfg.Int(settings.IOThreads))
 }
 
 func (a *App) renameCommands() error {

@@ -50,6 +50,7 @@ type Config struct {
 	LazyfreeUserDel   bool
 	LazyfreeUserFlush bool
 	LazyfreeExpire    bool
+	LazyfreeEviction  bool
 }
 
 // Ctx is one command's execution. One Ctx serves many commands in turn; it keeps its buffers.

@@ -98,6 +98,23 @@ func (c *Ctx) deleteExpired(db *store.DB, index int, key []byte) {
 	c.modifiedDB(index, key)
 }
 
+// Evict removes a key to make room, and makes that an effect; false when there is no such key.
+func (c *Ctx) Evict(key []byte) bool {
+	if !c.DB.Delete(key) {
+		return false
+	}
+	if !c.Unheard {
+		verb := verbDel
+		if c.Conf != nil && c.Conf.LazyfreeEviction {
+			verb = verbUnlink
+		}
+		c.effects.add(c.DBIndex, [][]byte{verb, key})
+	}
+	c.Notify(EventEvicted, "evicted", key)
+	c.Modified(key)
+	return true
+}
+
 var (
 	verbDel       = []byte("DEL")
 	verbUnlink    = []byte("UNLINK")

@@ -71,6 +71,8 @@ func New(o Options) *Engine {
 	e.expiry.on.Store(true)
 	e.info.init()
 	e.bg = e.NewLane()
+	e.bg.exclusive = true
+	e.memory.replicaIgnores.Store(true)
 	e.attach()
 	return e
 }

@@ -35,6 +35,7 @@ func (e *Engine) expireLoop() {
 			e.expireCycle()
 		}
 		e.reclaim()
+		e.evictCycle()
 	}
 }
 

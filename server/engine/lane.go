@@ -50,12 +50,13 @@ type Lane struct {
 	entry  Ticket // as of the latest look
 	ticket Ticket // under which this Run first wrote
 
-	gateOpen bool
-	inExec   bool
-	applying bool          // the commands come from the master
-	mono     time.Duration // monotonic time of the latest reading, since the engine's start
-	wallBase int64         // unix nanoseconds at monoBase
-	monoBase time.Duration
+	gateOpen  bool
+	exclusive bool // the hold has the lock to itself
+	inExec    bool
+	applying  bool          // the commands come from the master
+	mono      time.Duration // monotonic time of the latest reading, since the engine's start
+	wallBase  int64         // unix nanoseconds at monoBase
+	monoBase  time.Duration
 }
 
 type laneList struct {
@@ -107,9 +108,11 @@ func (l *Lane) hold(items []Item) int {
 	}
 	if shared {
 		l.e.rlock()
+		l.exclusive = false
 		defer l.e.mu.RUnlock()
 	} else {
 		l.e.lock()
+		l.exclusive = true
 		defer l.e.mu.Unlock()
 	}
 	return l.execute(items)
@@ -175,14 +178,14 @@ func (l *Lane) enter() {
 func (l *Lane) look() {
 	e := l.e
 	l.st = e.State()
-	if e.memory.limit.Load() > 0 {
-		l.st |= e.memory.judge(l)
-	}
 	l.entry, l.gateOpen = e.gate.enter()
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica
 	l.door.begin(e, l.st)
 	l.ctx.Unheard = l.door.wanted == 0 || l.applying
+	if e.memory.limit.Load() > 0 {
+		l.st |= e.memory.judge(l)
+	}
 }
 
 // leave hands the effects to the log and tells the clients that wrote where they end.

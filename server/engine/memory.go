@@ -1,20 +1,229 @@
 package engine
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+	"time"
 
-// memoryLimit is maxmemory.
-type memoryLimit struct{ limit atomic.Int64 }
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// memoryLimit is maxmemory and what happens at it.
+type memoryLimit struct {
+	limit          atomic.Int64
+	replicaIgnores atomic.Bool
+
+	// Guarded by the engine's exclusive lock.
+	policy  Eviction
+	pool    []candidate // the best known victims, the best one last
+	nextDB  int         // where the random policies go on
+	evicted int64
+}
+
+// Eviction is maxmemory-policy with its directives. The zero value evicts nothing.
+type Eviction struct {
+	kind     evictKind
+	volatile bool // only keys with an expiry
+	samples  int
+	slice    time.Duration // longest work before a batch
+}
+
+type evictKind uint8
+
+const (
+	evictNothing evictKind = iota
+	evictIdle
+	evictRare
+	evictRandom
+	evictSoonest
+)
+
+// NewEviction reads maxmemory-policy, maxmemory-samples and maxmemory-eviction-tenacity.
+func NewEviction(policy string, samples, tenacity int) Eviction {
+	from, how, _ := strings.Cut(policy, "-")
+	kinds := map[string]evictKind{"lru": evictIdle, "lfu": evictRare, "random": evictRandom, "ttl": evictSoonest}
+	return Eviction{kind: kinds[how], volatile: from == "volatile", samples: samples, slice: tenacityLimit(tenacity)}
+}
+
+// tenacityLimit is Redis's scale: 50 us a step up to 10, then 15 % more for each, and no limit at 100.
+func tenacityLimit(n int) time.Duration {
+	switch {
+	case n <= 10:
+		return time.Duration(n) * 50 * time.Microsecond
+	case n >= 100:
+		return time.Hour
+	}
+	us := 500.0
+	for ; n > 10; n-- {
+		us *= 1.15
+	}
+	return time.Duration(us) * time.Microsecond
+}
+
+// candidate is a key that was sampled; the higher its score, the sooner it goes.
+type candidate struct {
+	db    int
+	key   string
+	score int64
+}
+
+const evictionPool = 16
 
 // SetMaxMemory sets the bytes that the data set may use; 0 means no limit.
 func (e *Engine) SetMaxMemory(limit int64) { e.memory.limit.Store(limit) }
 
-// judge answers OutOfMemory when the limit is exceeded. It runs once per hold: one batch may overshoot the limit by its
-// own size.
+// SetReplicaIgnoresMaxMemory is replica-ignore-maxmemory: as a replica the server leaves eviction to its master and
+// refuses nothing.
+func (e *Engine) SetReplicaIgnoresMaxMemory(on bool) { e.memory.replicaIgnores.Store(on) }
+
+// SetEviction changes the policy. The lock must be held exclusively, or nobody be served yet.
+func (e *Engine) SetEviction(p Eviction) { e.memory.policy, e.memory.pool = p, nil }
+
+// judge makes room when the limit is exceeded, and answers OutOfMemory when it cannot. It runs once per hold, after the
+// door was opened: one batch may overshoot the limit by its own size. A hold that shares the lock with readers cannot
+// evict; it need not either, since it does not write.
 func (m *memoryLimit) judge(l *Lane) State {
 	limit := m.limit.Load()
-	used := l.e.store.UsedBytes()
-	if limit <= 0 || used <= limit {
+	switch {
+	case l.st&Replica != 0 && m.replicaIgnores.Load(), l.e.store.UsedBytes() <= limit:
 		return 0
+	case l.st&(Loading|Parked|pausedAll|pausedWrites) != 0, !l.gateOpen:
+		return 0 // as in Redis nothing is evicted meanwhile; without the right to write there is nothing to refuse
+	case l.exclusive:
+		return l.e.evict(l, limit)
+	case m.policy.kind == evictNothing:
+		return OutOfMemory
 	}
-	return OutOfMemory
+	return 0
 }
+
+// evict deletes keys until the data set fits again. When its time is up the rest is left to later holds and to the
+// cycle, and writes go on meanwhile, as in Redis.
+func (e *Engine) evict(l *Lane, limit int64) State {
+	m, began := &e.memory, time.Now()
+	over := func() bool { return e.store.UsedBytes() > limit }
+	late := func() bool { return time.Since(began) > max(m.policy.slice, holdTime) }
+	for over() && e.store.Reclaim(reclaimStep) { // what FLUSHALL detached goes first
+		if late() {
+			return 0
+		}
+	}
+	for n := 1; over(); n++ {
+		db, key, ok := m.victim(l)
+		if !ok {
+			return OutOfMemory
+		}
+		l.ctx.DBIndex, l.ctx.DB = db, e.store.DB(db)
+		if l.ctx.Evict(key) {
+			m.evicted++
+			l.endUnit()
+		}
+		if n%16 == 0 && late() {
+			return 0
+		}
+	}
+	return 0
+}
+
+// victim chooses the next key to go.
+func (m *memoryLimit) victim(l *Lane) (db int, key []byte, ok bool) {
+	switch m.policy.kind {
+	case evictNothing:
+		return 0, nil, false
+	case evictRandom:
+		return m.anyKey(l)
+	}
+	for range 2 * evictionPool { // a candidate may be gone by now: the pool is filled anew until one is there
+		if !m.fillPool(l) {
+			return 0, nil, false
+		}
+		for len(m.pool) > 0 {
+			c := m.pool[len(m.pool)-1]
+			m.pool = m.pool[:len(m.pool)-1]
+			if x, there := l.e.store.DB(c.db).Peek([]byte(c.key)); there && (!m.policy.volatile || x.ExpireAt() != 0) {
+				return c.db, []byte(c.key), true
+			}
+		}
+	}
+	return m.anyKey(l)
+}
+
+// anyKey takes a random key, from the databases in turn.
+func (m *memoryLimit) anyKey(l *Lane) (db int, key []byte, ok bool) {
+	st := l.e.store
+	for range st.Databases() {
+		db, m.nextDB = m.nextDB, (m.nextDB+1)%st.Databases()
+		st.DB(db).Sample(l.ctx.Random(), 1, m.policy.volatile, func(x store.Entry) { key, ok = append([]byte(nil), x.Key()...), true })
+		if ok {
+			return db, key, true
+		}
+	}
+	return 0, nil, false
+}
+
+// fillPool samples every database and reports whether there was anything to sample.
+func (m *memoryLimit) fillPool(l *Lane) (any bool) {
+	st, now := l.e.store, l.nowMS()
+	for db := range st.Databases() {
+		st.DB(db).Sample(l.ctx.Random(), m.policy.samples, m.policy.volatile, func(x store.Entry) {
+			any = true
+			m.offer(db, x, m.policy.score(x, now))
+		})
+	}
+	return any
+}
+
+func (p *Eviction) score(x store.Entry, now int64) int64 {
+	switch p.kind {
+	case evictIdle:
+		return x.IdleSeconds(now)
+	case evictRare:
+		return 255 - int64(x.Frequency(now))
+	}
+	return -x.ExpireAt()
+}
+
+// offer puts an entry into the pool when it is better than the worst one there.
+func (m *memoryLimit) offer(db int, x store.Entry, score int64) {
+	at := 0
+	for at < len(m.pool) && m.pool[at].score < score {
+		at++
+	}
+	if at == 0 && len(m.pool) == evictionPool {
+		return
+	}
+	for _, c := range m.pool {
+		if c.db == db && c.key == string(x.Key()) {
+			return
+		}
+	}
+	m.pool = append(m.pool, candidate{})
+	copy(m.pool[at+1:], m.pool[at:])
+	m.pool[at] = candidate{db, string(x.Key()), score}
+	if len(m.pool) > evictionPool {
+		m.pool = append(m.pool[:0], m.pool[1:]...)
+	}
+}
+
+// evictCycle goes on where evict ran out of time, also when no client writes.
+func (e *Engine) evictCycle() {
+	limit := e.memory.limit.Load()
+	if limit <= 0 {
+		return
+	}
+	steps := 0
+	e.Background(func() bool {
+		steps++
+		e.bg.enter()
+		return steps < evictSteps && e.bg.st&OutOfMemory == 0 && e.memory.policy.kind != evictNothing && e.evicts() && e.store.UsedBytes() > limit
+	})
+}
+
+// evicts tells whether this server may evict now.
+func (e *Engine) evicts() bool {
+	st := e.State()
+	return st&(Loading|Parked|pausedAll|pausedWrites) == 0 && e.gate.Open() && (st&Replica == 0 || !e.memory.replicaIgnores.Load())
+}
+
+// evictSteps bounds the slices of one cycle.
+const evictSteps = 50

@@ -90,6 +90,9 @@ func (e *Engine) OnUnpause(fn func()) {
 	e.pause.mu.Unlock()
 }
 
+// HeldBack counts the clients that a pause holds back: INFO shows them as blocked. Their owners call it.
+func (e *Engine) HeldBack(n int) { e.stats.blocked.Add(int64(n)) }
+
 func (p *pauser) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -56,8 +56,7 @@ type statistics struct {
 	slowNS  atomic.Int64
 	slowLog func(c *Client, cmd *command.Cmd, args [][]byte, took time.Duration)
 	zero    Totals // what RESETSTAT took off
-	evicted int64
-	dirty   int64 // changes at the last successful save
+	dirty   int64  // changes at the last successful save
 }
 
 // OnSlow calls fn, with the lock held, for each command that took at least d; d below zero turns it off.
@@ -107,7 +106,7 @@ func (e *Engine) Totals() Totals {
 }
 
 func (e *Engine) rawTotals() Totals {
-	t := Totals{Blocked: e.stats.blocked.Load(), Evicted: e.stats.evicted}
+	t := Totals{Blocked: e.stats.blocked.Load(), Evicted: e.memory.evicted}
 	e.eachLane(func(l *Lane) {
 		l.drain()
 		for i := range l.stats.commands {

@@ -20,7 +20,7 @@ type Applier struct {
 // NewApplier makes an applier for one source. Close it when the source ends.
 func (e *Engine) NewApplier(name string) *Applier {
 	a := &Applier{lane: e.NewLane(), name: name}
-	a.lane.applying = true
+	a.lane.applying, a.lane.exclusive = true, true
 	a.lane.ctx.FromMaster = true
 	a.c = Client{Flags: Internal, Proto: 2}
 	return a

@@ -90,9 +90,14 @@ func (srv *Server) watchSettings() {
 		fn()
 		srv.cfg.OnChange(func() error { fn(); return nil }, keys...)
 	}
-	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire",
+	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire", "lazyfree-lazy-eviction",
 		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
+	on(func() { srv.e.SetReplicaIgnoresMaxMemory(srv.cfg.Bool(settings.ReplicaIgnoreMaxMemory)) }, "replica-ignore-maxmemory")
+	on(func() {
+		srv.e.SetEviction(engine.NewEviction(srv.cfg.EnumName(settings.MaxMemoryPolicy), int(srv.cfg.Int(settings.MaxMemorySamples)),
+			int(srv.cfg.Int(settings.MaxMemoryEvictionTenacity))))
+	}, "maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity")
 	on(func() { srv.e.PutState(engine.ReadOnly, srv.cfg.Bool(settings.ReplicaReadOnly)) }, "replica-read-only")
 	on(func() { srv.e.PutState(engine.ServeStale, srv.cfg.Bool(settings.ReplicaServeStaleData)) }, "replica-serve-stale-data")
 	on(srv.followMinReplicas, "min-replicas-to-write", "min-replicas-max-lag")
@@ -107,6 +112,7 @@ func (srv *Server) followLimits() {
 	conf.LazyfreeUserDel = srv.cfg.Value("lazyfree-lazy-user-del") == "yes"
 	conf.LazyfreeUserFlush = srv.cfg.Value("lazyfree-lazy-user-flush") == "yes"
 	conf.LazyfreeExpire = srv.cfg.Value("lazyfree-lazy-expire") == "yes"
+	conf.LazyfreeEviction = srv.cfg.Value("lazyfree-lazy-eviction") == "yes"
 	conf.NotifyEvents = command.EventClass(srv.cfg.NotifyEvents())
 	st.Config.HashMaxListpackEntries = int(srv.cfg.Int(settings.HashMaxListpackEntries))
 	st.Config.HashMaxListpackValue = int(srv.cfg.Int(settings.HashMaxListpackValue))

@@ -306,3 +306,16 @@ func FuzzFile(f *testing.F) {
 		same(t, s, again)
 	})
 }
+
+func TestGiven(t *testing.T) {
+	s := New()
+	if s.Given("io-threads") {
+		t.Error("a default counts as given")
+	}
+	if err := s.LoadText("test", "io-threads 1\n"); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Given("io-threads") || s.Given("port") {
+		t.Errorf("given: io-threads %v, port %v", s.Given("io-threads"), s.Given("port"))
+	}
+}

@@ -101,6 +101,7 @@ var (
 	MinReplicasMaxLag         = intKey("min-replicas-max-lag")
 	ActiveExpireEffort        = intKey("active-expire-effort")
 	Hz                        = intKey("hz")
+	IOThreads                 = intKey("io-threads")
 	ShutdownTimeout           = intKey("shutdown-timeout")
 	SlowlogMaxLen             = intKey("slowlog-max-len")
 	SlowlogLogSlowerThan      = intKey("slowlog-log-slower-than")

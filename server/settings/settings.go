@@ -56,6 +56,13 @@ func buildRegistry() *registry {
 // Lookup finds a directive by its name or alias, in any case; nil when there is none.
 func Lookup(name string) *Directive { return all.byName[strings.ToLower(name)] }
 
+// Given tells whether the file, a flag or CONFIG SET named the directive: then its value is wanted even where it equals
+// the default.
+func (s *Settings) Given(name string) bool {
+	d := Lookup(name)
+	return d != nil && s.slots[d.index].Load() != defaults()[d.index]
+}
+
 // Directives answers every row, in table order. The rows must not be changed.
 func Directives() []Directive { return all.rows }
 

@@ -22,7 +22,6 @@ const (
 	notLazy      = "big values are always released in the background"
 	notRehash    = "tables grow in steps that never stall a batch"
 	notCrashLog  = "the Go runtime prints the crash report"
-	notEvicting  = "no key is evicted by this build: at maxmemory writes get -OOM"
 	notLatency   = "latency is not monitored by this build"
 	notOOMScore  = "there is no child process whose score would differ"
 )
@@ -58,7 +57,7 @@ var table = []Directive{
 	boolean("replica-lazy-flush", false).alias("slave-lazy-flush").inert(notLazy),
 	boolean("replica-serve-stale-data", true).alias("slave-serve-stale-data"),
 	boolean("replica-read-only", true).alias("slave-read-only"),
-	boolean("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory").inert("a replica applies its master's stream whatever its own limit"),
+	boolean("replica-ignore-maxmemory", true).alias("slave-ignore-maxmemory"),
 	boolean("jemalloc-bg-thread", true).inert(notAllocator),
 	boolean("activedefrag", false).inert(notAllocator),
 	boolean("syslog-enabled", false).fixed().inert(notSyslog),
@@ -120,7 +119,7 @@ var table = []Directive{
 	enum("repl-diskless-load", "disabled", "disabled", "on-empty-db", "swapdb").with(flagDenyLoading),
 	enum("loglevel", "notice", "debug", "verbose", "notice", "warning"),
 	enum("maxmemory-policy", "noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction").inert(notEvicting),
+		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
 	enum("appendfsync", "everysec", "everysec", "always", "no").inert(notAOF),
 	enum("oom-score-adj", "no", "no", "yes", "relative", "absolute").numbered(0, 1, 1, 2).inert(notOOMScore),
 	enum("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels").inert(notACLFile),
@@ -136,7 +135,7 @@ var table = []Directive{
 
 	integer("databases", "16", 1, maxInt32).fixed(),
 	integer("port", "6379", 0, 65535),
-	integer("io-threads", "1", 1, 128).fixed().inert("the number of event loops follows the free cores"),
+	integer("io-threads", "1", 1, 128).fixed(), // the number of event loops; when nothing says it, it follows the cores
 	integer("auto-aof-rewrite-percentage", "100", 0, maxInt32).inert(notAOF),
 	integer("cluster-replica-validity-factor", "10", 0, maxInt32).alias("cluster-slave-validity-factor").inert(notCluster),
 	integer("list-max-listpack-size", "-2", -maxInt32-1, maxInt32).alias("list-max-ziplist-size").inert(notLists),
@@ -150,8 +149,8 @@ var table = []Directive{
 	integer("lfu-decay-time", "1", 0, maxInt32),
 	integer("replica-priority", "100", 0, maxInt32).alias("slave-priority"),
 	integer("repl-diskless-sync-delay", "5", 0, maxInt32),
-	integer("maxmemory-samples", "5", 1, maxInt32).inert(notEvicting),
-	integer("maxmemory-eviction-tenacity", "10", 0, 100).inert(notEvicting),
+	integer("maxmemory-samples", "5", 1, maxInt32),
+	integer("maxmemory-eviction-tenacity", "10", 0, 100),
 	integer("timeout", "0", 0, maxInt32),
 	integer("replica-announce-port", "0", 0, 65535).alias("slave-announce-port"),
 	integer("tcp-backlog", "511", 0, maxInt32).fixed(),

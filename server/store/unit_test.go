@@ -255,3 +255,35 @@ func FuzzPack(f *testing.F) {
 		audit(t, s)
 	})
 }
+
+func TestSample(t *testing.T) {
+	s := New(Options{Seed: 1})
+	d := s.DB(0)
+	d.Sample(1, 5, false, func(Entry) { t.Fatal("an entry of an empty DB") })
+	for i := range 1000 {
+		d.SetString(k(i), []byte("x"), int64(i%4/3)*1e12) // every fourth expires
+	}
+	for _, volatile := range []bool{false, true} {
+		counts := map[string]int{}
+		for i := range 20_000 {
+			d.Sample(uint64(i), 5, volatile, func(e Entry) {
+				if volatile && e.ExpireAt() == 0 {
+					t.Fatal("an entry without expiry")
+				}
+				counts[string(e.Key())]++
+			})
+		}
+		want := 1000
+		if volatile {
+			want = 250
+		}
+		for key, n := range counts {
+			if mean := 100_000 / want; n > 20*mean {
+				t.Errorf("%s was chosen %d times, %d expected", key, n, mean)
+			}
+		}
+		if len(counts) != want {
+			t.Errorf("%d of %d keys were chosen", len(counts), want)
+		}
+	}
+}

@@ -329,6 +329,7 @@ func (l *loop) drop(c *conn) {
 		for i, p := range l.paused {
 			if p == c {
 				l.paused = append(l.paused[:i], l.paused[i+1:]...)
+				l.t.e.HeldBack(-1)
 				break
 			}
 		}

@@ -336,6 +336,7 @@ func (l *loop) settle(c *conn) {
 		if c.paused && !c.listed {
 			c.listed = true
 			l.paused = append(l.paused, c)
+			l.t.e.HeldBack(1)
 		}
 		l.interest(c)
 	}
@@ -345,6 +346,7 @@ func (l *loop) settle(c *conn) {
 func (l *loop) unpaused() {
 	list := l.paused
 	l.paused = nil
+	l.t.e.HeldBack(-len(list))
 	for _, c := range list {
 		c.listed, c.paused = false, false
 		l.resume(c)

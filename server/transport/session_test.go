@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"net"
 	"regexp"
 	"strings"
@@ -303,6 +304,13 @@ func TestPauseOnTheWire(t *testing.T) {
 	want(t, b.reply(), "(nil)")
 	b.silent(100 * time.Millisecond)
 	want(t, a.do("GET", "k"), "(nil)")
+	blocked := func(n int) {
+		t.Helper()
+		if info := a.do("INFO", "clients"); !strings.Contains(info, fmt.Sprintf("blocked_clients:%d", n)) {
+			t.Errorf("want blocked_clients:%d in %s", n, info)
+		}
+	}
+	blocked(1)
 	want(t, a.do("CLIENT", "UNPAUSE"), "OK")
 	want(t, b.reply(), "OK")
 	want(t, b.reply(), `"1"`)
@@ -323,7 +331,9 @@ func TestPauseOnTheWire(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	blocked(0)
 	want(t, a.do("CLIENT", "UNPAUSE"), "OK")
+	blocked(0)
 	want(t, a.do("GET", "k"), `"1"`)
 }
 
