@@ -82,7 +82,7 @@ func (a *App) stop(o session.ShutdownOptions) error {
 	}
 	if o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0) {
 		a.logger.Noticef("Saving the final RDB snapshot before exiting.")
-		if err := a.saver.SaveNow(context.Background()); err != nil {
+		if err := a.saveLast(); err != nil {
 			a.logger.Warningf("Error trying to save the DB, can't exit: %v", err)
 			if !o.Force {
 				a.Engine.Unpause()

@@ -23,6 +23,7 @@ import (
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/saving"
 	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/snapshot"
 	"github.com/understudy-db/understudy/server/supervise"
 )
 
@@ -30,7 +31,8 @@ import (
 type memberParts struct {
 	child  *supervise.Child
 	driver *manage.Driver
-	state  manage.State
+	state  manage.State // outlives the process
+	data   manage.State // lives where the data set's file does
 	probes *http.Server
 }
 
@@ -74,10 +76,14 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	if err != nil {
 		return err
 	}
+	whole, err := a.member.recallClean(loaded, cfg.Dir())
+	if err != nil {
+		return err
+	}
 	o := manage.Options{
 		Identity: member.Identity{SetUID: cfg.String(settings.SetUID), Name: cfg.String(settings.PodName),
 			Voter: member.Voter(cfg.String(settings.PodUID)), Incarnation: child.Incarnation},
-		State: a.member.state, Gate: a.Engine.Gate(), Node: memberNode{a}, History: history,
+		State: a.member.state, Gate: a.Engine.Gate(), Node: memberNode{a}, History: history, Whole: whole,
 		DataDir: cfg.Dir(), Deaths: child.Deaths, Logf: a.logger.Noticef,
 	}
 	if a.password != nil {
@@ -145,6 +151,39 @@ func (a *App) handOver(limit time.Duration) {
 		}
 	}
 	a.logger.Warningf("not relieved within %v, ending as master", limit)
+}
+
+// recallClean tells whether the file just loaded is all that this member ever held.
+func (m *memberParts) recallClean(loaded saving.Loaded, dir string) (whole bool, err error) {
+	m.data = manage.State{FS: fsys.OS{}, Dir: dir}
+	mark, err := m.data.TakeClean()
+	return mark != nil && loaded.Found && loaded.ReplID == mark.ReplID && loaded.ReplOffset == mark.Offset, err
+}
+
+// saveLast is the save before the end. What a member has at that moment is all that it ever says it has, so that its
+// successor may call itself whole.
+func (a *App) saveLast() error {
+	if a.member == nil || a.member.driver == nil {
+		return a.saver.SaveNow(context.Background())
+	}
+	whole := a.member.driver.Retire()
+	if err := a.saver.SaveNow(context.Background()); err != nil {
+		a.member.driver.Unretire()
+		return err
+	}
+	if !whole {
+		return nil
+	}
+	var at snapshot.Meta
+	var ok bool
+	a.Engine.Shared(func() { at, ok = a.node.Place() })
+	if !ok {
+		return nil
+	}
+	if err := a.member.data.SaveClean(manage.Clean{ReplID: at.ReplID, Offset: at.ReplOffset}); err != nil {
+		a.logger.Warningf("The mark of a clean shutdown cannot be written, the next process has to catch up before it counts: %v", err)
+	}
+	return nil
 }
 
 func encodeHistory(h member.History) string {

@@ -57,6 +57,7 @@ type Driver struct {
 	talking  int // connections, those that have not greeted yet included
 	config   configState
 	leaving  bool   // SIGTERM came
+	retired  bool   // parked for good: no order is carried out any more
 	loads    uint64 // full syncs loaded
 	carrying bool   // an order is being carried out: its answer has not left yet
 	lastWord member.Report
@@ -147,7 +148,12 @@ func (d *Driver) runOrders() {
 }
 
 func (d *Driver) carryOut(o order) {
-	d.setCarrying(true)
+	if !d.setCarrying(true) {
+		if o.reply != nil {
+			_ = o.reply(d.refusal(member.RefusedRole, "this process is about to end"))
+		}
+		return
+	}
 	defer d.setCarrying(false)
 	if m, own := d.ownOrder(o.message); own {
 		if err := o.reply(m); err != nil {
@@ -188,10 +194,12 @@ func has[E fence.Effect](e fence.Effect) bool {
 	return ok
 }
 
-func (d *Driver) setCarrying(on bool) {
+// setCarrying is false for a member that takes no order any more.
+func (d *Driver) setCarrying(on bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.carrying = on
+	d.carrying = on && !d.retired
+	return d.carrying == on
 }
 
 // Relieved reports whether this member is no master and has said so: no answer is on its way.

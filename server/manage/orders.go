@@ -10,6 +10,49 @@ import (
 
 const saveTimeout = 10 * time.Minute
 
+// retireLimit is for how long Retire waits for the order at hand.
+const retireLimit = 2 * time.Second
+
+// Retire stops the member for good, before its last save: it is parked, and no order changes that any more. It answers
+// whether nothing is missing of what it ever held, so that a file of the data as it is now is whole (rule 4). A master is not
+// retired: it must be relieved first.
+func (d *Driver) Retire() (whole bool) {
+	d.mu.Lock()
+	d.retired = true
+	d.mu.Unlock()
+	for end := time.Now().Add(retireLimit); ; time.Sleep(5 * time.Millisecond) {
+		d.mu.Lock()
+		role, busy := d.m.Role(), d.carrying
+		d.mu.Unlock()
+		switch {
+		case role == member.RoleMaster, busy && time.Now().After(end):
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.retired = false
+			return false
+		case busy:
+			continue
+		}
+		d.node.Park()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.look()
+		return d.m.Whole()
+	}
+}
+
+// Unretire takes Retire back: the process does not end after all.
+func (d *Driver) Unretire() {
+	d.mu.Lock()
+	was := d.retired
+	d.retired = false
+	follows, up := d.m.Role() == member.RoleReplica, d.m.Upstream()
+	d.mu.Unlock()
+	if was && follows {
+		d.node.Follow(up)
+	}
+}
+
 // ownOrder carries out the orders that the fencing machine does not know: configuration, password, save.
 func (d *Driver) ownOrder(m member.Message) (answer member.Message, own bool) {
 	switch m := m.(type) {

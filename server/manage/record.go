@@ -2,6 +2,7 @@ package manage
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/understudy-db/understudy/server/repl/fence"
 )
 
-// State is the directory that outlives the process but not the pod.
+// State is a directory of small records: the one that outlives the process but not the pod, or, for Clean, the one of the data.
 type State struct {
 	FS  fsys.FS
 	Dir string
@@ -18,7 +19,34 @@ type State struct {
 const (
 	recordFile   = "term.json"
 	passwordFile = "password.json"
+	cleanFile    = "clean-shutdown.json"
 )
+
+// Clean says that a process ended in order: the file of the data set holds all that it ever had, up to this place.
+type Clean struct {
+	ReplID string `json:"replid"`
+	Offset int64  `json:"offset"`
+}
+
+// SaveClean returns when the mark is durable. Nothing may be applied, acknowledged or written afterwards.
+func (s State) SaveClean(c Clean) error { return s.save(cleanFile, c) }
+
+// TakeClean answers the mark of the process before, nil when it left none. The mark is gone for good when this returns: it
+// speaks of one end only, so a process that takes it and is killed leaves none (rule 4).
+func (s State) TakeClean() (*Clean, error) {
+	var c Clean
+	ok, err := s.load(cleanFile, &c)
+	if !ok && err == nil {
+		return nil, nil
+	}
+	if gone := errors.Join(s.FS.Remove(filepath.Join(s.Dir, cleanFile)), s.FS.SyncDir(s.Dir)); gone != nil {
+		return nil, fmt.Errorf("the mark of a clean shutdown cannot be removed: %w", gone)
+	}
+	if err != nil {
+		return nil, nil // damaged: it proves nothing
+	}
+	return &c, nil
+}
 
 // load answers false when there is no such file.
 func (s State) load(file string, into any) (bool, error) {
