@@ -167,6 +167,9 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	s := &l.stats.commands[cmd.Index]
 	s.Calls++
 	s.Nanos += int64(took)
+	if l.tracked {
+		l.trackLatency(cmd, took)
+	}
 	if l.Out.Errors() != errors {
 		s.Failed++
 		l.countError()

@@ -53,6 +53,7 @@ type Lane struct {
 	gateOpen  bool
 	exclusive bool // the hold has the lock to itself
 	inExec    bool
+	tracked   bool          // latency-tracking
 	applying  bool          // the commands come from the master
 	mono      time.Duration // monotonic time of the latest reading, since the engine's start
 	wallBase  int64         // unix nanoseconds at monoBase
@@ -73,6 +74,7 @@ func (e *Engine) NewLane() *Lane {
 	l.ctx.Store = e.store
 	l.ctx.Seed(rand.Uint64())
 	l.stats.commands = make([]CommandStats, len(e.Table.All()))
+	l.stats.latency = make([]*Histogram, len(e.Table.All()))
 	e.lanes.mu.Lock()
 	e.lanes.all = append(e.lanes.all, l)
 	e.lanes.mu.Unlock()
@@ -178,6 +180,7 @@ func (l *Lane) enter() {
 func (l *Lane) look() {
 	e := l.e
 	l.st = e.State()
+	l.tracked = !e.stats.untracked.Load()
 	l.entry, l.gateOpen = e.gate.enter()
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica

@@ -17,6 +17,7 @@ type CommandStats struct {
 // lock, so they need no atomics.
 type laneStats struct {
 	commands []CommandStats // by command.Cmd.Index
+	latency  []*Histogram   // likewise; nil until the first call
 	errors   map[string]int64
 	refused  int64
 	failures int64
@@ -52,11 +53,12 @@ func (l *Lane) drain() {
 
 // statistics are the server-wide counters.
 type statistics struct {
-	blocked atomic.Int64
-	slowNS  atomic.Int64
-	slowLog func(c *Client, cmd *command.Cmd, args [][]byte, took time.Duration)
-	zero    Totals // what RESETSTAT took off
-	dirty   int64  // changes at the last successful save
+	blocked   atomic.Int64
+	untracked atomic.Bool // latency-tracking no
+	slowNS    atomic.Int64
+	slowLog   func(c *Client, cmd *command.Cmd, args [][]byte, took time.Duration)
+	zero      Totals // what RESETSTAT took off
+	dirty     int64  // changes at the last successful save
 }
 
 // OnSlow calls fn, with the lock held, for each command that took at least d; d below zero turns it off.
@@ -137,6 +139,15 @@ func (l *Lane) Close() {
 		for i := range l.stats.commands {
 			b.commands[i].add(l.stats.commands[i])
 		}
+		for i, h := range l.stats.latency {
+			switch {
+			case h == nil:
+			case b.latency[i] == nil:
+				b.latency[i] = h
+			default:
+				b.latency[i].merge(h)
+			}
+		}
 		for code, n := range l.stats.errors {
 			if b.errors == nil {
 				b.errors = map[string]int64{}
@@ -202,6 +213,7 @@ func (e *Engine) ResetStats() {
 	e.stats.zero.Commands = 0
 	e.eachLane(func(l *Lane) {
 		clear(l.stats.commands)
+		clear(l.stats.latency)
 		clear(l.stats.errors)
 	})
 }

@@ -100,6 +100,7 @@ func (srv *Server) watchSettings() {
 	}, "maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity")
 	on(func() { srv.e.PutState(engine.ReadOnly, srv.cfg.Bool(settings.ReplicaReadOnly)) }, "replica-read-only")
 	on(func() { srv.e.PutState(engine.ServeStale, srv.cfg.Bool(settings.ReplicaServeStaleData)) }, "replica-serve-stale-data")
+	on(func() { srv.e.SetLatencyTracking(srv.cfg.Bool(settings.LatencyTracking)) }, "latency-tracking")
 	on(srv.followMinReplicas, "min-replicas-to-write", "min-replicas-max-lag")
 	on(srv.followPassword, "requirepass")
 	on(srv.followSlowlog, "slowlog-log-slower-than", "slowlog-max-len")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ func (srv *Server) registerInfo() {
 	e.RegisterInfo("modules", func(*engine.InfoWriter) {})
 	e.RegisterInfo("commandstats", srv.infoCommands)
 	e.RegisterInfo("errorstats", srv.infoErrors)
+	e.RegisterInfo("latencystats", srv.infoLatency)
 	e.RegisterInfo("cluster", func(w *engine.InfoWriter) { w.Field("cluster_enabled", 0) })
 	e.RegisterInfo("keyspace", srv.infoKeyspace)
 	e.RegisterInfo("understudy", func(w *engine.InfoWriter) { w.Field("understudy_version", srv.version) })
@@ -164,6 +166,17 @@ func (srv *Server) infoCommands(w *engine.InfoWriter) {
 		us := s.Nanos / 1000
 		w.Fieldf("cmdstat_"+cmd.FullName, "calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
 			s.Calls, us, float64(s.Nanos)/1000/float64(max(s.Calls, 1)), s.Rejected, s.Failed)
+	})
+}
+
+func (srv *Server) infoLatency(w *engine.InfoWriter) {
+	percentiles := srv.cfg.Percentiles()
+	srv.e.Latencies(func(cmd *command.Cmd, h *engine.Histogram) {
+		words := make([]string, len(percentiles))
+		for i, p := range percentiles {
+			words[i] = "p" + strconv.FormatFloat(p, 'f', -1, 64) + "=" + strconv.FormatFloat(float64(h.Percentile(p))/1000, 'f', 3, 64)
+		}
+		w.Field("latency_percentiles_usec_"+cmd.FullName, strings.Join(words, ","))
 	})
 }
 

@@ -100,6 +100,7 @@ func (srv *Server) attach() {
 		"config|get": srv.configGet, "config|set": srv.configSet, "config|rewrite": srv.configRewrite,
 		"config|resetstat": srv.configResetStat, "config|help": configHelp,
 		"info": srv.info, "debug": srv.debug, "time": serverTime,
+		"slowlog|get": srv.slowlogGet, "slowlog|len": srv.slowlogLen, "slowlog|reset": srv.slowlogReset, "slowlog|help": slowlogHelp,
 		"save": srv.save, "bgsave": srv.bgsave, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
 	} {
 		srv.e.Table.Attach(name, h)

@@ -1,15 +1,19 @@
 package session
 
 import (
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/settings"
 )
 
-// slowLog keeps the latest commands that took long. It is used under the engine's lock, which readers may share.
+// slowLog keeps the latest commands that took long. Reads that share the engine's lock may add at the same time.
 type slowLog struct {
+	mu      sync.Mutex
 	next    int64
 	entries []slowEntry // oldest first
 }
@@ -29,31 +33,125 @@ const (
 )
 
 func (srv *Server) noteSlow(c *engine.Client, cmd *command.Cmd, args [][]byte, took time.Duration) {
-	if cmd.Flags&command.SkipSlowlog != 0 {
-		return
-	}
 	limit := int(srv.cfg.Int(settings.SlowlogMaxLen))
-	if limit <= 0 {
+	if cmd.Flags&command.SkipSlowlog != 0 || limit <= 0 {
 		return
 	}
-	e := slowEntry{id: srv.slow.next, when: time.Now().Unix(), took: took}
-	srv.slow.next++
+	e := slowEntry{when: time.Now().Unix(), took: took, args: shownArgs(cmd, args)}
+	if s := Of(c); s != nil {
+		e.addr, e.name = s.Owner.RemoteAddr(), s.Name
+	}
+	l := &srv.slow
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.id = l.next
+	l.next++
+	l.entries = append(l.entries, e)
+	if over := len(l.entries) - limit; over > 0 {
+		l.entries = append(l.entries[:0:0], l.entries[over:]...)
+	}
+}
+
+// shownArgs shortens what is long and hides what is secret.
+func shownArgs(cmd *command.Cmd, args [][]byte) (shown []string) {
+	secret := secrets(cmd, args)
 	for i, a := range args {
 		if i == slowMaxArgs-1 && len(args) > slowMaxArgs {
-			e.args = append(e.args, "... ("+itoa(len(args)-i)+" more arguments)")
-			break
+			return append(shown, "... ("+itoa(len(args)-i)+" more arguments)")
 		}
 		text := string(a[:min(len(a), slowMaxArg)])
 		if more := len(a) - slowMaxArg; more > 0 {
 			text += "... (" + itoa(more) + " more bytes)"
 		}
-		e.args = append(e.args, text)
+		if secret[i] {
+			text = "(redacted)"
+		}
+		shown = append(shown, text)
 	}
-	if s := Of(c); s != nil {
-		e.addr, e.name = s.Owner.RemoteAddr(), s.Name
+	return shown
+}
+
+// secrets are the positions of passwords among the arguments.
+func secrets(cmd *command.Cmd, args [][]byte) map[int]bool {
+	hide := map[int]bool{}
+	switch cmd.FullName {
+	case "config|set":
+		for i := 2; i+1 < len(args); i += 2 {
+			if d := settings.Lookup(string(args[i])); d != nil && d.Sensitive() {
+				hide[i+1] = true
+			}
+		}
+	case "auth":
+		for i := 1; i < len(args); i++ {
+			hide[i] = true
+		}
+	case "hello":
+		for i := 2; i+2 < len(args); i++ {
+			if strings.EqualFold(string(args[i]), "auth") {
+				hide[i+1], hide[i+2] = true, true
+			}
+		}
 	}
-	srv.slow.entries = append(srv.slow.entries, e)
-	if over := len(srv.slow.entries) - limit; over > 0 {
-		srv.slow.entries = append(srv.slow.entries[:0:0], srv.slow.entries[over:]...)
+	return hide
+}
+
+func (srv *Server) slowlogGet(ctx *command.Ctx) {
+	count := int64(10)
+	if len(ctx.Args) > 3 {
+		ctx.Out.Error(errSyntax)
+		return
 	}
+	if len(ctx.Args) == 3 {
+		n, ok := resp.ParseInt(ctx.Args[2])
+		if !ok || n < -1 {
+			ctx.Out.Error("count should be greater than or equal to -1")
+			return
+		}
+		count = n
+	}
+	l := &srv.slow
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.entries)
+	if count >= 0 {
+		n = int(min(count, int64(n)))
+	}
+	ctx.Out.Array(n)
+	for i := range n {
+		l.entries[len(l.entries)-1-i].write(ctx.Out)
+	}
+}
+
+func (e *slowEntry) write(w *resp.Writer) {
+	w.Array(6)
+	w.Int(e.id)
+	w.Int(e.when)
+	w.Int(e.took.Microseconds())
+	w.Array(len(e.args))
+	for _, a := range e.args {
+		w.BulkString(a)
+	}
+	w.BulkString(e.addr)
+	w.BulkString(e.name)
+}
+
+func (srv *Server) slowlogLen(ctx *command.Ctx) {
+	srv.slow.mu.Lock()
+	defer srv.slow.mu.Unlock()
+	ctx.Out.Int(int64(len(srv.slow.entries)))
+}
+
+func (srv *Server) slowlogReset(ctx *command.Ctx) {
+	srv.slow.mu.Lock()
+	defer srv.slow.mu.Unlock()
+	srv.slow.entries = nil
+	ctx.Out.OK()
+}
+
+func slowlogHelp(ctx *command.Ctx) {
+	help(ctx, "SLOWLOG",
+		"GET [<count>]", "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+		"    Entries are made of:", "    id, timestamp, time in microseconds, arguments array, client IP and port,", "    client name",
+		"LEN", "    Return the length of the slowlog.",
+		"RESET", "    Reset the slowlog.")
 }

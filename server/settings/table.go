@@ -71,7 +71,7 @@ var table = []Directive{
 	boolean("disable-thp", true).fixed().inert(notFork),
 	boolean("cluster-allow-replica-migration", true).inert(notCluster),
 	boolean("replica-announced", true),
-	boolean("latency-tracking", true).inert(notLatency),
+	boolean("latency-tracking", true),
 	boolean("aof-disable-auto-gc", false).inert(notAOF),
 	boolean("replica-ignore-disk-write-errors", false).inert("a replica goes on when it cannot save"),
 	boolean("tls-cluster", false).inert(notCluster),
@@ -212,7 +212,7 @@ var table = []Directive{
 	other("notify-keyspace-events", "", &notifyValue),
 	other("bind", "* -::*", &bindValue).with(flagMultiArg),
 	other("replicaof", "", &replicaOfValue).alias("slaveof").with(flagMultiArg).fixed(),
-	other("latency-tracking-info-percentiles", "50 99 99.9", &percentilesValue).with(flagMultiArg).inert(notLatency),
+	other("latency-tracking-info-percentiles", "50 99 99.9", &percentilesValue).with(flagMultiArg),
 }
 
 func shutdownWords(name string) Directive {

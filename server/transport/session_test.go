@@ -463,3 +463,31 @@ func TestLoopsWatchEachOther(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
+
+func TestSlowlog(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	c := dial(t, r.addr)
+	want(t, c.do("SLOWLOG", "LEN"), "(integer) 0")
+	want(t, c.do("CLIENT", "SETNAME", "me"), "OK")
+	want(t, c.do("CONFIG", "SET", "slowlog-log-slower-than", "0", "slowlog-max-len", "4"), "OK")
+	want(t, c.do("SLOWLOG", "RESET"), "OK")
+	want(t, c.do("CONFIG", "SET", "masterauth", "hush"), "OK")
+	c.do("HELLO", "2", "AUTH", "default", "hush", "SETNAME", "me")
+	want(t, c.do("AUTH", "default", "hush"), "OK")
+	want(t, c.do("SET", "k", strings.Repeat("x", 200)), "OK")
+	got := c.do("SLOWLOG", "GET", "-1")
+	for _, part := range []string{"(redacted)", "masterauth", "... (72 more bytes)", "me"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("no %q in %s", part, got)
+		}
+	}
+	if strings.Contains(got, "hush") {
+		t.Errorf("a password stands in the slow log: %s", got)
+	}
+	want(t, c.do("SLOWLOG", "LEN"), "(integer) 4")
+	wantPrefix(t, c.do("SLOWLOG", "GET", "-2"), "(error) ERR count should be greater than or equal to -1")
+	want(t, c.do("CONFIG", "SET", "slowlog-log-slower-than", "-1"), "OK")
+	want(t, c.do("SLOWLOG", "RESET"), "OK")
+	want(t, c.do("PING"), "PONG")
+	want(t, c.do("SLOWLOG", "LEN"), "(integer) 0")
+}
