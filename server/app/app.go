@@ -9,7 +9,6 @@ import (
 	mathrand "math/rand/v2"
 	"net/netip"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -82,6 +81,8 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	}
 	a.transport = t
 	cfg.OnChange(func() error { a.logger.SetLevel(cfg.Enum(settings.LogLevel)); return nil }, "loglevel")
+	cfg.OnChange(a.changePort, "port")
+	cfg.OnChange(a.changeBind, "bind")
 	return a, nil
 }
 
@@ -123,27 +124,73 @@ func (a *App) listen() error {
 	cfg := a.Settings
 	backlog := int(cfg.Int(settings.TCPBacklog))
 	if port := cfg.Int(settings.Port); port != 0 || cfg.String(settings.UnixSocket) == "" {
-		bound := 0
-		for _, name := range cfg.Bind() {
-			addr, optional, err := bindAddr(name, uint16(port))
-			if err == nil {
-				_, err = a.transport.ListenTCP(addr, backlog)
-			}
-			switch {
-			case err == nil:
-				bound++
-			case optional:
-				a.logger.Verbosef("Could not listen: %v", err)
-			default:
-				return fmt.Errorf("Could not create server TCP listening socket %s:%d: %w", name, port, err) //nolint:staticcheck // Redis' text
-			}
-		}
-		if bound == 0 && len(cfg.Bind()) > 0 {
-			return errors.New("Failed listening on port " + strconv.FormatInt(port, 10) + " (tcp), aborting.") //nolint:staticcheck // Redis' text
+		if _, err := a.listenTCP(uint16(port)); err != nil {
+			return err
 		}
 	}
 	if path := cfg.String(settings.UnixSocket); path != "" {
 		return a.transport.ListenUnix(path, uint32(cfg.Int(settings.UnixSocketPerm)), backlog)
+	}
+	return nil
+}
+
+// listenTCP listens on every address of the directive bind, or on none.
+func (a *App) listenTCP(port uint16) (at map[netip.AddrPort]bool, err error) {
+	at = map[netip.AddrPort]bool{}
+	old := map[netip.AddrPort]bool{}
+	for _, addr := range a.transport.Addr() {
+		old[addr] = true
+	}
+	defer func() {
+		if err != nil {
+			a.transport.StopTCP(old)
+		}
+	}()
+	for _, name := range a.Settings.Bind() {
+		addr, optional, err := bindAddr(name, port)
+		if err == nil {
+			addr, err = a.transport.ListenTCP(addr, int(a.Settings.Int(settings.TCPBacklog)))
+		}
+		switch {
+		case err == nil:
+			at[addr] = true
+		case optional:
+			a.logger.Verbosef("Could not listen: %v", err)
+		default:
+			return nil, fmt.Errorf("Could not create server TCP listening socket %s:%d: %w", name, port, err) //nolint:staticcheck // Redis' text
+		}
+	}
+	if len(at) == 0 && len(a.Settings.Bind()) > 0 {
+		return nil, fmt.Errorf("Failed listening on port %d (tcp), aborting.", port) //nolint:staticcheck // Redis' text
+	}
+	return at, nil
+}
+
+// changePort is CONFIG SET port: the new sockets come first, so that a port that is taken changes nothing.
+func (a *App) changePort() error {
+	var at map[netip.AddrPort]bool
+	if port := a.Settings.Int(settings.Port); port != 0 {
+		var err error
+		if at, err = a.listenTCP(uint16(port)); err != nil {
+			a.logger.Warningf("%v", err)
+			return errors.New("Unable to listen on this port. Check server logs.") //nolint:staticcheck // Redis' text
+		}
+	}
+	a.transport.StopTCP(at)
+	return nil
+}
+
+// changeBind is CONFIG SET bind. An address may lie within an old one, so the old sockets go first; when it fails the
+// settings call it again with the old addresses.
+func (a *App) changeBind() error {
+	a.transport.StopTCP(nil)
+	port := a.Settings.Int(settings.Port)
+	if port == 0 {
+		return nil
+	}
+	if _, err := a.listenTCP(uint16(port)); err != nil {
+		a.logger.Warningf("%v", err)
+		return errors.New("Failed to bind to specified addresses.") //nolint:staticcheck // Redis' text
 	}
 	return nil
 }

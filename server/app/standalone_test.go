@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -169,4 +170,57 @@ func TestBadDirectiveEndsTheStart(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "*** FATAL CONFIG FILE ERROR") || !strings.Contains(string(out), `>>> 'maxmemory "10x"'`) {
 		t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), out)
 	}
+}
+
+// TestPortAndBindMove: CONFIG SET moves the listening sockets, and what cannot be listened on changes nothing.
+func TestPortAndBindMove(t *testing.T) {
+	s := startAlone(t, shortDir(t))
+	port, taken := freePort(t), 0
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken = l.Addr().(*net.TCPAddr).Port
+	serves := func(port int, want bool) {
+		t.Helper()
+		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			defer nc.Close()
+			c := &client{t, nc, resp.NewReader(nc)}
+			if got := c.do("PING"); got != "PONG" {
+				t.Errorf("port %d answers %s", port, got)
+			}
+		}
+		if (err == nil) != want {
+			t.Errorf("port %d is served: %v, want %v", port, err == nil, want)
+		}
+	}
+	set := func(name, value, want string) {
+		t.Helper()
+		if got := s.do("CONFIG", "SET", name, value); !strings.Contains(got, want) {
+			t.Errorf("CONFIG SET %s %q: %s, want %q", name, value, got, want)
+		}
+	}
+	serves(port, false)
+	set("port", strconv.Itoa(port), "OK")
+	serves(port, true)
+	set("port", strconv.Itoa(taken), "CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port")
+	serves(port, true)
+	if got := s.do("CONFIG", "GET", "port"); !strings.Contains(got, strconv.Itoa(port)) {
+		t.Errorf("the old port is not in force: %s", got)
+	}
+	set("bind", "999.999.999.999", "Failed to bind to specified addresses")
+	serves(port, true)
+	set("bind", "127.0.0.1", "OK")
+	serves(port, true)
+	set("bind", "", "OK")
+	serves(port, false)
+	set("bind", "* -::*", "OK")
+	serves(port, true)
+	if got := s.do("INFO", "server"); !strings.Contains(got, fmt.Sprintf("tcp_port:%d", port)) {
+		t.Errorf("INFO does not tell port %d", port)
+	}
+	set("port", "0", "OK")
+	serves(port, false)
 }

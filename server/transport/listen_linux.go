@@ -92,6 +92,21 @@ func (t *Server) listen(ln *listener) error {
 	return t.loops[0].add(ln.fd, unix.EPOLLIN)
 }
 
+// StopTCP stops listening on the TCP sockets that keep does not name (nil: on all), and frees their addresses at once.
+// Connections stay.
+func (t *Server) StopTCP(keep map[netip.AddrPort]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for fd, ln := range t.listeners {
+		if ln.path != "" || keep[ln.addr] {
+			continue
+		}
+		delete(t.listeners, fd)
+		unix.Shutdown(fd, unix.SHUT_RDWR)
+		t.loops[0].post(ln.closeSocket) // the loop may be about to accept: the descriptor's number must not be reused under it
+	}
+}
+
 func (ln *listener) closeSocket() {
 	unix.Close(ln.fd)
 	if ln.path != "" {
