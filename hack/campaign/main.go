@@ -27,6 +27,7 @@ type options struct {
 	rounds   int
 	minutes  int
 	seed     uint64
+	settle   time.Duration
 	unfenced bool
 	only     string
 	keep     bool
@@ -76,6 +77,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.rounds, "rounds", 200, "rounds of crash and switchover")
 	flags.IntVar(&o.minutes, "minutes", 10, "length of onewriter")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the order of faults")
+	flags.DurationVar(&o.settle, "settle", 2*time.Second, "quiet time before each round: kube-proxy takes over one change at once, the next one a second later")
 	flags.BoolVar(&o.unfenced, "unfenced", false, "onewriter with fencing: None, which must find two writers")
 	flags.StringVar(&o.only, "only", "", "accident: run only cases whose name holds this text")
 	flags.BoolVar(&o.keep, "keep", false, "leave the namespace for a look")

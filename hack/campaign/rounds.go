@@ -23,6 +23,7 @@ func crash(ctx context.Context, w *world, o options, r *report) error {
 	tail, errorsSeen, syncs := 0, 0, 0
 	var failure error
 	for round := range o.rounds {
+		time.Sleep(o.settle)
 		out, err := crashRound(ctx, w, round)
 		if err != nil {
 			failure = fmt.Errorf("round %d: %w", round, err)
@@ -36,6 +37,7 @@ func crash(ctx context.Context, w *world, o options, r *report) error {
 		fmt.Fprintln(w.out, r.lines[len(r.lines)-1])
 	}
 	r.fact("rounds", len(down), "")
+	r.fact("quiet time before each round", o.settle, "")
 	r.fact("kill to first accepted write, median", down.median(), "< 500ms")
 	r.fact("kill to first accepted write, p99", down.at(0.99), "")
 	r.fact("kill to first accepted write, worst", down.worst(), "< 1.5s")
@@ -131,6 +133,7 @@ func switchover(ctx context.Context, w *world, o options, r *report) error {
 	lost, errorsSeen, syncs := 0, 0, 0
 	var failure error
 	for round := range o.rounds {
+		time.Sleep(o.settle)
 		out, err := switchRound(ctx, w, round)
 		if err != nil {
 			failure = fmt.Errorf("round %d: %w", round, err)
@@ -144,6 +147,7 @@ func switchover(ctx context.Context, w *world, o options, r *report) error {
 		fmt.Fprintln(w.out, r.lines[len(r.lines)-1])
 	}
 	r.fact("rounds", len(pauses), "")
+	r.fact("quiet time before each round", o.settle, "")
 	r.fact("write pause, median", pauses.median(), "")
 	r.fact("write pause, p99", pauses.at(0.99), "< 100ms")
 	r.fact("write pause, worst", pauses.worst(), "")
