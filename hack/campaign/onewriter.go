@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,7 @@ func oneWriter(ctx context.Context, w *world, o options, r *report) error {
 	r.fact("faults", faults, "")
 	r.fact("intervals of acknowledged writes", records.count(), "")
 	r.fact("members that acknowledged writes", len(records.byVoter), "")
+	r.fact("reigns (a member's first to last acknowledgement under one right to write)", len(records.reigns()), "")
 	r.fact("overlaps between members", len(overlaps), map[bool]string{false: "0", true: "> 0: without fencing the test must find them"}[o.unfenced])
 	for _, line := range overlaps[:min(len(overlaps), 20)] {
 		r.line("%s", line)
@@ -226,28 +228,48 @@ func (a *ackRecords) count() int {
 	return n
 }
 
-// overlaps lists pairs of intervals of different pods that share an instant.
-func (a *ackRecords) overlaps() []string {
-	type owned struct {
-		engine.AckInterval
-		pod string
+// reign is an epoch of one pod from its first to its last acknowledgement.
+type reign struct {
+	pod         string
+	first, last int64
+}
+
+// reigns are the epochs of all pods, by their first acknowledgement.
+func (a *ackRecords) reigns() []reign {
+	type key struct {
+		pod   string
+		epoch uint64
 	}
-	var all []owned
+	spans := map[key]*reign{}
 	for pod, acks := range a.byVoter {
 		for _, i := range acks {
-			all = append(all, owned{i, pod})
+			r := spans[key{pod, i.Epoch}]
+			if r == nil {
+				r = &reign{pod, i.First, i.Last}
+				spans[key{pod, i.Epoch}] = r
+			}
+			r.first, r.last = min(r.first, i.First), max(r.last, i.Last)
 		}
 	}
-	slices.SortFunc(all, func(x, y owned) int { return int(min(1, max(-1, x.First-y.First))) })
+	var all []reign
+	for _, r := range spans {
+		all = append(all, *r)
+	}
+	slices.SortFunc(all, func(x, y reign) int { return cmp.Compare(x.first, y.first) })
+	return all
+}
+
+// overlaps lists reigns of different pods that share an instant.
+func (a *ackRecords) overlaps() []string {
 	var found []string
-	var reach owned // the interval that ends last so far
-	for _, i := range all {
-		if reach.pod != "" && i.pod != reach.pod && i.First <= reach.Last {
-			found = append(found, fmt.Sprintf("%s acknowledged until %d ns, %s from %d ns: %v together", a.names[reach.pod], reach.Last, a.names[i.pod], i.First,
-				time.Duration(min(reach.Last, i.Last)-i.First)))
+	var reach reign // the one that ends last so far
+	for _, r := range a.reigns() {
+		if reach.pod != "" && r.pod != reach.pod && r.first <= reach.last {
+			found = append(found, fmt.Sprintf("%s acknowledged until %d ns, %s from %d ns: %v together", a.names[reach.pod], reach.last, a.names[r.pod], r.first,
+				time.Duration(min(reach.last, r.last)-r.first)))
 		}
-		if i.Last > reach.Last {
-			reach = i
+		if r.last > reach.last {
+			reach = r
 		}
 	}
 	return found

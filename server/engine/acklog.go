@@ -11,9 +11,10 @@ import (
 )
 
 // AckInterval is a span of the boot clock (nanoseconds, both ends included) in which a server acknowledged writes under
-// one epoch of its gate. Two servers' intervals on one machine never overlap (S1).
+// one epoch of its gate. Epochs of later processes that record into the same file are higher. From its first to its last
+// acknowledgement an epoch of one server never overlaps one of another server on the same machine (S1).
 type AckInterval struct {
-	Epoch       uint64
+	Epoch       uint64 // run of the process << 32 | epoch of its gate
 	First, Last int64
 }
 
@@ -32,7 +33,8 @@ const (
 type ackLog struct {
 	mu   sync.Mutex
 	data []byte
-	n    int // records in use
+	n    int    // records in use
+	run  uint64 // of this process, counted from 1
 }
 
 // RecordAcks keeps the intervals in which writes are acknowledged in a file, appended to what earlier processes left
@@ -55,6 +57,10 @@ func (g *Gate) RecordAcks(path string) error {
 	for l.n < ackRecords && l.at(l.n).First != 0 {
 		l.n++
 	}
+	l.run = 1
+	if l.n > 0 {
+		l.run = l.at(l.n-1).Epoch>>32 + 1
+	}
 	g.acks = l
 	return nil
 }
@@ -75,6 +81,7 @@ func (l *ackLog) add(epoch uint64, now int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	le := binary.LittleEndian
+	epoch |= l.run << 32
 	if l.n > 0 {
 		if last := l.at(l.n - 1); last.Epoch == epoch && now-last.Last < ackJoin {
 			le.PutUint64(l.record(l.n - 1)[16:], uint64(max(now, last.Last)))

@@ -41,7 +41,7 @@ func TestAckLogKeepsIntervalsAcrossProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := int64(1_000_000_000)
-	want := []AckInterval{{0, start, start + ackJoin/2}, {0, start + ackJoin/2 + 2*ackJoin, now}, {1, now, now}}
+	want := []AckInterval{{1 << 32, start, start + ackJoin/2}, {1 << 32, start + ackJoin/2 + 2*ackJoin, now}, {2<<32 | 1, now, now}}
 	if len(got) != len(want) {
 		t.Fatalf("intervals %v, want %v", got, want)
 	}
