@@ -6,46 +6,59 @@ export CGO_ENABLED ?= 0
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-zA-Z_-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  %-20s %s\n", $$1, $$2}'
+	@grep -hE '^[a-zA-Z0-9_-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
-.PHONY: build
+# --- build ---------------------------------------------------------------------------------------------------------
+
+.PHONY: build generate images image-buildah
 build: ## build the programs into bin/
 	go build -trimpath -o $(BIN)/understudy-server ./server
 	go build -trimpath -o $(BIN)/understudy-operator ./controllers
 	go build -trimpath -o $(BIN)/kubectl-understudy ./controllers/kubectl-understudy
-
-.PHONY: archtest
-archtest: ## check the import rules
-	go test ./hack/archtest/
-
-.PHONY: test
-test: ## every suite that needs no root; what cannot run is printed as NOT RUN with what to install
-	KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$$(go run ./hack/cluster assets)} go run ./hack/testall
-# Tools are pinned in hack/tools/go.mod and built on first use.
-bin/controller-gen: hack/tools/go.mod
-	cd hack/tools && go build -o ../../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
-bin/golangci-lint: hack/tools/go.mod
-	cd hack/tools && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-bin/helm: hack/tools/go.mod
-	cd hack/tools && go build -o ../../bin/helm helm.sh/helm/v3/cmd/helm
-
-.PHONY: generate
-generate: bin/controller-gen ## write deepcopy code, the CRD and the chart's copy of it
-	bin/controller-gen object paths=./api/v1alpha1/...
-	bin/controller-gen crd paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+generate: $(BIN)/controller-gen ## write deepcopy code, the CRD and the chart's copy of it
+	$(BIN)/controller-gen object paths=./api/v1alpha1/...
+	$(BIN)/controller-gen crd paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
 	cp config/crd/bases/understudy.dev_replicasets.yaml charts/understudy/files/crd.yaml
 	sed -n '/^rules:/,$$p' config/rbac/role.yaml > charts/understudy/files/role-rules.yaml
 	sed -n '/^rules:/,$$p' config/rbac/leader_election_role.yaml > charts/understudy/files/leader-rules.yaml
+images: ## the server's and the operator's images as archives in bin/images, without a container engine
+	go run ./hack/image
+image-buildah: ## build the Dockerfile by Debian's buildah, without a registry (root)
+	hack/image/buildah.sh
 
-.PHONY: lint
-lint: bin/golangci-lint ## run the linters
-	bin/golangci-lint run ./...
+# --- check ---------------------------------------------------------------------------------------------------------
 
-.PHONY: bench
+.PHONY: presubmit fmt-check vet lint archtest test race
+presubmit: fmt-check vet lint archtest test ## everything to run before a change is sent
+fmt-check: ## fail when a file is not formatted, naming it
+	@bad=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$bad" ] || { echo "not formatted, run gofmt -w on:"; echo "$$bad"; exit 1; }
+vet: ## run go vet, over the end-to-end suites too
+	go vet ./...
+	go vet -tags e2e ./hack/e2e/...
+lint: $(BIN)/golangci-lint ## run the linters, over the end-to-end suites too
+	$(BIN)/golangci-lint run ./...
+	$(BIN)/golangci-lint run --build-tags e2e ./hack/e2e/...
+archtest: ## check the import rules
+	go test ./hack/archtest/
+test: ## every suite that needs no root; what cannot run is printed as NOT RUN with what to install
+	KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$$(go run ./hack/cluster assets)} go run ./hack/testall
+race: ## server, messages, planner and simulation under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -timeout 40m ./server/... ./api/... ./controllers/plan/... ./controllers/simtest/...
+
+# --- measure and compare -------------------------------------------------------------------------------------------
+
+.PHONY: bench conformance campaign
 bench: ## our server beside redis-server: ratios with their budgets (docs/performance.md)
 	go run ./hack/bench $(BENCHFLAGS)
+conformance: ## run Redis's own test suite against the server and compare with hack/conformance/results.txt
+	go run ./hack/conformance
+# C chooses: interop, crash, switchover, accident, onewriter. Results go to docs/campaigns.
+campaign: ## a long fault run on a real cluster, its figures kept in docs/campaigns (root; C=crash FLAGS="-rounds 200")
+	go run ./hack/campaign $(C) $(FLAGS)
 
-# A real Kubernetes on this machine (docs/cluster.md). N names a node: make cluster-node-kill N=2
+# --- a real Kubernetes on this machine (docs/cluster.md) -----------------------------------------------------------
+
+# N names a node: make cluster-node-kill N=2
 CLUSTER_NODES ?= 3
 .PHONY: cluster-up cluster-down cluster-status cluster-node-kill cluster-node-restart cluster-node-cut cluster-node-heal
 cluster-up: ## start a real Kubernetes on this machine (root; CLUSTER_NODES=3)
@@ -63,31 +76,20 @@ cluster-node-cut: ## take node N off the network; its containers go on
 cluster-node-heal: ## put node N back on the network
 	go run ./hack/cluster heal-node $(N)
 
-.PHONY: images
-images: ## the server's and the operator's images as archives in bin/images, without a container engine
-	go run ./hack/image
-
+.PHONY: e2e demo demo-down
 # LABELS chooses specs (cluster, operator); FOCUS by text.
-.PHONY: e2e
 e2e: ## end-to-end suites on a real cluster (root; LABELS=cluster; leaves the cluster up)
 	go test -tags e2e -count 1 -timeout 40m ./hack/e2e -ginkgo.v -ginkgo.label-filter='$(LABELS)' -ginkgo.focus='$(FOCUS)'
-
-.PHONY: image-buildah
-image-buildah: ## build the Dockerfile by Debian's buildah, without a registry (root)
-	hack/image/buildah.sh
-
 # CLUSTER=current IMG=registry/path/understudy:tag takes your own cluster, after asking.
-.PHONY: demo demo-down
 demo: ## see it work: cluster, Helm, failover, rotation, switchover, an account with times (root)
 	go run ./hack/demo
 demo-down: ## end what the demo started
 	go run ./hack/demo down
 
-.PHONY: conformance
-conformance: ## run Redis's own test suite against the server and compare with hack/conformance/results.txt
-	go run ./hack/conformance
+# --- tools: pinned in hack/tools/go.mod, built on first use --------------------------------------------------------
 
-# C chooses: interop, crash, switchover, accident, onewriter. Results go to docs/campaigns.
-.PHONY: campaign
-campaign: ## a long fault run on a real cluster, its figures kept in docs/campaigns (root; C=crash FLAGS="-rounds 200")
-	go run ./hack/campaign $(C) $(FLAGS)
+$(BIN)/controller-gen: PACKAGE = sigs.k8s.io/controller-tools/cmd/controller-gen
+$(BIN)/golangci-lint: PACKAGE = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(BIN)/helm: PACKAGE = helm.sh/helm/v3/cmd/helm
+$(BIN)/controller-gen $(BIN)/golangci-lint $(BIN)/helm: hack/tools/go.mod
+	cd hack/tools && go build -o $(abspath $@) $(PACKAGE)
