@@ -258,6 +258,17 @@ type Report struct {
 	Divergent  string    `json:"divergent,omitempty"`  // newest file in the data directory with writes that nobody else had (rule 11)
 }
 
+// Still leaves out what moves all the time: two reports that then are equal have the same news.
+func (r Report) Still() Report {
+	r.Data.Offset = 0
+	if r.Link != nil {
+		l := *r.Link
+		l.DownFor = 0
+		r.Link = &l
+	}
+	return r
+}
+
 // Death is the supervisor's proof that an incarnation ended (rule 10).
 type Death struct {
 	Identity Identity `json:"id"`

@@ -298,17 +298,7 @@ func (s *Set) take(e Endpoint, m member.Message) (answer member.Message, wake bo
 
 // sameWord compares reports without what moves all the time.
 func sameWord(a, b member.Report) bool {
-	return reflect.DeepEqual(still(a), still(b))
-}
-
-func still(r member.Report) member.Report {
-	r.Data.Offset = 0
-	if r.Link != nil {
-		l := *r.Link
-		l.DownFor = 0
-		r.Link = &l
-	}
-	return r
+	return reflect.DeepEqual(a.Still(), b.Still())
 }
 
 func (s *Set) wake() { s.pool.cfg.Wake(s.key) }

@@ -19,34 +19,22 @@ func crash(ctx context.Context, w *world, o options, r *report) error {
 	if err := w.seed(ctx, "seed:"); err != nil {
 		return err
 	}
-	var down spread
-	tail, errorsSeen, syncs := 0, 0, 0
-	var failure error
-	for round := range o.rounds {
-		time.Sleep(o.settle)
-		out, err := crashRound(ctx, w, round)
-		if err != nil {
-			failure = fmt.Errorf("round %d: %w", round, err)
-			break
-		}
-		down = append(down, out.down)
-		tail += out.tail
-		errorsSeen += out.errors
-		syncs += out.syncs
+	all, failure := rounds(ctx, w, o, crashRound, func(round int, out outcome) {
 		r.line("round %3d: %4d ms down, %d client errors, %d unreplicated writes gone, %d full sync", round, out.down.Milliseconds(), out.errors, out.tail, out.syncs)
 		fmt.Fprintln(w.out, r.lines[len(r.lines)-1])
-	}
+	})
+	down := all.down
 	r.fact("rounds", len(down), "")
 	r.fact("quiet time before each round", o.settle, "")
 	r.fact("kill to first accepted write, median", down.median(), "< 500ms")
 	r.fact("kill to first accepted write, p99", down.at(0.99), "")
 	r.fact("kill to first accepted write, worst", down.worst(), "< 1.5s")
 	r.fact("confirmed keys lost (WAIT 2)", 0, "0")
-	r.fact("acknowledged but unreplicated writes gone (asynchronous replication)", tail, "counted")
-	r.fact("full syncs per round", fmt.Sprintf("%.2f", float64(syncs)/float64(max(1, len(down)))), "1.00: the member that came back empty")
-	r.fact("client errors per round", fmt.Sprintf("%.1f", float64(errorsSeen)/float64(max(1, len(down)))), "")
-	if failure == nil && syncs != len(down) {
-		failure = fmt.Errorf("%d full syncs in %d rounds: each lost member needs exactly one (S8)", syncs, len(down))
+	r.fact("acknowledged but unreplicated writes gone (asynchronous replication)", all.tail, "counted")
+	r.fact("full syncs per round", fmt.Sprintf("%.2f", float64(all.syncs)/float64(max(1, len(down)))), "1.00: the member that came back empty")
+	r.fact("client errors per round", fmt.Sprintf("%.1f", float64(all.errors)/float64(max(1, len(down)))), "")
+	if failure == nil && all.syncs != len(down) {
+		failure = fmt.Errorf("%d full syncs in %d rounds: each lost member needs exactly one (S8)", all.syncs, len(down))
 	}
 	return failure
 }
@@ -56,6 +44,32 @@ type outcome struct {
 	tail   int
 	errors int
 	syncs  int
+}
+
+// totals is the sum of all rounds.
+type totals struct {
+	down   spread
+	tail   int
+	errors int
+	syncs  int
+}
+
+// rounds runs one round after the other until one fails. told hears of each that did not.
+func rounds(ctx context.Context, w *world, o options, one func(context.Context, *world, int) (outcome, error), told func(round int, out outcome)) (totals, error) {
+	var all totals
+	for round := range o.rounds {
+		time.Sleep(o.settle)
+		out, err := one(ctx, w, round)
+		if err != nil {
+			return all, fmt.Errorf("round %d: %w", round, err)
+		}
+		all.down = append(all.down, out.down)
+		all.tail += out.tail
+		all.errors += out.errors
+		all.syncs += out.syncs
+		told(round, out)
+	}
+	return all, nil
 }
 
 func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
@@ -129,33 +143,21 @@ func switchover(ctx context.Context, w *world, o options, r *report) error {
 	if err := w.seed(ctx, "seed:"); err != nil {
 		return err
 	}
-	var pauses spread
-	lost, errorsSeen, syncs := 0, 0, 0
-	var failure error
-	for round := range o.rounds {
-		time.Sleep(o.settle)
-		out, err := switchRound(ctx, w, round)
-		if err != nil {
-			failure = fmt.Errorf("round %d: %w", round, err)
-			break
-		}
-		pauses = append(pauses, out.down)
-		lost += out.tail
-		errorsSeen += out.errors
-		syncs += out.syncs
+	all, failure := rounds(ctx, w, o, switchRound, func(round int, out outcome) {
 		r.line("round %3d: write pause %4d ms, %d client errors, %d lost, %d full syncs", round, out.down.Milliseconds(), out.errors, out.tail, out.syncs)
 		fmt.Fprintln(w.out, r.lines[len(r.lines)-1])
-	}
+	})
+	pauses := all.down
 	r.fact("rounds", len(pauses), "")
 	r.fact("quiet time before each round", o.settle, "")
 	r.fact("write pause, median", pauses.median(), "")
 	r.fact("write pause, p99", pauses.at(0.99), "< 100ms")
 	r.fact("write pause, worst", pauses.worst(), "")
-	r.fact("acknowledged writes lost", lost, "0")
-	r.fact("full syncs", syncs, "0")
-	r.fact("client errors", errorsSeen, "0")
-	if failure == nil && (lost > 0 || syncs > 0) {
-		failure = fmt.Errorf("%d writes lost, %d full syncs in planned switchovers", lost, syncs)
+	r.fact("acknowledged writes lost", all.tail, "0")
+	r.fact("full syncs", all.syncs, "0")
+	r.fact("client errors", all.errors, "0")
+	if failure == nil && (all.tail > 0 || all.syncs > 0) {
+		failure = fmt.Errorf("%d writes lost, %d full syncs in planned switchovers", all.tail, all.syncs)
 	}
 	return failure
 }

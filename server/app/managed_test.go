@@ -51,24 +51,7 @@ func TestCrashOfAMemoryOnlyMaster(t *testing.T) {
 		t.Errorf("readyz a %d b %d", a.status("/readyz"), b.status("/readyz"))
 	}
 
-	// The master's process is killed. The proof names it.
-	old, killed := la.inc(), time.Now()
-	if err := syscall.Kill(a.child(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	la2 := a.meet(old)
-	death := mustBe[member.Death](t, la2.until("the proof", false, func(f member.Frame) bool { _, ok := f.Message.(member.Death); return ok }))
-	t.Logf("proof of death and a new process %v after the kill", time.Since(killed))
-	if death.Identity.Incarnation != old || death.Identity.Voter != "uid-a" || !strings.Contains(death.Cause, "killed") {
-		t.Errorf("proof %+v", death)
-	}
-	if !la2.inc().NewerThan(old) {
-		t.Errorf("%s is not newer than %s", la2.inc(), old)
-	}
-	r := la2.report()
-	if r.Role != member.RoleParked || r.Writable || !r.Data.Empty() || r.Term != 1 {
-		t.Errorf("the restarted master: %+v", r)
-	}
+	la2 := killMaster(t, a, la)
 	// An operator that made it master of its old term again would be refused: it is parked, and b's guard holds.
 	if got := b.client().do("DBSIZE"); got != "(integer) 100" {
 		t.Fatalf("the replica holds %s keys after its master came back empty", got)
@@ -96,6 +79,29 @@ func TestCrashOfAMemoryOnlyMaster(t *testing.T) {
 	if n := lb.report().FullSyncs; n != 1 {
 		t.Errorf("b loaded %d full syncs, want the one at its start", n)
 	}
+}
+
+// killMaster kills the process of a memory-only master of term 1: a proof names it, and a new one starts, parked.
+func killMaster(t *testing.T, a *pod, la *leader) *leader {
+	t.Helper()
+	old, killed := la.inc(), time.Now()
+	if err := syscall.Kill(a.child(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	la2 := a.meet(old)
+	death := mustBe[member.Death](t, la2.until("the proof", false, func(f member.Frame) bool { _, ok := f.Message.(member.Death); return ok }))
+	t.Logf("proof of death and a new process %v after the kill", time.Since(killed))
+	if death.Identity.Incarnation != old || death.Identity.Voter != "uid-a" || !strings.Contains(death.Cause, "killed") {
+		t.Errorf("proof %+v", death)
+	}
+	if !la2.inc().NewerThan(old) {
+		t.Errorf("%s is not newer than %s", la2.inc(), old)
+	}
+	r := la2.report()
+	if r.Role != member.RoleParked || r.Writable || !r.Data.Empty() || r.Term != 1 {
+		t.Errorf("the restarted master: %+v", r)
+	}
+	return la2
 }
 
 // TestReplicaWithAFileContinues: a replica that saved and restarts rejoins by itself with a partial resync (S8).

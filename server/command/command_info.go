@@ -170,18 +170,11 @@ func (t *Table) commandDocs(c *Ctx) {
 
 // docs appends the command's entry of COMMAND DOCS.
 func (c *Cmd) docs(w *resp.Writer) {
-	mark, n := w.DeferArray(), 0
-	text := func(name, value string) {
-		if value != "" {
-			w.BulkString(name)
-			w.BulkString(value)
-			n++
-		}
-	}
-	text("summary", c.Summary)
-	text("since", c.Since)
-	text("group", c.Group)
-	text("complexity", c.Complexity)
+	d := beginDocs(w)
+	d.text("summary", c.Summary)
+	d.text("since", c.Since)
+	d.text("group", c.Group)
+	d.text("complexity", c.Complexity)
 	var flags []string
 	if c.Deprecated.Since != "" {
 		flags = append(flags, "deprecated")
@@ -189,56 +182,74 @@ func (c *Cmd) docs(w *resp.Writer) {
 	if c.SysCmd {
 		flags = append(flags, "syscmd")
 	}
-	if len(flags) > 0 {
-		w.BulkString("doc_flags")
-		simpleSet(w, flags, "")
-		n++
-	}
-	text("deprecated_since", c.Deprecated.Since)
-	text("replaced_by", c.Deprecated.ReplacedBy)
-	if len(c.args) > 0 {
-		w.BulkString("arguments")
-		argList(w, c.args)
-		n++
-	}
+	d.flags("doc_flags", flags)
+	d.text("deprecated_since", c.Deprecated.Since)
+	d.text("replaced_by", c.Deprecated.ReplacedBy)
+	d.arguments(c.args)
 	if subs := c.callableSubs(); len(subs) > 0 {
-		w.BulkString("subcommands")
+		d.field("subcommands")
 		w.Map(len(subs))
 		for _, s := range subs {
 			w.BulkString(s.FullName)
 			s.docs(w)
 		}
-		n++
 	}
-	w.SetMapLen(mark, n)
+	d.end()
 }
 
-func argList(w *resp.Writer, args []Arg) {
-	w.Array(len(args))
+// docsWriter writes a map of COMMAND DOCS, from which empty fields are left out.
+type docsWriter struct {
+	w    *resp.Writer
+	mark int
+	n    int
+}
+
+func beginDocs(w *resp.Writer) *docsWriter { return &docsWriter{w: w, mark: w.DeferArray()} }
+
+func (d *docsWriter) end() { d.w.SetMapLen(d.mark, d.n) }
+
+// field begins a field; the caller writes its value.
+func (d *docsWriter) field(name string) {
+	d.w.BulkString(name)
+	d.n++
+}
+
+func (d *docsWriter) text(name, value string) {
+	if value != "" {
+		d.field(name)
+		d.w.BulkString(value)
+	}
+}
+
+func (d *docsWriter) flags(name string, flags []string) {
+	if len(flags) > 0 {
+		d.field(name)
+		simpleSet(d.w, flags, "")
+	}
+}
+
+func (d *docsWriter) arguments(args []Arg) {
+	if len(args) == 0 {
+		return
+	}
+	d.field("arguments")
+	d.w.Array(len(args))
 	for i := range args {
-		args[i].docs(w)
+		args[i].docs(d.w)
 	}
 }
 
 func (a *Arg) docs(w *resp.Writer) {
-	mark, n := w.DeferArray(), 0
-	text := func(name, value string) {
-		if value != "" {
-			w.BulkString(name)
-			w.BulkString(value)
-			n++
-		}
-	}
-	text("name", a.Name)
-	text("type", a.Type)
+	d := beginDocs(w)
+	d.text("name", a.Name)
+	d.text("type", a.Type)
 	if a.KeySpec >= 0 {
-		w.BulkString("key_spec_index")
+		d.field("key_spec_index")
 		w.Int(int64(a.KeySpec))
-		n++
 	}
-	text("token", a.Token)
-	text("since", a.Since)
-	text("deprecated_since", a.Deprecated)
+	d.text("token", a.Token)
+	d.text("since", a.Since)
+	d.text("deprecated_since", a.Deprecated)
 	var flags []string
 	for _, f := range []struct {
 		name string
@@ -248,17 +259,9 @@ func (a *Arg) docs(w *resp.Writer) {
 			flags = append(flags, f.name)
 		}
 	}
-	if len(flags) > 0 {
-		w.BulkString("flags")
-		simpleSet(w, flags, "")
-		n++
-	}
-	if len(a.Args) > 0 {
-		w.BulkString("arguments")
-		argList(w, a.Args)
-		n++
-	}
-	w.SetMapLen(mark, n)
+	d.flags("flags", flags)
+	d.arguments(a.Args)
+	d.end()
 }
 
 func (t *Table) commandList(c *Ctx) {

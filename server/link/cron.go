@@ -82,11 +82,16 @@ func (n *Node) ping() {
 	n.e.Exclusive(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if n.isMaster() && !n.paused() {
-			n.pingAt = n.now()
-			n.e.Propagate(-1, oplog.ToReplicas, []byte("PING"))
-		}
+		n.pingLocked()
 	})
+}
+
+// pingLocked puts a PING into the stream of a master, unless its clients are held.
+func (n *Node) pingLocked() {
+	if n.isMaster() && !n.paused() {
+		n.pingAt = n.now()
+		n.e.Propagate(-1, oplog.ToReplicas, []byte("PING"))
+	}
 }
 
 // paused tells whether a member's clients are held, which is how a switchover begins. Asked under the engine's lock the

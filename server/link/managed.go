@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/engine"
-	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/repl"
 	"github.com/understudy-db/understudy/server/settings"
 )
@@ -60,10 +59,7 @@ func (n *Node) Heartbeat() (end int64) {
 	n.e.Exclusive(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if n.isMaster() && !n.paused() {
-			n.pingAt = n.now()
-			n.e.Propagate(-1, oplog.ToReplicas, []byte("PING"))
-		}
+		n.pingLocked()
 		end = n.log.Offset()
 	})
 	return end

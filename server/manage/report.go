@@ -60,22 +60,11 @@ func (d *Driver) runReports() {
 		}
 		r := d.Report()
 		d.mu.Lock()
-		same := reflect.DeepEqual(still(r), d.lastWord)
-		d.lastWord = still(r)
+		same := reflect.DeepEqual(r.Still(), d.lastWord)
+		d.lastWord = r.Still()
 		d.mu.Unlock()
 		if !same {
 			d.send(r)
 		}
 	}
-}
-
-// still leaves out what moves all the time.
-func still(r member.Report) member.Report {
-	r.Data.Offset = 0
-	if r.Link != nil {
-		l := *r.Link
-		l.DownFor = 0
-		r.Link = &l
-	}
-	return r
 }

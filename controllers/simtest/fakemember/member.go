@@ -1,10 +1,8 @@
 package fakemember
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
@@ -196,12 +194,3 @@ func (m *Member) Isolate(on bool) {
 func (w *World) cut(a, b *Member) bool { return a.isolated || b.isolated }
 
 func (w *World) nonce() uint64 { return uint64(w.clock()) }
-
-func still(r member.Report) string {
-	r.Data.Offset = 0
-	data, err := json.Marshal(r)
-	if err != nil {
-		panic(err)
-	}
-	return string(bytes.TrimSpace(data))
-}

@@ -1,6 +1,7 @@
 package fakemember
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -171,7 +172,7 @@ func (w *World) vouch(up *Member, v fence.Voucher, now time.Duration) {
 // report tells every operator what changed.
 func (m *Member) report(now time.Duration) {
 	r := m.word(now)
-	if m.proc.said != nil && still(*m.proc.said) == still(r) {
+	if m.proc.said != nil && reflect.DeepEqual(m.proc.said.Still(), r.Still()) {
 		return
 	}
 	m.proc.said = &r

@@ -100,6 +100,15 @@ func (d *Driver) load() (*plan.Plan, record, error) {
 	return p, r, err
 }
 
+func (d *Driver) loadNode(name string) (*plan.Plan, plan.Node, error) {
+	p, _, err := d.load()
+	if err != nil {
+		return nil, plan.Node{}, err
+	}
+	n, err := p.Node(name)
+	return p, n, err
+}
+
 func (d *Driver) save(r record) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

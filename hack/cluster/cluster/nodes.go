@@ -19,11 +19,7 @@ import (
 
 // KillNode ends everything on a node at once, as pulling its plug does. The disk stays.
 func (d *Driver) KillNode(name string) error {
-	p, _, err := d.load()
-	if err != nil {
-		return err
-	}
-	n, err := p.Node(name)
+	p, n, err := d.loadNode(name)
 	if err != nil {
 		return err
 	}
@@ -85,11 +81,7 @@ func (d *Driver) CutNode(name string) error { return d.setLink(name, false, "is 
 func (d *Driver) HealNode(name string) error { return d.setLink(name, true, "is on the network again") }
 
 func (d *Driver) setLink(name string, up bool, message string) error {
-	p, _, err := d.load()
-	if err != nil {
-		return err
-	}
-	n, err := p.Node(name)
+	p, n, err := d.loadNode(name)
 	if err != nil {
 		return err
 	}
@@ -185,11 +177,7 @@ func (d *Driver) Load(ctx context.Context, archives ...string) error {
 
 // NodeExec runs a program inside a node. Its output goes to out, or into the error when out is nil.
 func (d *Driver) NodeExec(ctx context.Context, name string, args []string, out *os.File) error {
-	p, _, err := d.load()
-	if err != nil {
-		return err
-	}
-	n, err := p.Node(name)
+	_, n, err := d.loadNode(name)
 	if err != nil {
 		return err
 	}
