@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
+	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -36,6 +37,8 @@ type App struct {
 	Log      *oplog.Log
 	Store    *store.Store
 
+	facts    facts
+	probes   *http.Server // nil: not served
 	node     *link.Node
 	saver    *saving.Saver
 	password *manage.PasswordFile // nil: none
@@ -71,6 +74,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 		Logf: a.logger.Noticef})
 	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()
+	a.facts.gather = a.gatherFacts
 	a.Sessions.SetKeeper(a.saver)
 	if err := a.renameCommands(); err != nil {
 		return nil, err
@@ -106,7 +110,7 @@ func (a *App) renameCommands() error {
 // Start loads the data set, listens and serves. It returns when clients can connect.
 func (a *App) Start() error {
 	a.Engine.Start()
-	if err := a.listen(); err != nil {
+	if err := errors.Join(a.listen(), a.listenHTTP()); err != nil {
 		a.Close()
 		return err
 	}
@@ -246,6 +250,9 @@ func (a *App) Wait() error { return <-a.end }
 func (a *App) Close() {
 	a.once.Do(func() {
 		close(a.done)
+		if a.probes != nil {
+			_ = a.probes.Close()
+		}
 		a.closeManaged()
 		a.transport.Close()
 		a.saver.Close()

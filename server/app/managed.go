@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -33,7 +32,6 @@ type memberParts struct {
 	driver *manage.Driver
 	state  manage.State // outlives the process
 	data   manage.State // lives where the data set's file does
-	probes *http.Server
 }
 
 // managedLinks connects replication with the fencing machine; nil for a server that nobody manages. The driver exists
@@ -115,8 +113,8 @@ func (a *App) serveProbes(socket string) error {
 	if err != nil {
 		return err
 	}
-	a.member.probes = manage.HTTPServer(manage.Probes(a.member.driver.Ready, a.member.driver.Metrics))
-	a.work.Go(func() { _ = a.member.probes.Serve(ln) }) // ends when closed
+	a.probes = manage.HTTPServer(manage.Probes(a.member.driver.Ready, a.metrics))
+	a.work.Go(func() { _ = a.probes.Serve(ln) }) // ends when closed
 	return nil
 }
 
@@ -125,9 +123,6 @@ func (a *App) closeManaged() {
 		return
 	}
 	_ = a.member.child.Management.Close() // shared with the supervisor, which goes on listening
-	if a.member.probes != nil {
-		_ = a.member.probes.Close()
-	}
 	a.member.driver.Close()
 }
 

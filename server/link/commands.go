@@ -135,6 +135,7 @@ func (n *Node) sync(ctx *command.Ctx) {
 		}
 	}
 	if why := n.refuseFeed(p, id, next); why != "" {
+		n.trips.Add(1)
 		n.logf(repl.Warning, "Full resync of replica "+p.m.Name+" refused: "+why+". Make that replica the master, send it REPLICAOF to override, or set full-sync-guard to no.")
 		ctx.Out.Error("-NOMASTERLINK Full resync refused: " + why)
 		return

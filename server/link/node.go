@@ -52,6 +52,7 @@ type Node struct {
 
 	full, partialOK, partialErr atomic.Int64 // INFO's sync_ counters
 	loads                       atomic.Int64 // full syncs that this server has loaded
+	trips                       atomic.Int64 // full syncs that the guard refused, to feed or to load
 	goodPeers                   atomic.Int64
 	waiters                     atomic.Int64
 

@@ -226,6 +226,7 @@ func (u *upstream) act(es []repl.Effect) {
 			u.n.mu.Lock()
 			u.n.kept = e.Reason
 			u.n.mu.Unlock()
+			u.n.trips.Add(1)
 		}
 	}
 	u.publish()

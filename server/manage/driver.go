@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/understudy-db/understudy/api/member"
@@ -63,6 +64,7 @@ type Driver struct {
 	lastWord member.Report
 	// divergent names the newest file with a divergent tail.
 	divergent string
+	trips     atomic.Int64 // handshakes refused to keep data (S2)
 
 	tails  tails // the link's goroutine uses it
 	orders chan order

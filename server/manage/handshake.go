@@ -57,10 +57,17 @@ func (d *Driver) Offer(answer string) (refusal string) {
 		v = d.m.MayLoad(d.dataLocked(d.m.Whole()), o)
 	}
 	if v.Sync == fence.Refuse {
+		d.noteTrip(v)
 		return string(v.Code) + " " + v.Why
 	}
 	d.offer, d.offered = &o, d.roles
 	return ""
+}
+
+func (d *Driver) noteTrip(v fence.Verdict) {
+	if v.Code == member.RefusedGuard {
+		d.trips.Add(1)
+	}
 }
 
 // Admit judges a replica's REPLCONF MEMBER (S2): the answer, or a refusal "<code> <why>".
@@ -74,6 +81,7 @@ func (d *Driver) Admit(hello string) (answer, refusal string) {
 	own := d.dataLocked(d.m.Whole())
 	v := d.m.MayFeed(own, q)
 	if v.Sync == fence.Refuse {
+		d.noteTrip(v)
 		return "", string(v.Code) + " " + v.Why
 	}
 	return encode(d.m.Offer(own)), ""

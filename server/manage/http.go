@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/understudy-db/understudy/api/member"
 )
 
 // Metric is one sample in Prometheus' text format.
@@ -67,20 +69,43 @@ func processMetrics() []Metric {
 	}
 }
 
-// Metrics of the member's role. App adds those of the data set.
-func (d *Driver) Metrics() []Metric {
-	r := d.Report()
-	out := []Metric{{Name: "understudy_term", Help: "Highest term adopted.", Type: "gauge", Value: float64(r.Term)}}
-	for _, role := range []string{"Parked", "Replica", "Master"} {
-		out = append(out, Metric{Name: "understudy_role", Help: "1 for the present role.", Type: "gauge", Labels: `role="` + role + `"`, Value: flag(string(r.Role) == role)})
+// RoleMetrics are what every server says of its role: "Master", "Replica" or "Parked".
+func RoleMetrics(role string, writable bool, offset int64) []Metric {
+	var out []Metric
+	for _, r := range []string{"Parked", "Replica", "Master"} {
+		out = append(out, Metric{Name: "understudy_role", Help: "1 for the present role.", Type: "gauge", Labels: `role="` + r + `"`, Value: flag(role == r)})
 	}
 	return append(out,
-		Metric{Name: "understudy_writable", Help: "1 while writes are accepted.", Type: "gauge", Value: flag(r.Writable)},
-		Metric{Name: "understudy_offset", Help: "Replication offset, as applied.", Type: "gauge", Value: float64(r.Data.Offset)},
-		Metric{Name: "understudy_link_up", Help: "1 while a replica's link is in the stream.", Type: "gauge", Value: flag(r.Link != nil && r.Link.Up)},
-		Metric{Name: "understudy_full_syncs_total", Help: "Full syncs loaded by this process.", Type: "counter", Value: float64(r.FullSyncs)},
-		Metric{Name: "understudy_persisted", Help: "1 when a durable copy exists.", Type: "gauge", Value: flag(r.Persisted)})
+		Metric{Name: "understudy_writable", Help: "1 while writes are accepted.", Type: "gauge", Value: flag(writable)},
+		Metric{Name: "understudy_replication_offset", Help: "Replication offset, as applied.", Type: "gauge", Value: float64(offset)})
 }
+
+// Metrics of a member's role. App adds those of the data set.
+func (d *Driver) Metrics() []Metric {
+	r := d.Report()
+	inSync := r.Role == member.RoleMaster || r.Link != nil && r.Link.InSync
+	return append(RoleMetrics(string(r.Role), r.Writable, r.Data.Offset),
+		Metric{Name: "understudy_term", Help: "Highest term adopted.", Type: "gauge", Value: float64(r.Term)},
+		Metric{Name: "understudy_lease_remaining_seconds", Help: "For how long a master may write without another lease or voucher; 0 when it is none.", Type: "gauge",
+			Value: d.remaining().Seconds()},
+		Metric{Name: "understudy_in_sync", Help: "1 for a master and for a replica that has caught up with it.", Type: "gauge", Value: flag(inSync)},
+		Metric{Name: "understudy_whole", Help: "1 when nothing is missing of what this member ever held.", Type: "gauge", Value: flag(r.Data.Whole)},
+		Metric{Name: "understudy_persisted", Help: "1 when a durable copy exists.", Type: "gauge", Value: flag(r.Persisted)},
+		Metric{Name: "understudy_divergent_tail", Help: "1 while a file is kept with writes that only this member had.", Type: "gauge", Value: flag(r.Divergent != "")})
+}
+
+// remaining is how long the gate stays open if nothing comes; +Inf seconds would say nothing to a graph, so a master that
+// needs no promise has a day.
+func (d *Driver) remaining() time.Duration {
+	until := d.gate.Deadline()
+	if until == 0 {
+		return 0
+	}
+	return min(max(time.Duration(until)-d.clock(), 0), 24*time.Hour)
+}
+
+// GuardTrips counts the handshakes that the guard of this member's data refused (S2).
+func (d *Driver) GuardTrips() int64 { return d.trips.Load() }
 
 func flag(on bool) float64 {
 	if on {

@@ -39,7 +39,7 @@ func TestProbes(t *testing.T) {
 	c.ask(promotion(1, time.Minute, podUID))
 	eventually(t, "ready", func() bool { code, _ := get("/readyz"); return code == 200 })
 	_, text := get("/metrics")
-	for _, want := range []string{"understudy_role{role=\"Master\"} 1\n", "understudy_writable 1\n", "# TYPE understudy_offset gauge\n", "understudy_term 1\n"} {
+	for _, want := range []string{"understudy_role{role=\"Master\"} 1\n", "understudy_writable 1\n", "# TYPE understudy_replication_offset gauge\n", "understudy_term 1\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("metrics lack %q:\n%s", want, text)
 		}
