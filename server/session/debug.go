@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/store"
@@ -18,18 +19,19 @@ var debugCommands = map[string]struct {
 	min, max int
 	run      func(srv *Server, ctx *command.Ctx, args [][]byte)
 }{
-	"sleep":             {1, 1, (*Server).debugSleep},
-	"digest":            {0, 0, (*Server).debugDigest},
-	"digest-value":      {0, -1, (*Server).debugDigestValue},
-	"populate":          {1, 3, (*Server).debugPopulate},
-	"set-active-expire": {1, 1, (*Server).debugActiveExpire},
-	"change-repl-id":    {0, 0, (*Server).debugChangeReplID},
-	"reload":            {0, 3, (*Server).debugReload},
-	"object":            {1, 2, (*Server).debugObject},
-	"log":               {1, 1, (*Server).debugLog},
-	"protocol":          {1, 1, (*Server).debugProtocol},
-	"jmap":              {0, 0, (*Server).debugNothing},
-	"help":              {0, 0, (*Server).debugHelp},
+	"sleep":                    {1, 1, (*Server).debugSleep},
+	"digest":                   {0, 0, (*Server).debugDigest},
+	"digest-value":             {0, -1, (*Server).debugDigestValue},
+	"populate":                 {1, 3, (*Server).debugPopulate},
+	"set-active-expire":        {1, 1, (*Server).debugActiveExpire},
+	"change-repl-id":           {0, 0, (*Server).debugChangeReplID},
+	"reload":                   {0, 3, (*Server).debugReload},
+	"object":                   {1, 2, (*Server).debugObject},
+	"log":                      {1, 1, (*Server).debugLog},
+	"protocol":                 {1, 1, (*Server).debugProtocol},
+	"config-rewrite-force-all": {0, 0, (*Server).debugRewriteAll},
+	"jmap":                     {0, 0, (*Server).debugNothing},
+	"help":                     {0, 0, (*Server).debugHelp},
 }
 
 func (srv *Server) debug(ctx *command.Ctx) {
@@ -168,13 +170,21 @@ func serializedLength(e store.Entry) int {
 	return n
 }
 
-// debugNothing answers the subcommands that only make sense for Redis' own allocator.
+func (srv *Server) debugRewriteAll(ctx *command.Ctx, _ [][]byte) {
+	if err := srv.cfg.RewriteFileWhole(fsys.OS{}); err != nil {
+		ctx.Out.Error(err.Error())
+		return
+	}
+	ctx.Out.OK()
+}
+
 // debugLog writes a line into the log, by which tests mark where they are.
 func (srv *Server) debugLog(ctx *command.Ctx, args [][]byte) {
 	srv.logf("DEBUG LOG: %s", args[0])
 	ctx.Out.OK()
 }
 
+// debugNothing answers the subcommands that only make sense for Redis' own allocator.
 func (srv *Server) debugNothing(ctx *command.Ctx, _ [][]byte) { ctx.Out.OK() }
 
 func (srv *Server) debugHelp(ctx *command.Ctx, _ [][]byte) {

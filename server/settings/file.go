@@ -111,7 +111,11 @@ func (s *Settings) loadLine(line string, depth int) error {
 	if d.flags&flagMultiArg == 0 && len(words) != 2 {
 		return errArgs
 	}
-	v, err := d.parse(words[1:], s.slots[d.index].Load(), s.saved)
+	values := words[1:]
+	if d.flags&flagMultiArg != 0 && len(values) == 1 {
+		values = strings.Split(values[0], " ") // quoted as one, as a flag's value is
+	}
+	v, err := d.parse(values, s.slots[d.index].Load(), s.saved)
 	if err != nil {
 		return err
 	}

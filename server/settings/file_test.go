@@ -319,3 +319,33 @@ func TestGiven(t *testing.T) {
 		t.Errorf("given: io-threads %v, port %v", s.Given("io-threads"), s.Given("port"))
 	}
 }
+
+// TestWholeRewriteIsReadBack: every directive at its place, nothing changed by reading the file again.
+func TestWholeRewriteIsReadBack(t *testing.T) {
+	s := New()
+	if err := s.LoadText("test", "maxmemory 10mb\nsave 10 1\nrequirepass \"two words\"\nshutdown-on-sigterm \"now force\"\n"); err != nil {
+		t.Fatal(err)
+	}
+	text := s.rewrite("", true)
+	again := New()
+	if err := again.LoadText("rewritten", text); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	for i := range all.rows {
+		d := &all.rows[i]
+		if got, want := again.Value(d.Name), s.Value(d.Name); got != want {
+			t.Errorf("%s is %q after reading the file again, was %q", d.Name, got, want)
+		}
+	}
+	if !strings.Contains(text, "timeout 0\n") || strings.Contains(s.Rewrite(""), "timeout 0") {
+		t.Error("defaults belong into the whole rewrite only")
+	}
+	for _, p := range s.Get("*") {
+		if d := Lookup(p.Name); isOwn(d.Name) && d.Immutable() {
+			t.Errorf("CONFIG GET * shows %s, which only a start can set", d.Name)
+		}
+	}
+	if got := s.Get("managed"); len(got) != 1 {
+		t.Errorf("CONFIG GET managed shows %v", got)
+	}
+}

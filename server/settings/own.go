@@ -1,5 +1,9 @@
 package settings
 
+// ours marks a directive that is given at start. CONFIG GET shows it under its exact name only: tools that set what
+// CONFIG GET * shows know which of Redis's directives cannot be set, and not that ours cannot.
+func (d Directive) ours() Directive { return d.fixed().with(flagHidden) }
+
 // own lists the directives that Redis does not have.
 var own = []Directive{
 	// The guard of a server that nobody manages (invariant S2): a server that booted empty refuses to
@@ -7,22 +11,22 @@ var own = []Directive{
 	// its data when an automatic reconnect meets such a server.
 	boolean("full-sync-guard", true),
 	// Managed mode: parked boot, roles under terms, orders over the management listener.
-	boolean("managed", false).fixed().with(flagBareYes),
-	boolean("supervise", false).fixed().with(flagBareYes),
-	text("set-uid", "").fixed(),  // of the ReplicaSet this server is a member of; a foreign one is refused
-	text("pod-uid", "").fixed(),  // of the pod: the voter's identity
-	text("pod-name", "").fixed(), // of the pod: the member's name
-	text("management-addr", ":7946").fixed(),
-	text("management-cert-dir", "").fixed(), // tls.crt, tls.key, ca.crt; read again when they change
+	boolean("managed", false).ours().with(flagBareYes),
+	boolean("supervise", false).ours().with(flagBareYes),
+	text("set-uid", "").ours(),  // of the ReplicaSet this server is a member of; a foreign one is refused
+	text("pod-uid", "").ours(),  // of the pod: the voter's identity
+	text("pod-name", "").ours(), // of the pod: the member's name
+	text("management-addr", ":7946").ours(),
+	text("management-cert-dir", "").ours(), // tls.crt, tls.key, ca.crt; read again when they change
 	// http-addr serves /livez, /readyz and /metrics over plain HTTP; empty: not served.
-	text("http-addr", "").fixed(),
+	text("http-addr", "").ours(),
 	// password-file holds the password, so that it never stands in arguments or in the environment;
 	// it is read again when it changes.
-	text("password-file", "").fixed(),
+	text("password-file", "").ours(),
 	// state-dir keeps what must outlive the process but not the pod: the count of starts, sockets,
 	// spill files. Empty: dir.
-	text("state-dir", "").fixed(),
+	text("state-dir", "").ours(),
 	// ack-log keeps, in the named file, the intervals of the boot clock in which writes were
 	// acknowledged: evidence for tests that there is never more than one writer. Empty: not kept.
-	text("ack-log", "").fixed(),
+	text("ack-log", "").ours(),
 }

@@ -25,7 +25,9 @@ type rewriter struct {
 
 // Rewrite answers the text of the configuration file that loads to the values in force, made from
 // the old text.
-func (s *Settings) Rewrite(old string) string {
+func (s *Settings) Rewrite(old string) string { return s.rewrite(old, false) }
+
+func (s *Settings) rewrite(old string, everything bool) string {
 	r := readForRewrite(old)
 	defs := defaults()
 	for i := range all.rows {
@@ -33,7 +35,7 @@ func (s *Settings) Rewrite(old string) string {
 		v := s.slots[i].Load()
 		lines, force := d.rewriteLines(v, defs[i])
 		for _, line := range lines {
-			r.put(d.Name, line, force)
+			r.put(d.Name, line, force || everything)
 		}
 		for _, n := range r.at[d.Name] {
 			r.lines[n] = ""
@@ -134,7 +136,12 @@ func formatMemory(n uint64) string {
 
 // RewriteFile replaces the configuration file by its rewritten text, in one step. The error's text is
 // the reply to CONFIG REWRITE without its leading "ERR ".
-func (s *Settings) RewriteFile(files fsys.FS) error {
+func (s *Settings) RewriteFile(files fsys.FS) error { return s.rewriteFile(files, false) }
+
+// RewriteFileWhole is RewriteFile with every directive, those at their defaults too (DEBUG CONFIG-REWRITE-FORCE-ALL).
+func (s *Settings) RewriteFileWhole(files fsys.FS) error { return s.rewriteFile(files, true) }
+
+func (s *Settings) rewriteFile(files fsys.FS, everything bool) error {
 	if s.file == "" {
 		return ErrNoFile
 	}
@@ -142,7 +149,7 @@ func (s *Settings) RewriteFile(files fsys.FS) error {
 	if err != nil && !fsys.IsNotExist(err) {
 		return fmt.Errorf("Rewriting config file: %s", systemText(err)) //nolint:staticcheck // Redis' text
 	}
-	if err := fsys.ReplaceBytes(files, s.file, []byte(s.Rewrite(string(old)))); err != nil {
+	if err := fsys.ReplaceBytes(files, s.file, []byte(s.rewrite(string(old), everything))); err != nil {
 		return fmt.Errorf("Rewriting config file: %s", systemText(err)) //nolint:staticcheck // Redis' text
 	}
 	return nil
