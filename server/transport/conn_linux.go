@@ -115,11 +115,26 @@ func (l *loop) reply(c *conn, from, to int) {
 	switch {
 	case from == to:
 	case !out.HasRefs():
-		l.write(c, out.Bytes()[from:to])
+		if l.withinHardLimit(c, int64(to-from)) {
+			l.write(c, out.Bytes()[from:to])
+		}
 	default:
 		out.Segments(from, to, func(plain []byte, blob resp.Blob) { l.enqueue(c, plain, blob) })
-		l.flush(c)
+		if l.withinHardLimit(c, 0) {
+			l.flush(c)
+		}
 	}
+}
+
+// withinHardLimit closes a client whose replies, with n bytes more, reach the hard output limit: before the first of
+// them is sent, as in Redis, even if the socket would take them.
+func (l *loop) withinHardLimit(c *conn, n int64) bool {
+	hard, _, _ := l.t.outputLimit()
+	if hard == 0 || c.outLen+n < hard {
+		return true
+	}
+	l.overLimit(c)
+	return false
 }
 
 // send sends what w holds, after what is unsent already.
@@ -250,6 +265,10 @@ func (l *loop) limitOutput(c *conn) {
 		c.overAt = time.Time{}
 		return
 	}
+	l.overLimit(c)
+}
+
+func (l *loop) overLimit(c *conn) {
 	l.t.logf("Client id=%d addr=%s scheduled to be closed ASAP for overcoming of output buffer limits.", c.sess.Num, c.RemoteAddr())
 	l.close(c)
 }

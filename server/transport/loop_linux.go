@@ -207,6 +207,7 @@ func (l *loop) lost(c *conn, n int, errno unix.Errno) bool {
 
 // parse adds the complete commands at the start of buf to the batch. buf stays as it is until the batch is processed.
 func (l *loop) parse(c *conn, buf []byte) {
+	c.sess.QueryBytes.Store(int64(len(buf)))
 	c.parser.Guest = c.sess.Has(engine.NeedAuth)
 	c.buf, c.done, c.first = buf, 0, len(l.items)
 	c.broken = nil

@@ -491,3 +491,34 @@ func TestSlowlog(t *testing.T) {
 	want(t, c.do("PING"), "PONG")
 	want(t, c.do("SLOWLOG", "LEN"), "(integer) 0")
 }
+
+func TestPipelineBeyondTheOutputLimitGetsNothing(t *testing.T) {
+	for name, size := range map[string]int{"small values": 10_000, "values sent in place": 40_000} {
+		r := newRig(t, rigOptions{config: "client-output-buffer-limit normal 100000 0 0\n"})
+		c := dial(t, r.addr)
+		want(t, c.do("SET", "k", strings.Repeat("x", size)), "OK")
+		for range 20 { // one after the other they are no trouble
+			if got := c.do("GET", "k"); len(got) < size {
+				t.Fatalf("%s: %s", name, got)
+			}
+		}
+		c.raw(strings.Repeat("GET k\r\n", 15))
+		if got := c.ends(); got != "" {
+			t.Errorf("%s: %d bytes of replies beyond the limit left", name, len(got))
+		}
+	}
+}
+
+func TestClientListShowsTheQuery(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	c, other := dial(t, r.addr), dial(t, r.addr)
+	want(t, other.do("CLIENT", "SETNAME", "other"), "OK")
+	if got := c.do("CLIENT", "LIST"); !strings.Contains(got, "qbuf=26 ") {
+		t.Errorf("no query of 26 bytes in %s", got)
+	}
+	other.raw("*2\r\n$3\r\nGET\r\n")
+	time.Sleep(50 * time.Millisecond)
+	if got := c.do("CLIENT", "LIST"); !strings.Contains(got, "qbuf=13 ") {
+		t.Errorf("no unfinished query of 13 bytes in %s", got)
+	}
+}
