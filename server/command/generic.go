@@ -45,7 +45,8 @@ func cmdType(c *Ctx) {
 }
 
 func cmdRandomkey(c *Ctx) {
-	if e, ok := c.DB.RandomKey(c.Random(), c.Now); ok {
+	e, ok := c.DB.RandomKey(c.Random(), c.Now)
+	if ok && (c.Replica || !c.hides(e)) { // a replica shows an expired key when there is nothing else, as in Redis
 		c.Out.Bulk(e.Key())
 	} else {
 		c.Out.Null()

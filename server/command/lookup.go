@@ -33,7 +33,7 @@ func (c *Ctx) LookupRead(key []byte) (store.Entry, bool) {
 // lookupUntouched is LookupRead for commands that look at a key without using it: the access clock stays.
 func (c *Ctx) lookupUntouched(key []byte) (store.Entry, bool) {
 	e, ok := c.DB.Peek(key)
-	ok = ok && !c.expired(e)
+	ok = ok && !c.hides(e)
 	c.count(ok, key)
 	return e, ok
 }
@@ -81,6 +81,15 @@ func (c *Ctx) lookupWriteIn(db *store.DB, index int, key []byte) (store.Entry, b
 
 func (c *Ctx) expired(e store.Entry) bool {
 	return !c.FromMaster && e.Expired(c.Now)
+}
+
+// hides is expired for commands that only read: the key stays until the engine comes to it.
+func (c *Ctx) hides(e store.Entry) bool {
+	if !c.expired(e) {
+		return false
+	}
+	e.MetExpired()
+	return true
 }
 
 // DeleteExpired removes a key whose time has come and makes that an effect. The expiry cycle of a master uses it too.
@@ -238,5 +247,5 @@ func (c *Ctx) Help(container string, lines ...string) {
 		c.Out.Simple(l)
 	}
 	c.Out.Simple("HELP")
-	c.Out.Simple("    Print this help.")
+	c.Out.Simple("    Prints this help.")
 }

@@ -5,7 +5,7 @@ import "github.com/understudy-db/understudy/server/store"
 // object finds the key of an OBJECT subcommand; it looks without touching the access clock.
 func (c *Ctx) object() (store.Entry, bool) {
 	e, ok := c.DB.Peek(c.Args[2])
-	if ok && c.expired(e) {
+	if ok && c.hides(e) {
 		ok = false
 	}
 	if !ok {

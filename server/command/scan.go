@@ -11,7 +11,7 @@ func cmdKeys(c *Ctx) {
 	all := string(pattern) == "*"
 	mark, n := c.Out.DeferArray(), 0
 	c.DB.EachKey(func(key []byte, e store.Entry) bool {
-		if (all || Match(pattern, key)) && !c.expired(e) {
+		if (all || Match(pattern, key)) && !c.hides(e) {
 			c.Out.Bulk(key)
 			n++
 		}
@@ -72,7 +72,7 @@ func cmdScan(c *Ctx) {
 	c.Out.Array(2)
 	c.scanReply(func(emit func(parts ...[]byte)) uint64 {
 		return c.DB.Scan(cursor, int(min(o.count, maxScan)), func(key []byte, e store.Entry) {
-			if o.matches(key) && (o.kind == nil || IsWord(o.kind, e.Kind().String())) && !c.expired(e) {
+			if o.matches(key) && (o.kind == nil || IsWord(o.kind, e.Kind().String())) && !c.hides(e) {
 				emit(key)
 			}
 		})

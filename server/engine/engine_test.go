@@ -199,10 +199,39 @@ func TestLazyExpiryIsAnEffectBeforeTheCommand(t *testing.T) {
 	b.run(c, "SET a 1 PX 1")
 	b.stream()
 	time.Sleep(5 * time.Millisecond)
-	want(t, b.run(c, "GET a"), "$-1\r\n")
-	want(t, b.stream(), "")
 	want(t, b.run(c, "INCR a"), ":1\r\n")
 	want(t, b.stream(), "MULTI; DEL a; INCR a; EXEC")
+}
+
+// TestReadersExpireWhatTheyMeet, with the cycle switched off, but neither on a replica nor during a pause.
+func TestReadersExpireWhatTheyMeet(t *testing.T) {
+	b := newBench(t)
+	c := b.client()
+	b.e.SetActiveExpire(false)
+	for _, read := range []string{"GET a", "STRLEN a", "EXISTS a", "TTL a", "OBJECT ENCODING a", "KEYS a", "SCAN 0", "RANDOMKEY"} {
+		b.run(c, "SET a 1 PX 1")
+		b.stream()
+		time.Sleep(3 * time.Millisecond)
+		for _, state := range []State{Replica | ReadOnly, pausedWrites} {
+			b.e.SetState(state, 0)
+			b.run(c, read)
+			b.e.SetState(0, state)
+			want(t, b.stream(), "")
+		}
+		b.run(c, read)
+		want(t, b.stream(), "DEL a")
+		want(t, b.run(c, "DBSIZE"), ":0\r\n")
+	}
+	b.e.Exclusive(func() {
+		if got := b.e.Totals().Expired; got != 8 {
+			t.Errorf("expired_keys %d, want 8", got)
+		}
+	})
+	b.run(c, "SET a 1 PX 1")
+	b.stream()
+	time.Sleep(3 * time.Millisecond)
+	want(t, b.run(c, "MULTI", "GET a", "EXEC"), "+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n")
+	want(t, b.stream(), "DEL a") // and no transaction around it
 }
 
 func TestExpiryCycle(t *testing.T) {

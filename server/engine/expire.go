@@ -66,6 +66,28 @@ func (e *Engine) expireSlice(db int) bool {
 	return more && found >= expireBatch/20
 }
 
+// expireMet deletes the expired keys that the readers of a hold met, before their replies leave: who was told that a key
+// is gone does not find it counted afterwards, and a key that nobody but readers touches does not stay for ever.
+func (e *Engine) expireMet(l *Lane) {
+	if e.State()&(Replica|Loading|pausedAll|pausedWrites) != 0 || !e.gate.Open() {
+		return
+	}
+	e.lock()
+	defer e.mu.Unlock()
+	l.exclusive = true
+	l.enter()
+	if l.st&(Replica|Loading|pausedAll|pausedWrites) != 0 {
+		return // it changed since
+	}
+	l.ctx.Now = l.nowMS()
+	e.store.ExpireHinted(l.ctx.Now, func(db int, key []byte) {
+		l.ctx.DBIndex, l.ctx.DB = db, e.store.DB(db)
+		l.ctx.DeleteExpired(key)
+		l.endUnit()
+	})
+	l.flushAll()
+}
+
 // reclaimStep is the number of slots or pages that one slice gives back.
 const reclaimStep = 500
 

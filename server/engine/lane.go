@@ -87,6 +87,9 @@ func (l *Lane) Run(items []Item) {
 	for len(items) > 0 {
 		n := l.hold(items)
 		items = items[n:]
+		if l.e.store.Hinted() {
+			l.e.expireMet(l)
+		}
 	}
 	l.e.Log.Wake()
 }

@@ -168,7 +168,7 @@ func help(ctx *command.Ctx, name string, lines ...string) {
 		ctx.Out.Simple(line)
 	}
 	ctx.Out.Simple("HELP")
-	ctx.Out.Simple("    Print this help.")
+	ctx.Out.Simple("    Prints this help.")
 }
 
 const (

@@ -98,7 +98,7 @@ func secrets(cmd *command.Cmd, args [][]byte) map[int]bool {
 func (srv *Server) slowlogGet(ctx *command.Ctx) {
 	count := int64(10)
 	if len(ctx.Args) > 3 {
-		ctx.Out.Error(errSyntax)
+		ctx.Out.Error("unknown subcommand or wrong number of arguments for '" + string(ctx.Args[1]) + "'. Try SLOWLOG HELP.")
 		return
 	}
 	if len(ctx.Args) == 3 {

@@ -19,6 +19,46 @@ func (r *hintRing) add(h uint64) {
 	r.armed.Store(true)
 }
 
+func (p *part) hint(h uint64) {
+	p.hints.add(h)
+	if s := p.space.store; !s.hinted.Load() {
+		s.hinted.Store(true)
+	}
+}
+
+// MetExpired hints that a reader met this expired entry. It may run under a shared lock.
+func (e Entry) MetExpired() { e.p.hint(e.p.space.store.hash.sum(e.Key())) }
+
+// Hinted tells whether readers met expired keys since the latest ExpireHinted.
+func (s *Store) Hinted() bool { return s.hinted.Load() }
+
+// ExpireHinted gives the expired keys that readers met, copied, to fn, which deletes them, with their databases. Of many
+// only the latest are remembered: the others are left to ExpireStep.
+func (s *Store) ExpireHinted(now int64, fn func(db int, key []byte)) {
+	s.hinted.Store(false)
+	for i, d := range s.dbs {
+		for _, p := range d.space.parts {
+			if p != nil && p.expires > 0 {
+				p.expireHinted(now, func(key []byte) { fn(i, key) })
+			}
+		}
+	}
+}
+
+func (p *part) expireHinted(now int64, fn func(key []byte)) (found int) {
+	if !p.hints.armed.Swap(false) {
+		return 0
+	}
+	for i := range p.hints.hash {
+		if h := p.hints.hash[i].Swap(0); h != 0 && p.keys.count > 0 {
+			seg := p.keys.segmentFor(p, h)
+			n, _ := p.expireHome(seg, seg.home(h), now, fn)
+			found += n
+		}
+	}
+	return found
+}
+
 // expireWalk is where the cycle stands in a partition.
 type expireWalk struct {
 	prefix uint32
@@ -44,15 +84,7 @@ func (d *DB) ExpireStep(now int64, budget int, fn func(key []byte)) (found int, 
 }
 
 func (p *part) expireStep(now int64, budget *int, fn func(key []byte)) (found int, done bool) {
-	if p.hints.armed.Swap(false) {
-		for i := range p.hints.hash {
-			if h := p.hints.hash[i].Swap(0); h != 0 && p.keys.count > 0 {
-				seg := p.keys.segmentFor(p, h)
-				n, _ := p.expireHome(seg, seg.home(h), now, fn)
-				found += n
-			}
-		}
-	}
+	found = p.expireHinted(now, fn)
 	for {
 		if *budget <= 0 {
 			return found, false

@@ -34,7 +34,7 @@ func (d *DB) Get(key []byte, now int64) (Entry, bool) {
 	}
 	e := p.entry(at.ref)
 	if e.Expired(now) {
-		p.hints.add(h)
+		p.hint(h)
 		return Entry{}, false
 	}
 	e.hit(h, now)

@@ -155,6 +155,7 @@ func (d *DB) RandomKey(rnd uint64, now int64) (e Entry, ok bool) {
 		if !e.Expired(now) {
 			return e, true
 		}
+		e.MetExpired()
 	}
 	return e, true
 }

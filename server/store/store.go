@@ -34,6 +34,7 @@ type Store struct {
 	epoch     uint32 // of the latest cut
 	cuts      []*Cut // under way
 	clock     atomic.Uint32
+	hinted    atomic.Bool // a part has hints for the expiry
 	seenPool  []*seenArray
 	fragSlack int64
 	blobs     *blobStats    // shared with siblings

@@ -20,8 +20,9 @@ type Gen struct {
 // unsuited commands are not drawn: their replies are random by nature, or they end or bind the connection.
 var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
-	"object|refcount": true, // depends on which command made a small number
-	"memory|usage":    true, "memory|help": true,
+	"object|refcount": true,                      // depends on which command made a small number
+	"slowlog|get":     true, "slowlog|len": true, // what took long
+	"memory|usage": true, "memory|help": true,
 	"object|idletime": true, "object|freq": true, "object|help": true, "command|help": true,
 	"command": true, "command|info": true, "command|docs": true, "command|list": true, "command|count": true,
 	"command|getkeys": true, "command|getkeysandflags": true,
