@@ -175,13 +175,13 @@ func TestBadDirectiveEndsTheStart(t *testing.T) {
 // TestPortAndBindMove: CONFIG SET moves the listening sockets, and what cannot be listened on changes nothing.
 func TestPortAndBindMove(t *testing.T) {
 	s := startAlone(t, shortDir(t))
-	port, taken := freePort(t), 0
+	port := freePort(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	taken = l.Addr().(*net.TCPAddr).Port
+	taken := l.Addr().(*net.TCPAddr).Port
 	serves := func(port int, want bool) {
 		t.Helper()
 		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))

@@ -43,7 +43,7 @@ func (s State) TakeClean() (*Clean, error) {
 		return nil, fmt.Errorf("the mark of a clean shutdown cannot be removed: %w", gone)
 	}
 	if err != nil {
-		return nil, nil // damaged: it proves nothing
+		return nil, nil //nolint:nilerr // damaged: it proves nothing
 	}
 	return &c, nil
 }

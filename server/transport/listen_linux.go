@@ -102,8 +102,8 @@ func (t *Server) StopTCP(keep map[netip.AddrPort]bool) {
 			continue
 		}
 		delete(t.listeners, fd)
-		unix.Shutdown(fd, unix.SHUT_RDWR)
-		t.loops[0].post(ln.closeSocket) // the loop may be about to accept: the descriptor's number must not be reused under it
+		_ = unix.Shutdown(fd, unix.SHUT_RDWR) // refuses clients at once; if it fails, the close below does so a little later
+		t.loops[0].post(ln.closeSocket)       // the loop may be about to accept: the descriptor's number must not be reused under it
 	}
 }
 
