@@ -108,6 +108,15 @@ func (t *Table) Attach(name string, h Handler) {
 	c.Handler = h
 }
 
+// Wrap puts something around the handler that a command has: what another package must do before or after it.
+func (t *Table) Wrap(name string, around func(Handler) Handler) {
+	c := t.Canonical([]byte(name))
+	if c == nil || c.Handler == nil {
+		panic("command: no handler to wrap for " + name)
+	}
+	c.Handler = around(c.Handler)
+}
+
 // Lookup finds a top-level command as clients call it, in any case; nil when there is none. It does not allocate.
 func (t *Table) Lookup(name []byte) *Cmd { return find(t.byName, name) }
 

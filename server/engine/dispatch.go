@@ -163,6 +163,9 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	cmd.Handler(ctx)
 	ctx.Finish()
 	changed := ctx.IsDirty()
+	if changed && ctx.WritableReplica {
+		l.noteOwn(cmd, args)
+	}
 	took := l.clock()
 	s := &l.stats.commands[cmd.Index]
 	s.Calls++

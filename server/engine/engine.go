@@ -46,6 +46,7 @@ type Engine struct {
 	waiting      atomic.Int32 // lanes that want the lock while background work holds it
 
 	watched []map[string][]*watch // by database; guarded by mu
+	own     ownKeys               // guarded by mu
 	pause   pauser
 	info    infoRegistry
 	stats   statistics

@@ -234,6 +234,26 @@ func TestReadersExpireWhatTheyMeet(t *testing.T) {
 	want(t, b.stream(), "DEL a") // and no transaction around it
 }
 
+// TestWritableReplicaExpiresItsOwnKeys, never its master's, and tells nobody.
+func TestWritableReplicaExpiresItsOwnKeys(t *testing.T) {
+	b := newBench(t)
+	b.e.SetState(Replica, ReadOnly)
+	a := b.e.NewApplier("master")
+	defer a.Close()
+	a.Apply([][][]byte{{[]byte("SET"), []byte("masters"), []byte("v"), []byte("PX"), []byte("1")}}, nil, nil)
+	c := b.client()
+	b.run(c, "SELECT 3", "SET own v PX 1", "SET stays v", "SET later v EX 100", "HSET h f v", "PEXPIRE h 1")
+	time.Sleep(5 * time.Millisecond)
+	b.e.expireOwn()
+	want(t, b.stream(), "")
+	want(t, b.run(c, "DBSIZE", "SELECT 0", "DBSIZE"), ":2\r\n+OK\r\n:1\r\n")
+	b.e.SetState(0, Replica)
+	b.e.expireOwn() // a master again: nothing of its own is left to remember
+	if len(b.e.own) != 0 {
+		t.Errorf("%d keys are remembered by a master", len(b.e.own))
+	}
+}
+
 func TestExpiryCycle(t *testing.T) {
 	b := newBench(t)
 	c := b.client()

@@ -34,6 +34,9 @@ func (e *Engine) expireLoop() {
 		if e.expiry.on.Load() && e.State()&(Replica|Loading|pausedAll|pausedWrites) == 0 && e.gate.Open() {
 			e.expireCycle()
 		}
+		if e.expiry.on.Load() && e.Is(Replica) {
+			e.expireOwn()
+		}
 		e.reclaim()
 		e.evictCycle()
 	}

@@ -6,5 +6,6 @@ import "github.com/understudy-db/understudy/server/store"
 // afterwards. The lock must be held exclusively.
 func (e *Engine) ReplaceData(n *store.Store) {
 	e.store.Adopt(n)
+	e.own = nil
 	e.env.Flushed(-1)
 }

@@ -98,6 +98,7 @@ func New(o Options) *Saver {
 	s.lastSave = s.now()
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.e.RegisterInfo("persistence", s.info)
+	s.e.Table.Wrap("flushall", s.afterFlush)
 	s.cfg.OnChange(func() error { s.judge(); return nil }, "save", "stop-writes-on-bgsave-error")
 	return s
 }

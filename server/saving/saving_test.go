@@ -370,6 +370,59 @@ func TestOneSaveAtATime(t *testing.T) {
 	b.eventually("the scheduled save", func() bool { return b.info("rdb_saves") == "2" })
 }
 
+// flusher is a connection that keeps what it is delivered.
+type flusher struct {
+	engine.Owner
+	got chan string
+}
+
+func (o flusher) Deliver(write func(w *resp.Writer)) {
+	w := resp.NewWriter(nil)
+	write(w)
+	o.got <- string(w.Bytes())
+}
+
+// TestFlushallIsOnDiskWhenItIsAnswered, where there are save points; a save of what is gone ends.
+func TestFlushallIsOnDiskWhenItIsAnswered(t *testing.T) {
+	b := newBench(t, fsys.OS{}, "save 3600 1\nrdb-key-save-delay 60000000")
+	b.fill(100)
+	b.e.Exclusive(func() {
+		if _, err := b.saver.BackgroundSave(false); err != nil {
+			t.Error(err)
+		}
+	})
+	o := flusher{got: make(chan string, 1)}
+	b.c.Owner = o
+	args := [][]byte{[]byte("FLUSHALL")}
+	b.lane.Out.Reset()
+	b.lane.Run([]engine.Item{{Client: b.c, Cmd: b.e.Table.Lookup(args[0]), Args: args}})
+	if b.lane.Out.Len() != 0 {
+		t.Errorf("answered at once: %q", b.lane.Out.Bytes())
+	}
+	if got := <-o.got; got != "+OK\r\n" {
+		t.Errorf("the answer is %q", got)
+	}
+	if !b.logged("Saving canceled") || b.info("rdb_changes_since_last_save") != "0" {
+		t.Errorf("%s changes are not saved; the old save was canceled: %v", b.info("rdb_changes_since_last_save"), b.logged("Saving canceled"))
+	}
+	if _, loaded := b.restarted(fsys.OS{}); !loaded.Found || loaded.Keys != 0 {
+		t.Errorf("the file is there: %v, with %d keys", loaded.Found, loaded.Keys)
+	}
+}
+
+func TestFlushallWithoutSavePointsOnlyEndsASave(t *testing.T) {
+	b := newBench(t, fsys.OS{}, "save \"\"\nrdb-key-save-delay 60000000")
+	b.fill(100)
+	b.e.Exclusive(func() { _, _ = b.saver.BackgroundSave(false) })
+	if got := b.do("FLUSHALL"); got != "OK" {
+		t.Error(got)
+	}
+	b.eventually("the save to be canceled", func() bool { return b.logged("Saving canceled") })
+	if b.info("rdb_bgsave_in_progress") != "0" || b.info("rdb_changes_since_last_save") == "0" || b.info("rdb_saves") != "0" {
+		t.Error("something was saved")
+	}
+}
+
 func TestReload(t *testing.T) {
 	b := newBench(t, nil, "")
 	b.fill(20)
