@@ -40,7 +40,7 @@ lint: $(BIN)/golangci-lint ## run the linters, over the end-to-end suites too
 	$(BIN)/golangci-lint run --build-tags e2e ./hack/e2e/...
 archtest: ## check the import rules
 	go test ./hack/archtest/
-test: ## every suite that needs no root; what cannot run is printed as NOT RUN with what to install
+test: $(BIN)/helm ## every suite that needs no root; what cannot run is printed as NOT RUN with what to install
 	KUBEBUILDER_ASSETS=$${KUBEBUILDER_ASSETS:-$$(go run ./hack/cluster assets)} go run ./hack/testall
 race: ## server, messages, planner and simulation under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 40m ./server/... ./api/... ./controllers/plan/... ./controllers/simtest/...
