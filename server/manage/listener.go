@@ -24,6 +24,7 @@ const (
 type conn struct {
 	d        *Driver
 	nc       net.Conn
+	in       idleReader
 	operator bool // may give orders; a member of the set may only ask
 
 	mu sync.Mutex // guards writes
@@ -53,43 +54,56 @@ func (d *Driver) Serve(ln net.Listener, id *mtls.Identity) error {
 	}
 }
 
+// talk greets, then goes on in a goroutine of its own: the stack that a handshake needs is not kept while nothing is said.
 func (d *Driver) talk(nc *tls.Conn) {
-	defer func() {
-		_ = nc.Close()
-		d.mu.Lock()
-		d.talking--
-		d.mu.Unlock()
-	}()
-	if err := d.converse(nc); err != nil {
+	c, err := d.greet(nc)
+	if err != nil {
 		d.o.Logf("management connection from %s: %v", nc.RemoteAddr(), err)
 	}
+	if c == nil {
+		d.part(nc)
+		return
+	}
+	d.work.Go(func() {
+		defer d.part(nc)
+		defer d.dismiss(c)
+		if c.introduce() == nil {
+			c.read()
+		}
+	})
 }
 
-// converse greets and talks; an error tells why there was no conversation.
-func (d *Driver) converse(nc *tls.Conn) error {
+func (d *Driver) part(nc net.Conn) {
+	_ = nc.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.talking--
+}
+
+// greet answers nil when there is to be no conversation; an error tells why.
+func (d *Driver) greet(nc *tls.Conn) (*conn, error) {
 	_ = nc.SetDeadline(time.Now().Add(helloTimeout))
 	ctx, cancel := context.WithTimeout(d.ctx, helloTimeout)
 	defer cancel()
 	if err := nc.HandshakeContext(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	peer, err := mtls.PeerOf(nc.ConnectionState())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := &conn{d: d, nc: nc, operator: peer.Operator}
-	r := member.NewReader(nc)
+	c.in.Reader = nc
+	r := buffer(&c.in)
+	defer buffers.Put(r)
 	if err := c.hello(r); err != nil {
-		return err
+		return nil, err
 	}
+	c.in.keep(r)
 	if !d.admit(c) {
-		return nil
+		return nil, nil
 	}
-	defer d.dismiss(c)
-	if err := c.introduce(); err == nil {
-		c.read(r)
-	}
-	return nil
+	return c, nil
 }
 
 func (d *Driver) admit(c *conn) bool {
@@ -146,21 +160,31 @@ func (c *conn) hello(r *bufio.Reader) error {
 }
 
 // read handles frames until the connection ends. It never waits for the engine's lock: leases and
-// questions are answered here, orders go to the queue.
-func (c *conn) read(r *bufio.Reader) {
-	for {
-		f, err := member.ReadFrame(r)
-		var unknown *member.UnknownKindError
-		switch {
-		case errors.As(err, &unknown):
-			err = c.answer(unknown.ID, c.d.refusal(member.RefusedUnknown, unknown.Error()))
-		case err == nil:
-			err = c.take(f)
+// questions are answered here, orders go to the queue. While nothing comes it holds no buffer.
+func (c *conn) read() {
+	for c.in.wait() == nil {
+		r := buffer(&c.in)
+		ok := true
+		for more := true; ok && more; more = r.Buffered() > 0 {
+			ok = c.readOne(r)
 		}
-		if err != nil {
+		buffers.Put(r)
+		if !ok {
 			return
 		}
 	}
+}
+
+func (c *conn) readOne(r *bufio.Reader) bool {
+	f, err := member.ReadFrame(r)
+	var unknown *member.UnknownKindError
+	switch {
+	case errors.As(err, &unknown):
+		err = c.answer(unknown.ID, c.d.refusal(member.RefusedUnknown, unknown.Error()))
+	case err == nil:
+		err = c.take(f)
+	}
+	return err == nil
 }
 
 func (c *conn) take(f member.Frame) error {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -43,27 +42,5 @@ func TestProbes(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("metrics lack %q:\n%s", want, text)
 		}
-	}
-}
-
-// TestIdleConnectionsAreCheap measures what the listener's side of idle connections holds.
-func TestIdleConnectionsAreCheap(t *testing.T) {
-	w := newWorld(t, nil, nil)
-	const n = 32
-	measure := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapInuse + m.StackInuse
-	}
-	before := measure()
-	for range n {
-		w.operator().next()
-	}
-	per := (int64(measure()) - int64(before)) / n
-	t.Logf("%d bytes per connection, both ends in this process", per)
-	if per > 120<<10 {
-		t.Errorf("%d bytes per idle connection", per)
 	}
 }

@@ -36,6 +36,7 @@ type Identity struct {
 	stamp  stamp
 	cert   *tls.Certificate
 	roots  *x509.CertPool
+	server *tls.Config // of connections that come; shared, so that each costs less
 	looked time.Time
 }
 
@@ -111,6 +112,14 @@ func (id *Identity) load() error {
 		return fmt.Errorf("mutual TLS: %s holds no certificate", filepath.Join(id.dir, files[2]))
 	}
 	id.cert, id.roots = &cert, roots
+	id.server = &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{cert},
+		ClientAuth:             tls.RequireAndVerifyClientCert,
+		ClientCAs:              roots,
+		VerifyConnection:       id.verify,
+		SessionTicketsDisabled: true, // connections are few and long; every one shows its certificate
+	}
 	return nil
 }
 
@@ -119,17 +128,12 @@ func (id *Identity) ServerConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			cert, roots, err := id.current()
-			if err != nil {
+			if _, _, err := id.current(); err != nil {
 				return nil, err
 			}
-			return &tls.Config{
-				MinVersion:       tls.VersionTLS13,
-				Certificates:     []tls.Certificate{*cert},
-				ClientAuth:       tls.RequireAndVerifyClientCert,
-				ClientCAs:        roots,
-				VerifyConnection: id.verify,
-			}, nil
+			id.mu.Lock()
+			defer id.mu.Unlock()
+			return id.server, nil
 		},
 	}
 }
