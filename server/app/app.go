@@ -67,6 +67,9 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 			return nil, fmt.Errorf("ack-log: %w", err)
 		}
 	}
+	if err := a.fitMaxClients(); err != nil {
+		return nil, err
+	}
 	if err := a.readPassword(); err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGXFSZ) // a file too big is an error of its write
 	go a.obey(signals)
 	err = a.Wait()
 	a.Close()

@@ -98,12 +98,12 @@ func (l *Lane) refuseShape(c *Client, it *Item) Outcome {
 	return Done
 }
 
-// refuse answers with an error and makes a transaction fail.
+// refuse answers with an error and makes a transaction fail; a refused EXEC ends it, as in Redis even where none was begun.
 func (l *Lane) refuse(c *Client, cmd *command.Cmd, why string) {
 	l.stats.refused++
 	if cmd != nil {
 		l.stats.commands[cmd.Index].Rejected++
-		if isExec(cmd) && c.Has(InMulti) {
+		if isExec(cmd) {
 			c.discard(l.e)
 			if why[0] == '-' {
 				why = why[1:]

@@ -118,6 +118,10 @@ func (n *Node) sync(ctx *command.Ctx) {
 		ctx.Out.Error("-NOMASTERLINK This member is parked: it feeds nobody")
 		return
 	}
+	if p.banned != "" {
+		ctx.Out.Error("-FENCED " + p.banned)
+		return
+	}
 	n.noteIDs()
 	p.m.Name = p.name()
 	n.logf(repl.Notice, "Replica "+p.m.Name+" asks for synchronization")
@@ -189,10 +193,11 @@ func (n *Node) replconf(ctx *command.Ctx) {
 	case len(ctx.Args) == 3 && is(ctx.Args[1], "MEMBER") && n.o.Managed != nil:
 		answer, refusal := n.o.Managed.Admit(string(ctx.Args[2]))
 		if refusal != "" {
+			p.member, p.banned = false, refusal
 			ctx.Out.Error("-FENCED " + refusal)
 			return
 		}
-		p.member = true
+		p.member, p.banned = true, ""
 		ctx.Out.Simple("MEMBER " + answer)
 		return
 	}

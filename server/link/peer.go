@@ -22,6 +22,7 @@ type peer struct {
 	addr   string     // remote IP
 	num    int64      // of the client
 	member bool       // introduced itself by REPLCONF MEMBER
+	banned string     // why REPLCONF MEMBER was refused, "" when it was not
 
 	// Guarded by Node.mu.
 	pend      []byte // to be written before anything else
@@ -206,6 +207,14 @@ func (p *peer) told(args [][]byte) {
 	}
 	n := p.n
 	n.mu.Lock()
+	if end := n.log.Offset(); offset < 0 || offset > end { // it would count for WAIT
+		if !p.closed {
+			n.logf(repl.Warning, "Replica "+p.m.Name+" acknowledges offset "+itoa(offset)+", this server's stream ends at "+itoa(end)+": closing the link")
+			p.hangup()
+		}
+		n.mu.Unlock()
+		return
+	}
 	p.act(p.m.Ack(n.now(), offset))
 	n.countGood()
 	n.mu.Unlock()
@@ -226,7 +235,12 @@ func (p *peer) write() error {
 		p.n.mu.Lock()
 		pend, job, cursor, closed := p.pend, p.job, p.cursor, p.closed
 		streaming := p.streaming
-		p.pend, p.job = nil, nil
+		p.pend = nil
+		if closed || len(pend) > 0 {
+			job = nil // it stays for later, or for the caller to drop
+		} else {
+			p.job = nil
+		}
 		conn := p.conn
 		p.n.mu.Unlock()
 		if closed {
@@ -236,6 +250,7 @@ func (p *peer) write() error {
 			if _, err := conn.Write(pend); err != nil {
 				return err
 			}
+			continue // what was decided meanwhile may have to be sent first
 		}
 		if job != nil {
 			if err := job.run(conn); err != nil {

@@ -136,7 +136,7 @@ func (l *Log) CanServe(who, id string, next int64) *Refusal {
 	case id == "?":
 		return refuse("Full resync requested by replica %s", who)
 	case !second:
-		return refuse("Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '%s', my replication IDs are '%s' and '%s')",
+		return refuse("Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '%.40s', my replication IDs are '%s' and '%s')",
 			id, l.ids.ID, l.ids.ID2)
 	case next > l.ids.Second:
 		return refuse("Partial resynchronization not accepted: Requested offset for second ID was %d, but I can reply up to %d", next, l.ids.Second)

@@ -9,6 +9,9 @@ import (
 // pass. redis-server answers an unknown option with an error, which is of no consequence.
 const ExplicitOption = "explicit-order"
 
+// maxOffset is the highest offset that a master is believed: no stream is that long, and there is room above it to count on.
+const maxOffset = 1 << 62
+
 const maxLine = 64 << 10 // of a reply in the handshake; the INFO reply is limited to the same
 
 // reply takes the next reply of the handshake off p.
@@ -184,7 +187,7 @@ func (r *Replica) psyncReply(now Millis, line string) {
 func (r *Replica) fullResync(now Millis, rest string) {
 	id, at, _ := strings.Cut(rest, " ")
 	offset, err := strconv.ParseInt(strings.TrimSpace(at), 10, 64)
-	if err != nil || len(id) != 40 {
+	if err != nil || len(id) != 40 || offset < 0 || offset > maxOffset {
 		r.log(Warning, "Master replied with wrong +FULLRESYNC syntax.")
 		r.fail(now)
 		return

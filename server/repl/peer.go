@@ -114,6 +114,9 @@ func (p *Peer) Conf(args []string) (refusal string) {
 			if len(value) > 255 {
 				return fmt.Sprintf("ERR REPLCONF ip-address provided by replica instance is too long: %d bytes", len(value))
 			}
+			if strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+				return "ERR REPLCONF ip-address is no address: it has blanks or control characters" // it would forge lines of INFO and log
+			}
 			p.ip = value
 		case "capa":
 			switch strings.ToLower(value) {

@@ -10,6 +10,9 @@ func (p *Parser) inline(buf []byte, args [][]byte) ([][]byte, int, error) {
 		}
 		return args, 0, nil
 	}
+	if nl > MaxInline { // however the bytes were cut, the limit is the same
+		return args, 0, errInlineSize
+	}
 	line := buf[:nl]
 	if nl > 0 && line[nl-1] == '\r' {
 		line = line[:nl-1]

@@ -51,6 +51,10 @@ func (p *Parser) Reset() {
 	p.pos, p.left, p.partial = 0, 0, p.partial[:0]
 }
 
+// IsGuestLimit tells that only the limits of a guest were exceeded: the same bytes are in order once the client has
+// authenticated.
+func IsGuestLimit(err error) bool { return err == errGuestArgs || err == errGuestBulk }
+
 // Pending reports whether an incomplete command was begun.
 func (p *Parser) Pending() bool { return p.pos > 0 }
 
@@ -210,6 +214,9 @@ func readCount(buf []byte, from int, tooLong, invalid error) (n int64, next int,
 			return 0, 0, tooLong
 		}
 		return 0, 0, nil
+	}
+	if end >= MaxInline { // however the bytes were cut, the limit is the same
+		return 0, 0, tooLong
 	}
 	if from+end+2 > len(buf) {
 		return 0, 0, nil

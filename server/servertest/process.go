@@ -39,11 +39,27 @@ type Process struct {
 	log  lockedBuffer
 }
 
+// Command is the server's program with its arguments: this test's binary, whose TestMain calls Main.
+func Command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), argsVariable+"="+string(text))
+	return cmd
+}
+
 // StartProcess runs a server without persistence on a free port with the given directives.
 func StartProcess(t testing.TB, args ...string) *Process {
 	t.Helper()
 	p := &Process{t: t, port: FreePort(t), dir: t.TempDir(), args: args}
-	p.Client = Dial(t, p.port, "")
+	p.Client = Dial(t, p.port, passwordIn(args))
 	p.Start()
 	t.Cleanup(func() {
 		p.Kill()
@@ -57,17 +73,8 @@ func StartProcess(t testing.TB, args ...string) *Process {
 // Start starts it, or again after Kill, on its port.
 func (p *Process) Start() {
 	p.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	args, err := json.Marshal(append([]string{"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", p.dir, "--save", "",
-		"--enable-debug-command", "yes"}, p.args...))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.cmd = exec.Command(self)
-	p.cmd.Env = append(os.Environ(), argsVariable+"="+string(args))
+	p.cmd = Command(p.t, append([]string{"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", p.dir, "--save", "",
+		"--enable-debug-command", "yes"}, p.args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -77,6 +84,12 @@ func (p *Process) Start() {
 
 // Port is where it listens.
 func (p *Process) Port() int { return p.port }
+
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Dir is where it keeps its files.
+func (p *Process) Dir() string { return p.dir }
 
 // Kill ends it as kill -9 does.
 func (p *Process) Kill() {

@@ -38,6 +38,16 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 	return r
 }
 
+// passwordIn finds the password among arguments.
+func passwordIn(args []string) string {
+	for i, a := range args {
+		if a == "--requirepass" && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return ""
+}
+
 // FreePort is a port that was free a moment ago.
 func FreePort(t testing.TB) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,13 +67,7 @@ func (r *Redis) Start() {
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	password := ""
-	for i, a := range r.args {
-		if a == "--requirepass" {
-			password = r.args[i+1]
-		}
-	}
-	r.Client = Dial(r.t, r.port, password)
+	r.Client = Dial(r.t, r.port, passwordIn(r.args))
 	Await(r.t, "redis-server to answer", func() bool {
 		time.Sleep(20 * time.Millisecond)
 		return !r.Do("PING").IsError()

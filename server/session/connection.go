@@ -165,7 +165,7 @@ func (srv *Server) hello(ctx *command.Ctx) {
 	case o.auth && !srv.authenticate(s, string(o.user), o.pass):
 		problem = errWrongPass
 	case s.Has(engine.NeedAuth):
-		problem = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+		problem = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
 	case o.named && !validName(o.name):
 		problem = errName
 	}

@@ -26,6 +26,7 @@ type conn struct {
 	done        int
 	first, last int
 	broken      error // a protocol error after the last command
+	again       bool  // look at the rest once this batch is done
 	inBatch     bool
 
 	query   []byte // received and not executed: an incomplete command, or what came while held
@@ -331,6 +332,19 @@ func (l *loop) close(c *conn) {
 	unix.Close(c.fd)
 	l.t.active.Add(-1)
 	l.t.sessions.Closed(&c.sess)
+	if fn := c.detach; fn != nil {
+		c.detach = nil
+		go fn(deadConn(), nil)
+	}
+}
+
+// deadConn stands for a socket that was lost on its way to the package that asked for it: whoever waits for one always
+// gets one, and learns of the loss as of any other.
+func deadConn() net.Conn {
+	a, b := net.Pipe()
+	a.Close()
+	b.Close()
+	return a
 }
 
 // drop takes c out of the loop without closing its socket.
@@ -373,6 +387,7 @@ func (l *loop) detach(c *conn) {
 		l.t.logf("Handing over client id=%d: %v", c.sess.Num, err)
 		l.t.active.Add(-1)
 		l.t.sessions.Closed(&c.sess)
+		go fn(deadConn(), nil)
 		return
 	}
 	owner := &detached{Conn: nc, remote: c.RemoteAddr(), local: c.LocalAddr()}
@@ -383,7 +398,7 @@ func (l *loop) detach(c *conn) {
 		defer nc.Close()
 		if len(unsent) > 0 {
 			if _, err := nc.Write(unsent); err != nil {
-				return
+				nc.Close() // fn finds it so
 			}
 		}
 		fn(nc, unread)
@@ -429,7 +444,7 @@ func (l *loop) recycle(b []byte) {
 func (l *loop) room(b []byte, need int) []byte {
 	want := len(b) + readSize
 	if need > len(b) {
-		want = min(max(need, len(b)+1), max(2*len(b), arenaSize))
+		want = min(max(need, len(b)+1), max(2*len(b), believed))
 	}
 	if cap(b)-len(b) >= 512 && (need == 0 || cap(b) >= min(need, want)) {
 		return b

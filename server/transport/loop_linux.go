@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/resp"
 	"golang.org/x/sys/unix"
 )
 
 const (
 	arenaSize  = 1 << 20  // requests of one batch
 	readSize   = 16 << 10 // one read of a connection
+	believed   = 64 << 10 // of an announced length, memory is made for so much before anything of it came
 	batchItems = 4096     // commands of one batch
 	maxEvents  = 1024
 )
@@ -214,6 +216,11 @@ func (l *loop) parse(c *conn, buf []byte) {
 	for c.done < len(buf) {
 		from := len(l.args)
 		args, n, err := c.parser.Next(buf[c.done:], l.args)
+		if err != nil && c.first < len(l.items) && resp.IsGuestLimit(err) {
+			c.again = true // what goes before may be the AUTH that lifts the limit
+			c.parser.Reset()
+			break
+		}
 		if err != nil {
 			c.broken = err
 			break
@@ -268,6 +275,10 @@ func (l *loop) finish(c *conn) {
 	}
 	l.keepRest(c)
 	l.settle(c)
+	if c.again && !c.closed {
+		l.post(func() { l.resume(c) })
+	}
+	c.again = false
 }
 
 // answer sends the replies to c's part of the batch, unless the right to acknowledge what it wrote was lost meanwhile
@@ -315,7 +326,7 @@ func (l *loop) keepRest(c *conn) {
 		n := copy(c.query, rest)
 		c.query = c.query[:n]
 	default:
-		c.query = append(l.buffer(max(len(rest), min(c.parser.Need(), arenaSize))), rest...)
+		c.query = append(l.buffer(max(len(rest), min(c.parser.Need(), believed))), rest...)
 	}
 	c.buf, c.done = nil, 0
 	c.sess.QueryBytes.Store(int64(len(c.query)))
