@@ -96,6 +96,9 @@ func (s *Settings) loadText(source, text string, firstLine, depth int) error {
 }
 
 func (s *Settings) loadLine(line string, depth int) error {
+	if strings.IndexByte(line, 0) >= 0 {
+		return reason("The line has a zero byte: this is no text")
+	}
 	words, ok := splitWords(line)
 	if !ok {
 		return reason("Unbalanced quotes in configuration line")
