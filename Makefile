@@ -47,6 +47,14 @@ race: ## server, messages, planner and simulation under the race detector (needs
 
 # --- measure and compare -------------------------------------------------------------------------------------------
 
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## fuzz every parser in turn, each for FUZZTIME; what is found stays in testdata/fuzz
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' api server | xargs -n1 dirname | sort -u | while read -r dir; do \
+	  for target in $$(grep -h '^func Fuzz' $$dir/*_test.go | sed 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/'); do \
+	    echo "== $$dir $$target"; go test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null; \
+	  done; done
+
 .PHONY: bench conformance campaign
 bench: ## our server beside redis-server: ratios with their budgets (docs/performance.md)
 	go run ./hack/bench $(BENCHFLAGS)

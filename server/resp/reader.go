@@ -119,7 +119,7 @@ func (r *Reader) read(depth int) (Value, error) {
 		return v, err
 	}
 	n, ok := ParseInt(rest)
-	if !ok || n < -1 {
+	if !ok || n < -1 || n > MaxMultibulk {
 		return v, fmt.Errorf("resp: bad length %q", line)
 	}
 	if n == -1 {
@@ -140,8 +140,8 @@ func (r *Reader) sized(v Value, n int64, depth int) (Value, error) {
 		if n > limit {
 			return v, fmt.Errorf("resp: string of %d bytes exceeds the limit of %d", n, limit)
 		}
-		body := make([]byte, n+2)
-		if _, err := io.ReadFull(r.r, body); err != nil {
+		body, err := r.body(n + 2)
+		if err != nil {
 			return v, err
 		}
 		v.Str = body[:n:n]
@@ -152,7 +152,7 @@ func (r *Reader) sized(v Value, n int64, depth int) (Value, error) {
 				return v, err
 			}
 		}
-		return r.read(depth)
+		return r.read(depth + 1) // attributes in a row are no way around the limit
 	case '%':
 		n *= 2
 	case '*', '~', '>':
@@ -167,6 +167,21 @@ func (r *Reader) sized(v Value, n int64, depth int) (Value, error) {
 		v.Elems = append(v.Elems, e)
 	}
 	return v, nil
+}
+
+// body reads n bytes. Memory grows as they arrive: an announced length is not believed.
+func (r *Reader) body(n int64) ([]byte, error) {
+	const step = 1 << 20
+	body := make([]byte, min(n, step))
+	for at := int64(0); ; {
+		if _, err := io.ReadFull(r.r, body[at:]); err != nil {
+			return nil, err
+		}
+		if at = int64(len(body)); at == n {
+			return body, nil
+		}
+		body = append(body, make([]byte, min(n-at, at))...)
+	}
 }
 
 func (r *Reader) line() ([]byte, error) {
