@@ -114,12 +114,12 @@ func (n *Node) sync(ctx *command.Ctx) {
 		return
 	}
 	p := n.peerOf(c)
-	if n.parked {
-		ctx.Out.Error("-NOMASTERLINK This member is parked: it feeds nobody")
-		return
-	}
 	if p.banned != "" {
 		ctx.Out.Error("-FENCED " + p.banned)
+		return
+	}
+	if n.parked {
+		ctx.Out.Error("-NOMASTERLINK This member is parked: it feeds nobody")
 		return
 	}
 	n.noteIDs()
