@@ -48,6 +48,7 @@ type App struct {
 	table     *command.Table
 	transport *transport.Server
 	runID     string
+	ending    ending
 	end       chan error // the first request to end
 	done      chan struct{}
 	once      sync.Once
@@ -73,7 +74,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	if err := a.readPassword(); err != nil {
 		return nil, err
 	}
-	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, Version: Version, RunID: a.runID,
+	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, AbortShutdown: a.abortShutdown, Version: Version, RunID: a.runID,
 		Logf: a.logger.Noticef})
 	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/understudy-db/understudy/server/engine"
@@ -78,7 +80,13 @@ func (a *App) shutdown(o session.ShutdownOptions) error {
 // saved. An error keeps the server running.
 func (a *App) stop(o session.ShutdownOptions) error {
 	if !o.Now {
-		a.takeLeave(time.Duration(a.Settings.Int(settings.ShutdownTimeout)) * time.Second)
+		ctx, done := a.ending.begin()
+		a.takeLeave(ctx, time.Duration(a.Settings.Int(settings.ShutdownTimeout))*time.Second)
+		aborted := ctx.Err() != nil
+		done()
+		if aborted {
+			return a.stay()
+		}
 	}
 	if o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0) {
 		a.logger.Noticef("Saving the final RDB snapshot before exiting.")
@@ -97,13 +105,57 @@ func (a *App) stop(o session.ShutdownOptions) error {
 	return nil
 }
 
+// ending is what SHUTDOWN ABORT needs of the ends that are under way.
+type ending struct {
+	mu      sync.Mutex
+	cancels map[int]context.CancelFunc
+	next    int
+}
+
+func (e *ending) begin() (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.cancels == nil {
+		e.cancels = map[int]context.CancelFunc{}
+	}
+	n := e.next
+	e.next++
+	e.cancels[n] = cancel
+	return ctx, func() {
+		cancel()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.cancels, n)
+	}
+}
+
+// abortShutdown is SHUTDOWN ABORT: it calls off the waiting for others, not the save that ends it. The engine's lock may
+// be held.
+func (a *App) abortShutdown() bool {
+	a.ending.mu.Lock()
+	defer a.ending.mu.Unlock()
+	for _, cancel := range a.ending.cancels {
+		cancel()
+	}
+	return len(a.ending.cancels) > 0
+}
+
+var errAborted = errors.New("the shutdown was aborted")
+
+func (a *App) stay() error {
+	a.logger.Warningf("Shutdown manually aborted.")
+	a.Engine.Unpause()
+	return errAborted
+}
+
 // takeLeave lets others take over what this server has: a member is relieved of its role, and the replicas get the end of
 // the stream.
-func (a *App) takeLeave(limit time.Duration) {
+func (a *App) takeLeave(ctx context.Context, limit time.Duration) {
 	if a.member != nil {
 		a.handOver(limit)
 	}
-	if behind := a.node.Drain(limit); behind > 0 {
+	if behind := a.node.Drain(ctx, limit); behind > 0 && ctx.Err() == nil {
 		a.logger.Warningf("%d replicas are behind after %v; ending without waiting longer", behind, limit)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/understudy-db/understudy/server/session"
@@ -110,17 +111,19 @@ func (a *App) banner() {
 
 // obey turns SIGTERM and SIGINT into an orderly end; the second SIGINT ends at once, as in Redis.
 func (a *App) obey(signals <-chan os.Signal) {
-	asked := false
+	var asked atomic.Bool
 	for sig := range signals {
 		if sig == syscall.SIGUSR1 {
 			go profile(a.Settings.Dir(), a.logger.Noticef)
 			continue
 		}
-		if sig == syscall.SIGINT && asked {
+		if sig == syscall.SIGINT && asked.Load() {
 			a.logger.Warningf("You insist... exiting now.")
 			os.Exit(1)
 		}
-		asked = true
+		if asked.Swap(true) {
+			continue // it is under way
+		}
 		name, how := "SIGTERM", a.Settings.Enum(settings.ShutdownOnSigterm)
 		if sig == syscall.SIGINT {
 			name, how = "SIGINT", a.Settings.Enum(settings.ShutdownOnSigint)
@@ -128,9 +131,15 @@ func (a *App) obey(signals <-chan os.Signal) {
 		a.logger.Warningf("Received %s scheduling shutdown...", name)
 		o := session.ShutdownOptions{Save: how&settings.ShutdownSave != 0, NoSave: how&settings.ShutdownNoSave != 0,
 			Now: how&settings.ShutdownNow != 0, Force: how&settings.ShutdownForce != 0}
-		if err := a.stop(o); err != nil {
-			asked = false
-			a.logger.Warningf("%s received but errors trying to shut down the server, check the logs for more information", name)
-		}
+		go func() { // the next signal is heard while this one is obeyed
+			err := a.stop(o)
+			if err == nil {
+				return
+			}
+			asked.Store(false)
+			if !errors.Is(err, errAborted) {
+				a.logger.Warningf("%s received but errors trying to shut down the server, check the logs for more information", name)
+			}
+		}()
 	}
 }

@@ -224,3 +224,61 @@ func TestPortAndBindMove(t *testing.T) {
 	set("port", "0", "OK")
 	serves(port, false)
 }
+
+// TestShutdownAbort: an end that waits for a replica, by signal or by command, can be called off.
+func TestShutdownAbort(t *testing.T) {
+	dir := shortDir(t)
+	s := startAlone(t, dir, "--save", "", "--repl-diskless-sync", "no", "--shutdown-timeout", "60")
+	replica, err := net.Dial("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer replica.Close()
+	fmt.Fprint(replica, "PSYNC ? -1\r\n")
+	for !strings.Contains(s.do("INFO", "replication"), "state=online") {
+		time.Sleep(20 * time.Millisecond)
+		fmt.Fprint(replica, "*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n")
+	}
+	if got := s.do("SHUTDOWN", "ABORT"); !strings.Contains(got, "No shutdown in progress") {
+		t.Error(got)
+	}
+	s.do("SET", "behind", "1")
+	other := dialAlone(t, dir)
+	for _, begin := range []func(){
+		func() { _ = s.cmd.Process.Signal(syscall.SIGTERM) },
+		func() { fmt.Fprint(other, "SHUTDOWN\r\n") },
+	} {
+		begin()
+		abort := ""
+		for range 500 {
+			if abort = s.do("SHUTDOWN", "ABORT"); abort == "OK" {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if abort != "OK" {
+			t.Fatalf("nothing to abort: %s", abort)
+		}
+		if got := s.do("SET", "after", "1"); got != "OK" {
+			t.Errorf("a write after the abort: %s", got)
+		}
+	}
+	buf := make([]byte, 200)
+	if n, err := other.Read(buf); err != nil || !strings.Contains(string(buf[:n]), "Errors trying to SHUTDOWN") {
+		t.Errorf("the client that asked is told %q, %v", buf[:n], err)
+	}
+	if got := s.do("SHUTDOWN", "NOSAVE", "NOW"); !strings.Contains(got, "EOF") {
+		t.Errorf("SHUTDOWN answers %s", got)
+	}
+}
+
+func dialAlone(t *testing.T, dir string) net.Conn {
+	t.Helper()
+	nc, err := net.Dial("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	return nc
+}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"time"
 
 	"github.com/understudy-db/understudy/server/engine"
@@ -8,9 +9,9 @@ import (
 )
 
 // Drain holds writes back and waits until every replica that is online has acknowledged the end of the stream, at most for
-// limit: what a master does before it ends (shutdown-timeout). It returns the number of replicas that are behind. Writes stay
+// limit or until ctx ends: what a master does before it ends (shutdown-timeout). It returns the number of replicas that are behind. Writes stay
 // held back for a little longer than limit: the caller ends the process, or calls Engine.Unpause.
-func (n *Node) Drain(limit time.Duration) (behind int) {
+func (n *Node) Drain(ctx context.Context, limit time.Duration) (behind int) {
 	if n.Status().Replicas == 0 || limit <= 0 {
 		return n.behind()
 	}
@@ -23,7 +24,7 @@ func (n *Node) Drain(limit time.Duration) (behind int) {
 		}
 	})
 	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
-		if behind = n.behind(); behind == 0 || !time.Now().Before(end) {
+		if behind = n.behind(); behind == 0 || !time.Now().Before(end) || ctx.Err() != nil {
 			return behind
 		}
 	}

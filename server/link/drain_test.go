@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestDrainWaitsForReplicas(t *testing.T) {
 	for i := range 500 {
 		m.Do("SET", fmt.Sprint("key:", i), "v")
 	}
-	if behind := m.Node.Drain(20 * time.Second); behind != 0 {
+	if behind := m.Node.Drain(context.Background(), 20*time.Second); behind != 0 {
 		t.Fatalf("%d replicas behind", behind)
 	}
 	if a, b := m.Node.Offset(), r.Node.Offset(); a != b {

@@ -36,6 +36,8 @@ type Options struct {
 	// Shutdown ends the process as SHUTDOWN with the given options does. It returns the error that keeps the process
 	// alive; nil means that the end is under way.
 	Shutdown func(o ShutdownOptions) error
+	// AbortShutdown gives up an end that is under way and reports whether there was one. Nil: there never is.
+	AbortShutdown func() bool
 	// Version is the version of this program, RunID the identity of this process in INFO.
 	Version, RunID string
 	Logf           func(format string, args ...any)
@@ -50,6 +52,7 @@ type Server struct {
 	cfg      *settings.Settings
 	keeper   Keeper
 	shutdown func(o ShutdownOptions) error
+	abort    func() bool
 	version  string
 	runID    string
 	logf     func(format string, args ...any)
@@ -68,7 +71,7 @@ type Server struct {
 
 // New makes the sessions' server and attaches its handlers to the engine's table.
 func New(o Options) *Server {
-	srv := &Server{e: o.Engine, cfg: o.Settings, keeper: o.Keeper, shutdown: o.Shutdown, version: o.Version, runID: o.RunID,
+	srv := &Server{e: o.Engine, cfg: o.Settings, keeper: o.Keeper, shutdown: o.Shutdown, abort: o.AbortShutdown, version: o.Version, runID: o.RunID,
 		logf: o.Logf, start: time.Now()}
 	if srv.logf == nil {
 		srv.logf = func(string, ...any) {}
@@ -258,8 +261,10 @@ func (srv *Server) shutdownCommand(ctx *command.Ctx) {
 	switch {
 	case abort && len(ctx.Args) > 2, o.Save && o.NoSave:
 		ctx.Out.Error(errSyntax)
-	case abort:
+	case abort && (srv.abort == nil || !srv.abort()):
 		ctx.Out.Error("No shutdown in progress.")
+	case abort:
+		ctx.Out.OK()
 	case srv.shutdown == nil:
 		ctx.Out.Error("Errors trying to SHUTDOWN. Check logs.")
 	default:
