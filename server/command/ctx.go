@@ -79,6 +79,11 @@ type Ctx struct {
 	// Unheard: nobody reads the log now, so effects need not be encoded.
 	Unheard bool
 
+	// ReplyLimit is the length of a reply at which the client is closed anyway (client-output-buffer-limit, 0: none), so
+	// that a reply without bounds need not be made to its end. The engine closes the client of a reply that was cut.
+	ReplyLimit int64
+	replyFrom  int
+
 	// Hits and Misses count key lookups of reads; the engine drains them.
 	Hits, Misses int64
 	// Expired counts keys deleted because a write met them after their time.
@@ -98,6 +103,12 @@ type Ctx struct {
 func (c *Ctx) Begin(cmd *Cmd, args [][]byte) {
 	c.Cmd, c.Args = cmd, args
 	c.dirty, c.explicit, c.forced = 0, false, false
+	c.replyFrom = c.Out.Len()
+}
+
+// TooLong tells whether the reply is so long that its client will be closed.
+func (c *Ctx) TooLong() bool {
+	return c.ReplyLimit > 0 && int64(c.Out.Len()-c.replyFrom) >= c.ReplyLimit
 }
 
 // Finish closes the command: a command that changed something and said nothing else is its own effect.

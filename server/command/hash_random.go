@@ -68,7 +68,7 @@ func (c *Ctx) randomPair(f, v []byte, withValues bool) {
 // randomFields picks n fields, each independent of the others.
 func (c *Ctx) randomFields(h *store.Hash, n int64, withValues bool) {
 	c.randomHeader(n, withValues)
-	for ; n > 0; n-- {
+	for ; n > 0 && !c.TooLong(); n-- {
 		f, v := h.Random(c.Random())
 		c.randomPair(f, v, withValues)
 	}

@@ -15,7 +15,7 @@ func cmdKeys(c *Ctx) {
 			c.Out.Bulk(key)
 			n++
 		}
-		return true
+		return !c.TooLong()
 	})
 	c.Out.SetArrayLen(mark, n)
 }

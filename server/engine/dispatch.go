@@ -162,6 +162,9 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	ctx.Begin(cmd, args)
 	cmd.Handler(ctx)
 	ctx.Finish()
+	if ctx.TooLong() && c.Owner != nil {
+		c.Owner.Kill("the reply reaches the output limit") // it may be cut, so it must not be all that the client gets
+	}
 	changed := ctx.IsDirty()
 	if changed && ctx.WritableReplica {
 		l.noteOwn(cmd, args)

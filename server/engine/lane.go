@@ -184,6 +184,7 @@ func (l *Lane) look() {
 	e := l.e
 	l.st = e.State()
 	l.tracked = !e.stats.untracked.Load()
+	l.ctx.ReplyLimit = e.stats.replyLimit.Load()
 	l.entry, l.gateOpen = e.gate.enter()
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica

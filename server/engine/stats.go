@@ -53,12 +53,13 @@ func (l *Lane) drain() {
 
 // statistics are the server-wide counters.
 type statistics struct {
-	blocked   atomic.Int64
-	untracked atomic.Bool // latency-tracking no
-	slowNS    atomic.Int64
-	slowLog   func(c *Client, cmd *command.Cmd, args [][]byte, took time.Duration)
-	zero      Totals // what RESETSTAT took off
-	dirty     int64  // changes at the last successful save
+	blocked    atomic.Int64
+	untracked  atomic.Bool // latency-tracking no
+	replyLimit atomic.Int64
+	slowNS     atomic.Int64
+	slowLog    func(c *Client, cmd *command.Cmd, args [][]byte, took time.Duration)
+	zero       Totals // what RESETSTAT took off
+	dirty      int64  // changes at the last successful save
 }
 
 // OnSlow calls fn, with the lock held, for each command that took at least d; d below zero turns it off.
@@ -68,6 +69,9 @@ func (e *Engine) OnSlow(d time.Duration, fn func(c *Client, cmd *command.Cmd, ar
 		e.SetSlow(d)
 	})
 }
+
+// SetReplyLimit is the hard limit of client-output-buffer-limit for normal clients, 0 for none.
+func (e *Engine) SetReplyLimit(n int64) { e.stats.replyLimit.Store(n) }
 
 // SetSlow moves the threshold of OnSlow.
 func (e *Engine) SetSlow(d time.Duration) {

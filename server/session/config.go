@@ -102,6 +102,7 @@ func (srv *Server) watchSettings() {
 	on(func() { srv.e.PutState(engine.ReadOnly, srv.cfg.Bool(settings.ReplicaReadOnly)) }, "replica-read-only")
 	on(func() { srv.e.PutState(engine.ServeStale, srv.cfg.Bool(settings.ReplicaServeStaleData)) }, "replica-serve-stale-data")
 	on(func() { srv.e.SetLatencyTracking(srv.cfg.Bool(settings.LatencyTracking)) }, "latency-tracking")
+	on(func() { srv.e.SetReplyLimit(int64(srv.cfg.OutputLimits()[settings.ClassNormal].Hard)) }, "client-output-buffer-limit")
 	on(srv.followMinReplicas, "min-replicas-to-write", "min-replicas-max-lag")
 	on(srv.followPassword, "requirepass")
 	on(srv.followSlowlog, "slowlog-log-slower-than", "slowlog-max-len")

@@ -522,3 +522,18 @@ func TestClientListShowsTheQuery(t *testing.T) {
 		t.Errorf("no unfinished query of 13 bytes in %s", got)
 	}
 }
+
+// TestEndlessReplyEndsAtTheLimit, not when the memory does.
+func TestEndlessReplyEndsAtTheLimit(t *testing.T) {
+	r := newRig(t, rigOptions{config: "client-output-buffer-limit normal 1mb 0 0\n"})
+	c := dial(t, r.addr)
+	want(t, c.do("HSET", "h", "a", "b"), "(integer) 1")
+	for _, line := range []string{"HRANDFIELD h -4000000000000000000", "MULTI\r\nHRANDFIELD h -4000000000000000000\r\nEXEC"} {
+		c := dial(t, r.addr)
+		c.raw(line + "\r\n")
+		if got := c.ends(); strings.Contains(got, "$1") {
+			t.Errorf("%d bytes of a reply beyond the limit came", len(got))
+		}
+	}
+	want(t, c.do("HRANDFIELD", "h", "-2"), `*["a" "a"]`)
+}
