@@ -103,7 +103,9 @@ type Ctx struct {
 func (c *Ctx) Begin(cmd *Cmd, args [][]byte) {
 	c.Cmd, c.Args = cmd, args
 	c.dirty, c.explicit, c.forced = 0, false, false
-	c.replyFrom = c.Out.Len()
+	if c.ReplyLimit > 0 {
+		c.replyFrom = c.Out.Len()
+	}
 }
 
 // TooLong tells whether the reply is so long that its client will be closed.
