@@ -98,6 +98,8 @@ type Promote struct {
 	NewHistory bool `json:"newHistory,omitempty"`
 	// Lease is the length of the promises of this reign, before drift is taken off.
 	Lease time.Duration `json:"lease"`
+	// Unfenced: the set's owner gave up S1 for availability (fencing None): writes need no promise.
+	Unfenced bool `json:"unfenced,omitempty"`
 }
 
 // Follow makes a member a replica under Order.Term.

@@ -82,6 +82,8 @@ type Adopt struct {
 type Promote struct {
 	Target Target
 	Record TermRecord
+	// Unfenced: failover.fencing is None, so the master writes without leases and vouchers (S1 is given up).
+	Unfenced bool
 }
 
 // Follow sends member.Follow.

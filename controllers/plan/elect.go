@@ -302,7 +302,7 @@ func (p *pass) appoint(best *Member, why string) {
 		return
 	}
 	p.do(GrantLeases{reign}, why)
-	p.do(Promote{p.target(best), next}, why)
+	p.do(Promote{p.target(best), next, !p.o.Spec.Strict}, why)
 	p.d.Status.Term = next
 	p.follow(next)
 	p.event(t.Target == "" && from != "", "MasterChanged", fmt.Sprintf("term %d: %s is master (was %q): %s", t.Number, best.Name, from, why))

@@ -30,7 +30,7 @@ func (p *pass) reign() {
 	}
 	if !p.masterNow(m) {
 		p.busy = m.Name + " is to be promoted"
-		p.do(Promote{p.target(m), t}, "recorded as master, not yet promoted")
+		p.do(Promote{p.target(m), t, !p.o.Spec.Strict}, "recorded as master, not yet promoted")
 		return
 	}
 	p.follow(t)
@@ -58,7 +58,7 @@ func (p *pass) restartInPlace(m *Member) {
 	next.Master = &r
 	p.do(RecordTerm{p.o.Status.Version, next}, "mutated: restart in place")
 	p.do(Adopt{p.target(m), next.Number, false}, "mutated")
-	p.do(Promote{p.target(m), next}, "mutated")
+	p.do(Promote{p.target(m), next, !p.o.Spec.Strict}, "mutated")
 }
 
 // masterNow tells whether the member reports the recorded reign.

@@ -31,7 +31,9 @@ var fixedDirectives = map[string]bool{
 func Directives(rs *v1alpha1.ReplicaSet) map[string]string {
 	r, p := rs.Spec.Replication, rs.Spec.Persistence
 	d := map[string]string{
-		"appendonly":               "no",
+		"appendonly": "no",
+		// A member that lost its memory is needed again at once; there are too few to wait for company.
+		"repl-diskless-sync-delay": "0",
 		"save":                     "",
 		"repl-backlog-size":        strconv.FormatInt(r.BacklogSize.Value(), 10),
 		"min-replicas-to-write":    strconv.Itoa(int(r.MinReplicasToWrite)),

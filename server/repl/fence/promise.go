@@ -39,6 +39,7 @@ type vouched struct {
 // promises is what a master holds; the zero value holds none.
 type promises struct {
 	lease        time.Duration // length as granted
+	unfenced     bool          // writes need no promise
 	leaseFrom    time.Duration
 	leased       bool
 	rosters      member.Rosters
@@ -51,7 +52,7 @@ type promises struct {
 }
 
 func newPromises(p member.Promote) promises {
-	return promises{lease: p.Lease, rosters: p.Rosters.Clone(), vouchers: map[member.Voter]vouched{}}
+	return promises{lease: p.Lease, unfenced: p.Unfenced, rosters: p.Rosters.Clone(), vouchers: map[member.Voter]vouched{}}
 }
 
 // usable is how long a promise of length d is used: a tenth is left for drift between two clocks.
@@ -78,7 +79,7 @@ func (m *Machine) WriteDeadline() time.Duration {
 }
 
 func (m *Machine) until() time.Duration {
-	if m.mut.NoWriteCheck {
+	if m.mut.NoWriteCheck || m.unfenced {
 		return Never
 	}
 	until := Never

@@ -228,3 +228,17 @@ func offerA(d member.Data) SyncOffer {
 func request(m *Machine, d member.Data) SyncRequest {
 	return SyncRequest{Identity: ident("b", 1), Term: m.term(), Data: d}
 }
+
+// TestUnfencedWritesForEver: fencing None gives S1 up knowingly, and only an adoption ends such a reign's writes.
+func TestUnfencedWritesForEver(t *testing.T) {
+	m := born(Mutation{}, "a")
+	m.Handle(0, member.Adopt{Order: order(m, 1)})
+	m.Handle(time.Second, member.Promote{Order: order(m, 1), Voter: "a", Rosters: three(), ReplID: "r1", Lease: lease, Unfenced: true})
+	if m.WriteDeadline() != Never {
+		t.Errorf("writes end at %v without a lease", m.WriteDeadline())
+	}
+	m.Handle(2*time.Second, member.Adopt{Order: order(m, 2)})
+	if m.WriteDeadline() != 0 {
+		t.Errorf("writes go on until %v after a higher term was adopted", m.WriteDeadline())
+	}
+}
