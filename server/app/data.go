@@ -88,7 +88,8 @@ func (a *App) stop(o session.ShutdownOptions) error {
 			return a.stay()
 		}
 	}
-	if o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0) {
+	half := a.Engine.Is(engine.Loading) // what is in memory must not replace the file, as in Redis
+	if !half && (o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0)) {
 		a.logger.Noticef("Saving the final RDB snapshot before exiting.")
 		if err := a.saveLast(); err != nil {
 			a.logger.Warningf("Error trying to save the DB, can't exit: %v", err)

@@ -49,6 +49,7 @@ func (a *App) managedLinks() *link.Managed {
 		AckWords: func(offset int64) []string { return m.driver.AckWords(offset) },
 		Vouched:  func(words []string) { m.driver.Vouched(words) },
 		Joined:   func(full bool) { m.driver.Joined(full) },
+		Lost:     func() { m.driver.Lost() },
 	}
 }
 

@@ -40,6 +40,8 @@ type Managed struct {
 	Vouched  func(words []string)
 	// Joined is called, with the engine's lock held, when the link to the upstream is in the stream.
 	Joined func(full bool)
+	// Lost is called, with the engine's lock held, when the data was given up to load another set in its place.
+	Lost func()
 }
 
 // Node is the replication of one server.

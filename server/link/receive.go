@@ -120,8 +120,22 @@ func (u *upstream) makeRoom(size int64) (into *store.Store) {
 		u.n.logf(repl.Notice, fmt.Sprintf("MASTER <-> REPLICA sync: Flushing old data (maxmemory %d cannot hold %d bytes more)", limit, size))
 		u.n.e.SetState(engine.Loading, 0)
 		st.FlushAll()
+		u.n.loseLocked()
 	})
 	return into
+}
+
+// loseLocked gives up the place in the history together with the data: what comes of the load is not known yet, and an empty
+// data set that kept its offset would go on from there, or be taken for the best copy (S2). The engine's lock must be held.
+func (n *Node) loseLocked() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.log.Follow(newID(), 0)
+	n.noteIDs()
+	n.dropPeers()
+	if m := n.o.Managed; m != nil && m.Lost != nil {
+		m.Lost()
+	}
 }
 
 // deliver hands the result to the upstream's goroutine, or gets rid of it when nobody waits any more.

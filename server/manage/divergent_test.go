@@ -117,3 +117,18 @@ func TestOnlyTheLastTailsStay(t *testing.T) {
 		t.Errorf("%d files: %s", len(all), fmt.Sprint(all))
 	}
 }
+
+func TestDataGivenUpIsNobodysAndNotWhole(t *testing.T) { // S2, rule 4
+	w := newWorld(t, nil, func(o *Options) {
+		o.History, o.Whole = member.History{{Term: 1, ReplID: strings.Repeat("a", 40)}}, true
+	})
+	w.node.offset.Store(100)
+	if d := w.d.Report().Data; !d.Whole || len(d.History) != 1 {
+		t.Fatalf("before: %+v", d)
+	}
+	w.node.offset.Store(0)
+	w.d.Lost()
+	if d := w.d.Report().Data; d.Whole || len(d.History) != 0 || !d.Empty() {
+		t.Errorf("after: %+v", d)
+	}
+}

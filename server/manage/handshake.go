@@ -111,6 +111,17 @@ func (d *Driver) Joined(full bool) {
 	d.changed()
 }
 
+// Lost tells that the data was given up in place: its history is nobody's now, and it is whole no more. The lock is held
+// under which that happened.
+func (d *Driver) Lost() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.history, d.catchUp = nil, -1
+	d.m.Lost()
+	d.look()
+	d.changed()
+}
+
 // AckWords are the words behind REPLCONF ACK <offset>: the own voucher and those of the own replicas.
 func (d *Driver) AckWords(offset int64) []string {
 	d.mu.Lock()
