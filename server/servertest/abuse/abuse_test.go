@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { servertest.Main(m) }
 
 // slack is how much resident memory an attack may leave behind: the Go heap gives memory back in its own time.
-const slack = 64 << 20
+const slack = shadow * 64 << 20
 
 // victim is a server process with data in it, and what it was like before the attack.
 type victim struct {

@@ -59,7 +59,7 @@ func TestIdleCrowd(t *testing.T) {
 		}
 	}()
 	servertest.Await(t, "the crowd to be let in", func() bool { return v.clients() > size })
-	if each := (v.memory() - v.resident) / int64(size); each > 4096 {
+	if each := (v.memory() - v.resident) / int64(size); each > shadow*4096 {
 		t.Errorf("an idle connection costs %d bytes", each)
 	}
 	start := time.Now()
