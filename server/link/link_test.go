@@ -335,3 +335,32 @@ func TestAMasterThatHangsGivesNoSignOfLife(t *testing.T) {
 		t.Errorf("the replica did not notice that its master hung for twice repl-timeout:\n%s", replica.Log())
 	}
 }
+
+// TestInfoTellsTheMemoryOfTheStream, which grows with what a replica holds back and not with the number of replicas.
+func TestInfoTellsTheMemoryOfTheStream(t *testing.T) {
+	master, a, b := Start(t, append(noDelay, "--repl-backlog-size", "16kb")...), Start(t), Start(t)
+	link := NewProxy(t, master.Port())
+	replicate(t, a, via(link))
+	replicate(t, b, master)
+	number := func(field string) int {
+		t.Helper()
+		n, err := strconv.Atoi(master.Info(field))
+		if err != nil {
+			t.Fatalf("INFO %s: %v", field, err)
+		}
+		return n
+	}
+	before := number("mem_total_replication_buffers")
+	link.Stall(true)
+	for range 64 {
+		master.Must("SET", "k", strings.Repeat("v", 100<<10))
+	}
+	if got := number("mem_total_replication_buffers") - before; got < 2<<20 || got > 8<<20 {
+		t.Errorf("6.4 MB for a stalled replica are told as %d bytes", got)
+	}
+	if got, limit := number("mem_replication_backlog"), 16<<10; got > limit {
+		t.Errorf("a backlog of %d bytes, its size is %d", got, limit)
+	}
+	link.Stall(false)
+	MustAgree(t, master, a, b)
+}

@@ -84,7 +84,7 @@ func (c *Client) Must(args ...string) resp.Value {
 
 // Info is one field of INFO everything, "" when it is missing.
 func (c *Client) Info(field string) string {
-	for _, section := range []string{"replication", "stats", "persistence", "server", "understudy"} {
+	for _, section := range []string{"replication", "stats", "persistence", "server", "memory", "understudy"} {
 		for line := range strings.SplitSeq(string(c.Do("INFO", section).Str), "\r\n") {
 			if name, value, ok := strings.Cut(line, ":"); ok && name == field {
 				return value

@@ -114,6 +114,19 @@ func (srv *Server) infoMemory(w *engine.InfoWriter) {
 	w.Field("maxmemory_policy", srv.cfg.EnumName(settings.MaxMemoryPolicy))
 	w.Fieldf("mem_fragmentation_ratio", "%.2f", float64(rss)/float64(max(used, 1)))
 	w.Field("mem_fragmentation_bytes", rss-used)
+	log := srv.e.Log.Backlog()
+	backlog := min(log.Memory, log.Size)
+	normal := int64(0)
+	for _, s := range srv.sorted() {
+		normal += s.QueryBytes.Load() + s.OutputBytes.Load() + int64(s.MultiBytes()) + sessionSize
+	}
+	w.Field("mem_not_counted_for_evict", log.Memory)
+	w.Field("mem_replication_backlog", backlog)
+	w.Field("mem_total_replication_buffers", log.Memory)
+	w.Field("mem_clients_slaves", log.Memory-backlog)
+	w.Field("mem_clients_normal", normal)
+	w.Field("mem_cluster_links", 0)
+	w.Field("mem_aof_buffer", 0)
 	w.Field("mem_allocator", "go")
 	w.Field("active_defrag_running", 0)
 	w.Field("lazyfree_pending_objects", 0)
