@@ -39,7 +39,7 @@ type conn struct {
 func startConn(s *Set, to Endpoint) *conn {
 	ctx, stop := context.WithCancel(s.pool.ctx)
 	c := &conn{set: s, to: to, ctx: ctx, stop: stop}
-	s.pool.wg.Go(c.run)
+	s.pool.work.start(c.run)
 	return c
 }
 

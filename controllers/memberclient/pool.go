@@ -50,7 +50,7 @@ type Pool struct {
 	cfg    Config
 	ctx    context.Context
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	work   work
 
 	mu   sync.Mutex
 	sets map[types.NamespacedName]*Set
@@ -105,5 +105,28 @@ func (p *Pool) Close() {
 		delete(p.sets, key)
 	}
 	p.mu.Unlock()
-	p.wg.Wait()
+	p.work.end()
+}
+
+// work counts goroutines. A reconcile may still be connecting members while the pool is closed: what it starts then is
+// not started at all.
+type work struct {
+	mu    sync.Mutex // a leaf: held while no other lock is taken
+	ended bool
+	wg    sync.WaitGroup
+}
+
+func (w *work) start(fn func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.ended {
+		w.wg.Go(fn)
+	}
+}
+
+func (w *work) end() {
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
+	w.wg.Wait()
 }

@@ -8,26 +8,11 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand"
-	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/understudy-db/understudy/server/store"
 )
-
-func rss(t testing.TB) int64 {
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n * int64(os.Getpagesize())
-}
 
 // TestResidentStaysNearUsed holds the budget of DESIGN section 2: resident within 1.15 of used after churn.
 func TestResidentStaysNearUsed(t *testing.T) {
