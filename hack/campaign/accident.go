@@ -102,6 +102,10 @@ func accidentCase(ctx context.Context, w *world, name string, m moment, wy way, 
 	if err != nil {
 		return err
 	}
+	was, err := w.incarnation(ctx, a)
+	if err != nil {
+		return err
+	}
 	if err := wy.lose(w.set, ctx, a); err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func accidentCase(ctx context.Context, w *world, name string, m moment, wy way, 
 			return err
 		}
 	}
-	if err := w.ready(ctx, 4*time.Minute); err != nil {
+	if err := w.back(ctx, a, was); err != nil {
 		return err
 	}
 	if err := w.everyMemberHolds(ctx, "seed:"); err != nil {

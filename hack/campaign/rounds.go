@@ -80,6 +80,10 @@ func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
+	was, err := w.incarnation(ctx, old)
+	if err != nil {
+		return out, err
+	}
 	before, err := w.allFullSyncs(ctx)
 	if err != nil {
 		return out, err
@@ -101,7 +105,7 @@ func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
 	}
 	load.end()
 	out.down, out.errors = load.gap, load.errors // the longest pause between two acknowledgements holds the kill
-	if err := w.ready(ctx, time.Minute); err != nil {
+	if err := w.back(ctx, old, was); err != nil {
 		return out, err
 	}
 	if out.tail, err = load.missing(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/understudy-db/understudy/api/v1alpha1"
 	"github.com/understudy-db/understudy/hack/internal/respclient"
 	"github.com/understudy-db/understudy/hack/internal/testbed"
 )
@@ -106,9 +107,51 @@ func (w *world) connect(ctx context.Context, addr string) (*respclient.Client, e
 	return respclient.Connect(ctx, dial, w.password, time.Second)
 }
 
+// connectSoon dials until the Service has reached kube-proxy.
+func (w *world) connectSoon(ctx context.Context, addr string) (*respclient.Client, error) {
+	for end := time.Now().Add(10 * time.Second); ; {
+		c, err := w.connect(ctx, addr)
+		if err == nil || time.Now().After(end) {
+			return c, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// incarnation is the process of a member that status knows.
+func (w *world) incarnation(ctx context.Context, name string) (string, error) {
+	rs, err := w.set.Get(ctx)
+	if err != nil {
+		return "", err
+	}
+	return incarnationIn(rs, name), nil
+}
+
+func incarnationIn(rs *v1alpha1.ReplicaSet, name string) string {
+	for _, m := range rs.Status.Members {
+		if m.Name == name {
+			return m.Incarnation
+		}
+	}
+	return ""
+}
+
+// back waits until a lost member runs again as another process and the set is ready. Ready alone may still speak of the
+// time before the loss.
+func (w *world) back(ctx context.Context, name, was string) error {
+	_, err := w.set.Wait(ctx, "to have "+name+" back", func(rs *v1alpha1.ReplicaSet) bool {
+		now := incarnationIn(rs, name)
+		return now != "" && now != was
+	})
+	if err != nil {
+		return err
+	}
+	return w.ready(ctx, 4*time.Minute)
+}
+
 // seed writes keys that WAIT confirms on every replica.
 func (w *world) seed(ctx context.Context, prefix string) error {
-	c, err := w.connect(ctx, w.service)
+	c, err := w.connectSoon(ctx, w.service)
 	if err != nil {
 		return err
 	}

@@ -217,8 +217,11 @@ func (op *bitfieldOp) addSigned(base, by int64) (result int64, overflow bool) {
 	highest := int64(math.MaxInt64) >> (64 - op.width)
 	lowest := -highest - 1
 	sum := base + by
-	tooHigh := base > highest || by > 0 && base > highest-by
-	tooLow := base < lowest || by < 0 && base < lowest-by
+	// The room may wrap around for a SET far outside the type; Redis lets it (checkSignedBitfieldOverflow), so that a value
+	// far below a narrow type saturates at its highest.
+	up, down := highest-base, lowest-base
+	tooHigh := base > highest || op.width < 64 && by > up || base >= 0 && by > 0 && by > up
+	tooLow := base < lowest || op.width < 64 && by < down || base < 0 && by < 0 && by < down
 	switch {
 	case !tooHigh && !tooLow:
 		return sum, false

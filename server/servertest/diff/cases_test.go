@@ -12,6 +12,8 @@ var cases = [][]string{
 	{"SET", "s", "x", "PX", "9223372036854775807"}, {"EXPIRE", "s", "9223372036854775807"}, {"PEXPIRE", "s", "9223372036854775807"}, {"EXPIRE", "s", "10", "nx", "gt"}, {"EXPIRE", "s", "1", "ab"},
 	{"SETBIT", "s", "4294967295", "1"}, {"SETBIT", "bits", "4294967296", "1"}, {"SETBIT", "bits", "7", "2"}, {"BITCOUNT", "s", "0"}, {"BITCOUNT", "s", "-1", "-2", "x"}, {"BITPOS", "s", "1", "0", "1", "x"},
 	{"BITFIELD", "bf", "SET", "u8", "#1", "255", "INCRBY", "i64", "0", "9223372036854775807", "OVERFLOW", "FAIL", "INCRBY", "u63", "#1", "-1"},
+	{"BITFIELD", "bf", "OVERFLOW", "SAT", "SET", "i1", "72", "-9223372036854775808", "GET", "i1", "72", "SET", "i8", "0", "9223372036854775807", "GET", "i8", "0", "SET", "i63", "0", "-9223372036854775808", "GET", "i63", "0"},
+	{"BITFIELD", "bf", "OVERFLOW", "WRAP", "SET", "i1", "72", "-9223372036854775808", "GET", "i1", "72", "OVERFLOW", "FAIL", "SET", "i5", "9", "-9223372036854775808", "SET", "i5", "9", "-17"},
 	{"BITFIELD", "bf", "OVERFLOW", "SAT", "INCRBY", "i64", "0", "-9223372036854775808", "GET", "i64", "3"}, {"BITFIELD", "bf", "OVERFLOW", "no"}, {"BITFIELD_RO", "bf", "SET", "u8", "0", "1"},
 	{"HSET", "h", "f"}, {"HSET", "h", "f", "x", "g"}, {"HINCRBY", "h", "n", "9223372036854775807"}, {"HINCRBY", "h", "n", "1"}, {"HINCRBYFLOAT", "h", "n", "inf"}, {"HINCRBYFLOAT", "h", "n", "x"},
 	{"HSET", "h", "t", "x"}, {"HINCRBY", "h", "t", "1"}, {"HINCRBYFLOAT", "h", "t", "1"}, {"HRANDFIELD", "h", "-9223372036854775808"}, {"HRANDFIELD", "h", "4611686018427387904", "WITHVALUES"},
