@@ -78,6 +78,9 @@ func (d *Driver) Admit(hello string) (answer, refusal string) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.rising { // the history still lacks this reign: a replica that took it would be related to nobody for ever (S2)
+		return "", string(member.RefusedRole) + " the reign is only beginning: try again"
+	}
 	own := d.dataLocked(d.m.Whole())
 	v := d.m.MayFeed(own, q)
 	if v.Sync == fence.Refuse {

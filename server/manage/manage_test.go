@@ -356,6 +356,43 @@ func TestLeasesDoNotWaitForTheEngine(t *testing.T) {
 	close(block)
 }
 
+// TestNobodyIsFedBeforeTheReignHasAHistory: between the order and its end the history lacks the new reign. A replica that
+// joined then was related to nobody in the next term, and was refused for ever.
+func TestNobodyIsFedBeforeTheReignHasAHistory(t *testing.T) { // S2
+	w := newWorld(t, nil, nil)
+	c := w.operator()
+	c.ask(member.Adopt{Order: order1(1)})
+	block := make(chan struct{})
+	w.node.mu.Lock()
+	w.node.blocked = block
+	w.node.mu.Unlock()
+	c.say(promotion(1, 400*time.Millisecond, podUID, otherID, "pod-c")) // waits for the engine's lock in Lead
+	hello := encode(fence.SyncRequest{Identity: member.Identity{SetUID: setUID, Voter: otherID, Incarnation: "1-b"}, Term: 1})
+	early := func() string { _, refusal := w.d.Admit(hello); return refusal }
+	for end := time.Now().Add(5 * time.Second); !strings.Contains(early(), "only beginning"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("while the reign begins a replica is told %q", early())
+		}
+	}
+	w.node.mu.Lock()
+	w.node.blocked = nil
+	w.node.mu.Unlock()
+	close(block)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		answer, refusal := w.d.Admit(hello)
+		if refusal == "" {
+			var o fence.SyncOffer
+			if err := decode(answer, &o); err != nil || len(o.Data.History) == 0 {
+				t.Fatalf("offer %+v, %v: a master's offer must name its history", o, err)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after the reign began: %s", refusal)
+		}
+	}
+}
+
 // TestAPauseIsReportedOnceItHolds: until the engine holds the writes, the offset of a report is not the last one (rule 13).
 func TestAPauseIsReportedOnceItHolds(t *testing.T) {
 	w := newWorld(t, nil, nil)

@@ -95,6 +95,8 @@ func (m *Machine) MayLoad(own member.Data, o SyncOffer) Verdict {
 		return no(member.RefusedTerm, "feeder is in term %d, this is term %d", o.Term, m.term())
 	case o.Master && o.Identity.Incarnation != m.master && m.master != "":
 		return no(member.RefusedIncarnation, "%s claims term %d, its master is %s", o.Identity.Incarnation, o.Term, m.master)
+	case len(o.Data.History) == 0 && (own.Empty() || own.Loading):
+		return no(member.RefusedInvalid, "feeder has no history to give: data without one is related to nobody's")
 	}
 	return m.relate(own, o.Data, o.NewHistory && m.rec.NewHistory)
 }

@@ -201,6 +201,7 @@ func TestGuard(t *testing.T) {
 		{"half loaded", member.Data{Loading: true, Offset: 3}, offerA(data(150, 1, 0)), Full, ""},
 		{"older", own, offerA(data(90, 1, 0)), Refuse, member.RefusedGuard},
 		{"empty", own, offerA(member.Data{}), Refuse, member.RefusedGuard},
+		{"no history to take", member.Data{}, offerA(member.Data{Offset: 9}), Refuse, member.RefusedInvalid},
 		{"a later reign began before the own end", own, offerA(data(100, 1, 0, 2, 100)), Full, ""},
 		{"foreign set", own, SyncOffer{Identity: member.Identity{SetUID: "x"}, Term: 1, Data: own}, Refuse, member.RefusedForeign},
 		{"another process at the address", own, SyncOffer{Identity: ident("a", 2), Term: 1, Master: true, Data: own}, Refuse, member.RefusedIncarnation},
