@@ -19,6 +19,7 @@ import (
 	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/servertest/pki"
+	"github.com/understudy-db/understudy/server/servertest/port"
 )
 
 const asServer = "UNDERSTUDY_TEST_AS_SERVER"
@@ -46,15 +47,7 @@ type pod struct {
 	exited           chan error // has the outcome once the container ended
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
+func freePort(t *testing.T) int { return port.Free(t) }
 
 func startPod(t *testing.T, ca *pki.Authority, name string, args ...string) *pod {
 	t.Helper()

@@ -1,7 +1,6 @@
 package servertest
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/servertest/oracle"
+	"github.com/understudy-db/understudy/server/servertest/port"
 )
 
 // Redis is a real redis-server on a TCP port.
@@ -49,14 +49,7 @@ func passwordIn(args []string) string {
 }
 
 // FreePort is a port that was free a moment ago.
-func FreePort(t testing.TB) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+func FreePort(t testing.TB) int { return port.Free(t) }
 
 // Start starts it (again) on its port.
 func (r *Redis) Start() {

@@ -237,7 +237,7 @@ func TestSeveralAtOnce(t *testing.T) {
 	var sinks [3]sink
 	var snaps [3]*Snapshot
 	for i := range snaps {
-		snaps[i] = Start(&lock, s, &sinks[i], Options{Buffer: 256 << 10, AtCut: func() []Aux { wants[i] = image(s); return nil }})
+		snaps[i] = Start(&lock, s, &sinks[i], Options{Buffer: 256 << 10, Spill: spillTo(t.TempDir()), AtCut: func() []Aux { wants[i] = image(s); return nil }})
 		time.Sleep(3 * time.Millisecond)
 	}
 	for i := range snaps {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/server/manage/mtls"
+	"github.com/understudy-db/understudy/server/servertest/port"
 )
 
 const (
@@ -134,15 +135,7 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+func free(t *testing.T) string { return "127.0.0.1:" + strconv.Itoa(port.Free(t)) }
 
 // issueAll makes an authority, writes a member's files to dir and returns the operator's client configuration.
 func issueAll(t *testing.T, dir string) *tls.Config {

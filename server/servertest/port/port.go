@@ -1,0 +1,30 @@
+// Package port finds TCP ports for servers that tests start as processes of their own.
+//
+// A port that the kernel picks (":0") lies in the range from which it also serves outgoing connections, so that another
+// test's client may take it before the server listens. Ports below that range are only taken by who asks for them.
+package port
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"testing"
+)
+
+// Below Linux' default net.ipv4.ip_local_port_range.
+const lowest, above = 12000, 32000
+
+// Free is a port on 127.0.0.1 that nobody listens on.
+func Free(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		p := lowest + rand.IntN(above-lowest)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err == nil {
+			l.Close()
+			return p
+		}
+	}
+	t.Fatal("no free port below the range of outgoing connections")
+	return 0
+}
