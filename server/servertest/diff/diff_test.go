@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	seed     = flag.Uint64("seed", 1, "first command of the random conversations; 0 takes a fresh one: the default is fixed, so that a verdict depends on the code alone")
+	seed     = flag.Uint64("seed", 1, "seed of the random commands; 0 takes the clock. The default is fixed, so that a verdict depends on the code alone")
 	commands = flag.Int("commands", 20000, "number of random commands")
 	only     = flag.String("only", "*", "draw only commands whose full name matches this pattern")
 )
