@@ -41,9 +41,12 @@ type Event struct {
 // IsHash reports whether NextField gives the entry out.
 func (e *Event) IsHash() bool { return e.Type.Name() == "hash" }
 
+// supported are the types of values that can be read, by name.
+var supported = map[string]bool{"string": true, "hash": true}
+
 // Supported reports whether the entry's value can be read; others can only be skipped, which the next
 // call of Next does.
-func (e *Event) Supported() bool { return e.Type == TypeString || e.IsHash() }
+func (e *Event) Supported() bool { return supported[e.Type.Name()] }
 
 // Reader reads a file event by event. After an error it must not be used again.
 type Reader struct {
@@ -235,125 +238,27 @@ func (r *Reader) entry(t Type, ev *Event) error {
 	if err := r.readKey(ev); err != nil {
 		return err
 	}
-	switch {
-	case t == TypeString:
+	switch t.Name() {
+	case "string":
 		var err error
 		ev.Value, err = r.src.str(&r.val)
 		return err
-	case t == TypeHash:
-		n, err := r.src.plainLength()
-		r.left, r.isOpen, r.pending = n, true, t
-		ev.Fields = int(min(n, 1<<31-1))
-		return err
-	case ev.IsHash():
-		err := r.openPacked(t)
-		ev.Fields = r.fields
-		return err
+	case "hash":
+		return r.openHash(t, ev)
 	}
 	r.pending, r.isOpen = t, false
 	return nil
 }
 
-// openPacked reads a small hash held in one string.
-func (r *Reader) openPacked(t Type) error {
-	p, err := r.src.str(&r.blob)
-	if err != nil {
-		return err
-	}
-	r.blob = append(r.blob[:0], p...)
-	p = r.blob
-	r.fields = -1
-	header, count, total := 0, -1, -1
-	switch t {
-	case TypeHashListpack:
-		header = listpackHeader
-		if len(p) > header {
-			total, count = int(binary.LittleEndian.Uint32(p)), int(binary.LittleEndian.Uint16(p[4:]))
-		}
-	case TypeHashZiplist:
-		header = ziplistHeader
-		if len(p) > header {
-			total, count = int(binary.LittleEndian.Uint32(p)), int(binary.LittleEndian.Uint16(p[8:]))
-		}
-	case TypeHashZipmap:
-		header, total = 1, len(p)
-	}
-	if len(p) <= header || total != len(p) {
-		return r.src.fail("a packed hash is damaged: its size is wrong")
-	}
-	if count >= 0 && count != 65535 {
-		r.fields = count / 2
-	}
-	r.rest, r.isOpen, r.pending = p[header:], true, t
-	return nil
-}
-
-// NextField answers the next field and value of the hash given out last, and false behind the last
-// one. Both are valid until the next call.
-func (r *Reader) NextField() (field, value []byte, ok bool, err error) {
-	if !r.isOpen {
-		return nil, nil, false, nil
-	}
-	if r.pending == TypeHash {
-		return r.nextPair()
-	}
-	field, end, ok := r.packed(false)
-	if end {
-		r.isOpen = false
-		return nil, nil, false, nil
-	}
-	if ok {
-		value, end, ok = r.packed(true)
-	}
-	if !ok || end {
-		return nil, nil, false, r.src.fail("a packed hash is damaged")
-	}
-	return field, value, true, nil
-}
-
-func (r *Reader) packed(isValue bool) (elem []byte, end, ok bool) {
-	num := r.fieldNum[:]
-	if isValue {
-		num = r.src.num[:]
-	}
-	switch r.pending {
-	case TypeHashListpack:
-		elem, r.rest, end, ok = listpackNext(r.rest, num)
-	case TypeHashZiplist:
-		elem, r.rest, end, ok = ziplistNext(r.rest, num)
-	default:
-		elem, r.rest, end, ok = zipmapNext(r.rest, isValue)
-	}
-	return elem, end && ok, ok
-}
-
-func (r *Reader) nextPair() (field, value []byte, ok bool, err error) {
-	if r.left == 0 {
-		r.isOpen = false
-		return nil, nil, false, nil
-	}
-	p, err := r.src.str(&r.val)
-	if err != nil {
-		return nil, nil, false, err
-	}
-	r.blob = append(r.blob[:0], p...)
-	if value, err = r.src.str(&r.val); err != nil {
-		return nil, nil, false, err
-	}
-	r.left--
-	return r.blob, value, true, nil
-}
-
+// skipPending passes over what is unread of the value given out last.
 func (r *Reader) skipPending() error {
-	t := r.pending
-	r.pending, r.rest = 0, nil
-	wasOpen := r.isOpen
-	r.isOpen = false
-	switch {
-	case t == TypeHash && wasOpen:
-		return r.src.skipStrings(r.left, 2)
-	case t == TypeHash || t == TypeHashListpack || t == TypeHashZiplist || t == TypeHashZipmap || t == 0:
+	t, wasOpen := r.pending, r.isOpen
+	r.pending, r.isOpen, r.rest = 0, false, nil
+	switch t.Name() {
+	case "string": // read whole, or nothing is pending
 		return nil
+	case "hash":
+		return r.skipHash(t, wasOpen)
 	}
 	return r.src.skipValue(t)
 }

@@ -14,20 +14,21 @@ const inlineMax = 1 << 10
 // encoder turns a cut's image into RDB bytes; once the queue has failed it does nothing. It runs under the engine's exclusive lock, now in the walk's goroutine,
 // now in a client's.
 //
-// An RDB object is contiguous, but while a big hash is open other keys' pre-images arrive: they wait aside. So do
-// fields of hashes whose turn has not come.
+// An RDB object is contiguous, but while a big value is open other keys' pre-images arrive: they wait aside. So do
+// elements of values whose turn has not come.
 type encoder struct {
 	q        *queue
 	compress bool
 	keys     atomic.Int64
 	aside    stream
-	hashes   map[uint64]*bigHash
+	values   map[uint64]*bigValue
 	open     uint64 // 0: none
 	listpack []byte
 }
 
-// bigHash is a pinned hash: its header and the fields that came early.
-type bigHash struct {
+// bigValue is a pinned value: its header and the elements that came early.
+type bigValue struct {
+	kind   store.Kind
 	db     int
 	expire int64
 	key    []byte
@@ -36,7 +37,7 @@ type bigHash struct {
 }
 
 func newEncoder(q *queue, compress bool) *encoder {
-	return &encoder{q: q, compress: compress, aside: stream{db: -1}, hashes: map[uint64]*bigHash{}}
+	return &encoder{q: q, compress: compress, aside: stream{db: -1}, values: map[uint64]*bigValue{}}
 }
 
 // at is the stream on which complete entries go.
@@ -80,22 +81,37 @@ func (c *encoder) Entry(db int, e store.Entry) {
 		return
 	}
 	s := c.at()
-	if e.Kind() == store.HashKind {
-		c.smallHash(s, db, e)
-	} else {
-		c.begin(s, db, e.ExpireAt())
-		if n, ok := e.Int(); ok {
-			s.tail = rdb.AppendIntEntry(s.tail, e.Key(), n, c.compress)
-		} else if v := e.Bytes(nil); len(v) <= inlineMax {
-			s.tail = rdb.AppendStringEntry(s.tail, e.Key(), v, c.compress)
-		} else {
-			s.tail = append(s.tail, byte(rdb.TypeString))
-			s.tail = rdb.AppendString(s.tail, e.Key(), c.compress)
-			c.long(s, e, v)
-		}
+	if !c.small(s, db, e) {
+		return // a command is about to delete it; readers refuse an empty value
 	}
 	c.keys.Add(1)
 	c.finish(s)
+}
+
+// small encodes a whole value and reports whether there was anything to encode.
+func (c *encoder) small(s *stream, db int, e store.Entry) bool {
+	switch k := e.Kind(); k {
+	case store.String:
+		c.text(s, db, e)
+	case store.HashKind:
+		return c.smallHash(s, db, e)
+	default:
+		panic("snapshot: a small " + k.String() + " in the store, which nothing encodes")
+	}
+	return true
+}
+
+func (c *encoder) text(s *stream, db int, e store.Entry) {
+	c.begin(s, db, e.ExpireAt())
+	if n, ok := e.Int(); ok {
+		s.tail = rdb.AppendIntEntry(s.tail, e.Key(), n, c.compress)
+	} else if v := e.Bytes(nil); len(v) <= inlineMax {
+		s.tail = rdb.AppendStringEntry(s.tail, e.Key(), v, c.compress)
+	} else {
+		s.tail = append(s.tail, byte(rdb.TypeString))
+		s.tail = rdb.AppendString(s.tail, e.Key(), c.compress)
+		c.long(s, e, v)
+	}
 }
 
 // long adds a string that the writer encodes.
@@ -108,10 +124,10 @@ func (c *encoder) long(s *stream, e store.Entry, v []byte) {
 	c.q.add(s, &piece{data: append([]byte(nil), v...), encode: true, size: len(v)})
 }
 
-func (c *encoder) smallHash(s *stream, db int, e store.Entry) {
+func (c *encoder) smallHash(s *stream, db int, e store.Entry) bool {
 	h := e.Hash()
 	if h.Len() == 0 {
-		return // a command is about to delete it; readers refuse an empty one
+		return false
 	}
 	c.begin(s, db, e.ExpireAt())
 	lp, n := rdb.BeginListpack(c.listpack[:0]), 0
@@ -122,78 +138,98 @@ func (c *encoder) smallHash(s *stream, db int, e store.Entry) {
 		return true
 	})
 	c.listpack = rdb.FinishListpack(lp, 0, n)
-	if len(c.listpack) <= inlineMax {
-		s.tail = rdb.AppendHashListpackEntry(s.tail, e.Key(), c.listpack, c.compress)
+	c.packed(s, rdb.TypeHashListpack, e.Key(), c.listpack)
+	return true
+}
+
+// packed adds an entry whose value is one string, which is copied.
+func (c *encoder) packed(s *stream, t rdb.Type, key, value []byte) {
+	s.tail = append(s.tail, byte(t))
+	s.tail = rdb.AppendString(s.tail, key, c.compress)
+	c.copied(s, value)
+}
+
+// copied adds a string that stays where it is only for the moment.
+func (c *encoder) copied(s *stream, v []byte) {
+	c.ready(s)
+	if len(v) <= inlineMax {
+		s.tail = rdb.AppendString(s.tail, v, c.compress)
 		return
 	}
-	s.tail = append(s.tail, byte(rdb.TypeHashListpack))
-	s.tail = rdb.AppendString(s.tail, e.Key(), c.compress)
 	c.q.cut(s)
-	c.q.add(s, &piece{data: append([]byte(nil), c.listpack...), encode: true, size: len(c.listpack)})
+	c.q.add(s, &piece{data: append([]byte(nil), v...), encode: true, size: len(v)})
 }
 
-// HashPinned implements store.Visitor.
-func (c *encoder) HashPinned(id uint64, db int, key store.Entry, n int) {
-	c.hashes[id] = &bigHash{
-		db: db, expire: key.ExpireAt(), key: append([]byte(nil), key.Key()...), n: n, early: stream{db: -1},
+// BigPinned implements store.Visitor.
+func (c *encoder) BigPinned(id uint64, db int, key store.Entry, n int) {
+	c.values[id] = &bigValue{
+		kind: key.Kind(), db: db, expire: key.ExpireAt(), key: append([]byte(nil), key.Key()...), n: n,
+		early: stream{db: -1},
 	}
 }
 
-// HashOpen implements store.Visitor.
-func (c *encoder) HashOpen(id uint64) {
+// BigOpen implements store.Visitor.
+func (c *encoder) BigOpen(id uint64) {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	if c.q.fail != nil {
 		return
 	}
-	h, s := c.hashes[id], &c.q.main
+	v, s := c.values[id], &c.q.main
 	c.open = id
-	if h.n == 0 {
+	if v.n == 0 {
 		return
 	}
-	c.begin(s, h.db, h.expire)
-	s.tail = rdb.AppendHashEntry(s.tail, h.key, h.n, c.compress)
-	s.append(c.q, &h.early)
+	c.begin(s, v.db, v.expire)
+	switch v.kind {
+	case store.HashKind:
+		s.tail = rdb.AppendHashEntry(s.tail, v.key, v.n, c.compress)
+	default:
+		panic("snapshot: a big " + v.kind.String() + " in the store, which nothing encodes")
+	}
+	s.append(c.q, &v.early)
 }
 
-// HashField implements store.Visitor.
-func (c *encoder) HashField(id uint64, f store.Entry) {
+// BigField implements store.Visitor.
+func (c *encoder) BigField(id uint64, f store.Entry) {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	if c.q.fail != nil {
 		return
 	}
-	s := &c.q.main
+	v, s := c.values[id], &c.q.main
 	if c.open != id {
-		s = &c.hashes[id].early
+		s = &v.early
 	}
-	c.text(s, f, f.Key())
-	c.text(s, f, f.Bytes(nil))
+	c.copied(s, f.Key())
+	if v.kind == store.HashKind {
+		c.value(s, f)
+	}
 	c.finish(s)
 }
 
-// text adds a field's name or value.
-func (c *encoder) text(s *stream, f store.Entry, v []byte) {
-	switch {
-	case len(v) <= inlineMax:
-		c.ready(s)
-		s.tail = rdb.AppendString(s.tail, v, c.compress)
-	case len(v) == f.StrLen():
+// value adds the value of a hash's field.
+func (c *encoder) value(s *stream, f store.Entry) {
+	if v := f.Bytes(nil); len(v) > inlineMax {
 		c.long(s, f, v)
-	default:
-		c.q.cut(s)
-		c.q.add(s, &piece{data: append([]byte(nil), v...), encode: true, size: len(v)})
+	} else {
+		c.copied(s, v)
 	}
 }
 
-// HashClose implements store.Visitor.
-func (c *encoder) HashClose(id uint64) {
+// BigChunk implements store.Visitor.
+func (c *encoder) BigChunk(id uint64, _ []byte) {
+	panic("snapshot: a chunk of a " + c.values[id].kind.String() + ", which nothing encodes")
+}
+
+// BigClose implements store.Visitor.
+func (c *encoder) BigClose(id uint64) {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	if c.q.fail != nil {
 		return
 	}
-	delete(c.hashes, id)
+	delete(c.values, id)
 	c.open = 0
 	c.keys.Add(1)
 	c.q.main.append(c.q, &c.aside)

@@ -68,7 +68,11 @@ type loader struct {
 	in    *rdb.Reader
 	meta  Meta
 	db    *store.DB
-	hash  []byte // key of the hash whose fields are being read; nil for none
+
+	// The value whose elements are being read: fill stores some and reports whether they were the last; nil for none.
+	fill   func(n *int) (done bool, err error)
+	key    []byte
+	expire int64
 }
 
 func (l *loader) locked(fn func()) {
@@ -93,9 +97,13 @@ func (l *loader) some() (more bool, err error) {
 		items = 1
 	}
 	for n := 0; n < items && l.in.Pos()-from < batchBytes; n++ {
-		if l.hash != nil {
-			if err := l.fields(&n); err != nil {
+		if l.fill != nil {
+			done, err := l.fill(&n)
+			if err != nil {
 				return false, err
+			}
+			if done {
+				l.fill = nil
 			}
 			continue
 		}
@@ -155,33 +163,42 @@ func (l *loader) entry(ev *rdb.Event) error {
 		return nil
 	}
 	l.meta.Keys++
-	if !ev.IsHash() {
+	if ev.Type.Name() == "string" {
 		l.db.SetString(ev.Key, ev.Value, ev.ExpireMS)
 		return nil
 	}
 	l.db.Delete(ev.Key)
-	l.hash = append(make([]byte, 0, len(ev.Key)+1), ev.Key...)
-	l.db.HashForWrite(l.hash)
-	if ev.ExpireMS != 0 {
-		l.db.SetExpire(l.hash, ev.ExpireMS)
+	l.key, l.expire = append(make([]byte, 0, len(ev.Key)+1), ev.Key...), ev.ExpireMS
+	switch ev.Type.Name() {
+	case "hash":
+		l.fill = l.fields
+		l.db.HashForWrite(l.key)
+	default:
+		panic("snapshot: values of type " + ev.Type.Name() + " are said to be supported, but nothing loads them")
 	}
+	l.expiry()
 	return nil
 }
 
+// expiry gives the key that is being read its expiry.
+func (l *loader) expiry() {
+	if l.expire != 0 {
+		l.db.SetExpire(l.key, l.expire)
+	}
+}
+
+// room reports whether the batch takes an element after n, the last of which ended at a position.
+func (l *loader) room(n int, from int64) bool { return n < batchItems && l.in.Pos()-from < batchBytes }
+
 // fields stores fields of the hash that is being read, as many as the batch still takes.
-func (l *loader) fields(n *int) error {
-	h, _ := l.db.HashForWrite(l.hash)
-	from := l.in.Pos()
-	for ; *n < batchItems && l.in.Pos()-from < batchBytes; *n++ {
+func (l *loader) fields(n *int) (done bool, err error) {
+	h, _ := l.db.HashForWrite(l.key)
+	for from := l.in.Pos(); l.room(*n, from); *n++ {
 		f, v, ok, err := l.in.NextField()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			l.hash = nil
-			return nil
+		if !ok || err != nil {
+			return true, err
 		}
 		h.Set(f, v)
 	}
-	return nil
+	return false, nil
 }

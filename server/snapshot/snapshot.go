@@ -150,7 +150,7 @@ func (s *Snapshot) run() {
 	helpers.Wait()
 	s.err = s.q.fail
 	s.q.drop()
-	for _, h := range s.enc.hashes {
+	for _, h := range s.enc.values {
 		h.early = stream{}
 	}
 	close(s.done)

@@ -29,7 +29,7 @@ func measure(klen int, f form) (meta uint8, n int) {
 	switch {
 	case f.typ == typeInt:
 		return meta, n + 8
-	case f.typ == typeTable:
+	case isObject(f.typ):
 		return meta, n + 4
 	case n+varintLen(f.vlen)+f.vlen <= maxSlot:
 		return meta, n + varintLen(f.vlen) + f.vlen
@@ -70,7 +70,7 @@ func (p *part) dropValue(b []byte, s *shape) {
 	if s.meta&flagValBlob != 0 {
 		p.dropBlob(binary.LittleEndian.Uint32(b[s.val:]))
 	}
-	if s.meta&typeMask == typeTable {
+	if isObject(s.meta) {
 		p.space.store.discard(p.space.object(b[s.val:]))
 	}
 }

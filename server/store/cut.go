@@ -14,9 +14,10 @@ package store
 //     prefix, which no split moves. Segments do not merge while a cut is under way.
 //   - Invariant 2: a keyspace is in a cut if it was visible when the cut began (born < e and not detached before).
 //     FLUSHALL and SWAPDB move keyspaces, whose pins keep them for the walk.
-//   - Invariant 3: a big hash is pinned when its key's home is delivered, hence before its first change; from then on
-//     the homes of its own table follow the same rules towards every cut that pinned it. Its fields may come in pieces,
-//     its number of fields is known at once. A deleted one is freed when the last pin goes.
+//   - Invariant 3: a big value is pinned when its key's home is delivered, hence before its first change. From then on
+//     the homes of a table (tables.go) follow the same rules towards every cut that pinned it; other objects keep what
+//     the cut pinned in their own way. Elements may come in pieces, their number is known at once. A deleted value is
+//     freed when the last pin goes.
 
 // Visitor receives a cut's image, in no particular order, under the exclusive lock, while the store may be in the
 // middle of a write: it must only read what it is given, before it returns, and never fail towards the store. Big
@@ -24,13 +25,16 @@ package store
 type Visitor interface {
 	// Entry gives a key with its whole value. db is the database's number at the cut's instant.
 	Entry(db int, e Entry)
-	// HashPinned announces a big hash of n fields; all of them follow as HashField calls, some perhaps before HashOpen.
-	HashPinned(id uint64, db int, key Entry, n int)
-	// HashOpen says that the walk turns to this hash: one at a time, until HashClose.
-	HashOpen(id uint64)
-	// HashField gives a field: its name is f.Key(), its value f.Bytes(nil) or f.Blob().
-	HashField(id uint64, f Entry)
-	HashClose(id uint64)
+	// BigPinned announces a big value of n elements, of the kind that key.Kind() tells; it follows as BigField or
+	// BigChunk calls. Of tables (hashes, sets, sorted sets) some fields may come before BigOpen; chunks do not.
+	BigPinned(id uint64, db int, key Entry, n int)
+	// BigOpen says that the walk turns to this value: one at a time, until BigClose.
+	BigOpen(id uint64)
+	// BigField gives an element of a table: its name is f.Key(), its value f.Bytes(nil) or f.Blob().
+	BigField(id uint64, f Entry)
+	// BigChunk gives the next piece of an ordered value, in the layout of its kind.
+	BigChunk(id uint64, chunk []byte)
+	BigClose(id uint64)
 }
 
 // Cut is a cut under way. Its methods need the exclusive lock.
@@ -43,9 +47,9 @@ type Cut struct {
 
 	space, part int // where the walk stands
 	at          tableWalk
-	pinned      map[*hashObject]*pinnedHash
-	waiting     []*pinnedHash
-	open        *pinnedHash
+	pinned      map[object]*pinnedObject
+	waiting     []*pinnedObject
+	open        *pinnedObject
 	ids         uint64
 	ended       bool
 }
@@ -55,10 +59,10 @@ type cutSpace struct {
 	db int
 }
 
-type pinnedHash struct {
+type pinnedObject struct {
 	id   uint64
-	obj  *hashObject
-	walk tableWalk
+	obj  object
+	walk objectWalk
 }
 
 // tableWalk is a place in a table: a prefix, and a home of its segment as long as the segment keeps its shape.
@@ -76,7 +80,7 @@ const seenBytes = 4 * segBuckets
 // BeginCut starts a cut of the present contents.
 func (s *Store) BeginCut(v Visitor) *Cut {
 	s.epoch++
-	c := &Cut{store: s, epoch: s.epoch, visitor: v, pinned: map[*hashObject]*pinnedHash{}}
+	c := &Cut{store: s, epoch: s.epoch, visitor: v, pinned: map[object]*pinnedObject{}}
 	for i, d := range s.dbs {
 		d.space.pins++
 		c.spaces = append(c.spaces, cutSpace{d.space, i})
@@ -97,11 +101,11 @@ func (c *Cut) Step(n int) (done bool) {
 		case c.ended:
 			return true
 		case c.open != nil:
-			n -= c.stepHash(n)
+			n -= c.stepObject(n)
 		case len(c.waiting) > 0:
 			c.open = c.waiting[0]
 			c.waiting = c.waiting[1:]
-			c.visitor.HashOpen(c.open.id)
+			c.visitor.BigOpen(c.open.id)
 		case c.space == len(c.spaces):
 			return true
 		default:
@@ -111,7 +115,7 @@ func (c *Cut) Step(n int) (done bool) {
 	return false
 }
 
-// stepKeys walks on through the keyspaces, at most until a big hash waits, and returns the work done.
+// stepKeys walks on through the keyspaces, at most until a big value waits, and returns the work done.
 func (c *Cut) stepKeys(n int) (work int) {
 	sp := c.spaces[c.space]
 	if c.part == len(sp.parts) {
@@ -135,19 +139,14 @@ func (c *Cut) stepKeys(n int) (work int) {
 	return work
 }
 
-func (c *Cut) stepHash(n int) (work int) {
-	o, w := c.open.obj, &c.open.walk
-	for work < n {
-		seg, home, ok := w.next(&o.fields, o.home)
-		if !ok {
-			c.visitor.HashClose(c.open.id)
-			c.unpin(o)
-			c.open = nil
-			return work + 1
-		}
-		work += 1 + o.home.deliver(&o.fields, seg, home, c.epoch, o)
+func (c *Cut) stepObject(n int) (work int) {
+	work, done := c.open.walk.step(n)
+	if done {
+		c.visitor.BigClose(c.open.id)
+		c.unpin(c.open)
+		c.open = nil
 	}
-	return work
+	return max(work, 1)
 }
 
 // next steps to the next home. A segment that changed its shape since is walked again from its start; what was
@@ -175,8 +174,8 @@ func (c *Cut) End() {
 		return
 	}
 	c.ended = true
-	for o := range c.pinned {
-		c.unpin(o)
+	for _, h := range c.pinned {
+		c.unpin(h)
 	}
 	for ; c.space < len(c.spaces); c.space++ {
 		c.spaces[c.space].unpin()
@@ -193,10 +192,12 @@ func (c *Cut) End() {
 
 func (sp *space) unpin() { sp.pins-- }
 
-func (c *Cut) unpin(o *hashObject) {
-	delete(c.pinned, o)
-	if o.pins--; o.pins == 0 && o.gone {
-		c.store.discard(o)
+func (c *Cut) unpin(h *pinnedObject) {
+	delete(c.pinned, h.obj)
+	h.walk.end()
+	base := h.obj.base()
+	if base.pins--; base.pins == 0 && base.gone {
+		c.store.discard(h.obj)
 	}
 }
 
@@ -208,17 +209,9 @@ func (p *part) beforeWrite(h uint64) {
 	}
 }
 
-// beforeWrite delivers the home of a field that is about to change.
-func (o *hashObject) beforeWrite(h uint64) {
-	if p := o.home; len(p.space.store.cuts) > 0 && o.fields.dir != nil {
-		seg := o.fields.segmentFor(p, h)
-		p.deliver(&o.fields, seg, seg.home(h), p.space.store.epoch, o)
-	}
-}
-
 // deliver gives a home of a table (the keys', or owner's fields) to every cut numbered in (seen, upto] and returns the
 // number of entries in it when there was such a cut.
-func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *hashObject) (n int) {
+func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *tableObject) (n int) {
 	seen := max(seg.seenBy(home), p.space.born)
 	if seen >= upto {
 		return 0
@@ -235,7 +228,7 @@ func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *
 	return n
 }
 
-func (c *Cut) take(p *part, refs []uint32, owner *hashObject) {
+func (c *Cut) take(p *part, refs []uint32, owner *tableObject) {
 	if len(refs) == 0 {
 		return
 	}
@@ -245,14 +238,14 @@ func (c *Cut) take(p *part, refs []uint32, owner *hashObject) {
 			panic("store: a big value changed before its cut pinned it (invariant 3)")
 		}
 		for _, ref := range refs {
-			c.visitor.HashField(h.id, p.entry(ref))
+			c.visitor.BigField(h.id, p.entry(ref))
 		}
 		return
 	}
 	db := c.dbOf(p.space)
 	for _, ref := range refs {
 		b := p.slab.at(ref)
-		if s := shapeOf(b); s.meta&typeMask == typeTable {
+		if s := shapeOf(b); isObject(s.meta) {
 			c.pin(db, p.entry(ref), p.space.object(b[s.val:]))
 		} else {
 			c.visitor.Entry(db, p.entry(ref))
@@ -269,13 +262,14 @@ func (c *Cut) dbOf(sp *space) int {
 	panic("store: a keyspace that a cut does not hold was delivered to it (invariant 2)")
 }
 
-func (c *Cut) pin(db int, key Entry, o *hashObject) {
+func (c *Cut) pin(db int, key Entry, o object) {
 	c.ids++
-	h := &pinnedHash{id: c.ids, obj: o}
-	o.pins++
+	h := &pinnedObject{id: c.ids, obj: o}
+	o.base().pins++
+	h.walk = o.pin(c, h.id)
 	c.pinned[o] = h
 	c.waiting = append(c.waiting, h)
-	c.visitor.HashPinned(h.id, db, key, o.fields.count)
+	c.visitor.BigPinned(h.id, db, key, o.size())
 }
 
 func (s *segment) seenBy(home uint32) uint32 {

@@ -121,14 +121,18 @@ func (p *part) emptyPage(n int) (work int) {
 
 // relocate moves one entry to another page of its class.
 func (p *part) relocate(ref uint32, b []byte, head uint32) {
-	t := &p.keys
-	if head&typeMask == typeField {
-		o := p.objs[head>>8]
-		if o.gone && o.pins == 0 {
-			return // being freed
-		}
-		t = &o.fields
+	if head&typeMask != typeField {
+		p.moveSlot(&p.keys, ref, b)
+		return
 	}
+	o := p.objs[head>>8]
+	if base := o.base(); !base.gone || base.pins > 0 { // else it is being freed
+		o.relocate(ref, b)
+	}
+}
+
+// moveSlot moves a table's entry.
+func (p *part) moveSlot(t *table, ref uint32, b []byte) {
 	h, _ := p.rehash(ref)
 	at := t.findRef(p, h, ref)
 	to := p.slab.alloc(len(b))

@@ -13,15 +13,15 @@
 //
 // An entry (entry.go) is one slot, little endian:
 //
-//	u32    access clock (24 bits) << 8 | kind and flags   (in a hash's field: owner's id << 8 | ...)
+//	u32    access clock (24 bits) << 8 | kind and flags   (in a big value's element: owner's id << 8 | ...)
 //	[8]    expiry, unix ms, if flagExpire
 //	varint key length; varint value length (not for fixed-size values)
 //	key    bytes, or a blob's index (flagKeyBlob)
 //	value  bytes, or a blob's index (flagValBlob), an int64, or a big object's id
 //
 // Values that would not fit a slot are blobs: reference counted, immutable while anybody but the store holds them.
-// Small hashes are packs, flat bytes inside the entry (pack.go); big ones are tables of their own whose fields are
-// entries in the same slabs (hashes.go).
+// Small values of other kinds are flat bytes inside the entry (pack.go); big ones are objects (object.go): tables of
+// their own whose elements are entries in the same slabs (tables.go), or of their own making.
 //
 // # Debug build
 //

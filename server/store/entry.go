@@ -9,32 +9,7 @@ import (
 	"unsafe"
 )
 
-// Kind is a value's type as clients see it.
-type Kind uint8
-
-// The kinds, in the order of Redis' OBJ_ constants.
 const (
-	String Kind = iota
-	List
-	Set
-	ZSet
-	HashKind
-	Stream
-)
-
-func (k Kind) String() string {
-	return [...]string{"string", "list", "set", "zset", "hash", "stream"}[k]
-}
-
-// The low four bits of an entry's header: kind and encoding in one. 0 marks a free slot.
-const (
-	typeEmbstr   = 1 + iota // bytes that were stored whole
-	typeRaw                 // bytes that were edited in place
-	typeInt                 // a string that is an int64 in canonical form
-	typePack                // a small hash
-	typeTable               // a big hash: the value is a hashObject's id
-	typeField    = 15       // a field of a big hash: not a key
-	typeMask     = 15
 	flagExpire   = 1 << 4
 	flagValBlob  = 1 << 5
 	flagKeyBlob  = 1 << 6
@@ -94,8 +69,7 @@ func varintLen(n int) int {
 
 // sized reports whether entries of this header carry a value length.
 func sized(meta uint8) bool {
-	t := meta & typeMask
-	return t != typeInt && t != typeTable && meta&flagValBlob == 0
+	return meta&typeMask != typeInt && !isObject(meta) && meta&flagValBlob == 0
 }
 
 func shapeOf(b []byte) (s shape) {
@@ -188,29 +162,15 @@ func (e Entry) Key() []byte {
 func (e Entry) meta() uint8 { return uint8(atomic.LoadUint32(header(e.slot()))) }
 
 // Kind is the value's type.
-func (e Entry) Kind() Kind {
-	switch e.meta() & typeMask {
-	case typePack, typeTable:
-		return HashKind
-	}
-	return String
-}
+func (e Entry) Kind() Kind { return kinds[e.meta()&typeMask].kind }
 
 // Encoding is the value's encoding under the name that OBJECT ENCODING gives it.
 func (e Entry) Encoding() string {
-	switch e.meta() & typeMask {
-	case typeInt:
-		return "int"
-	case typePack:
-		return "listpack"
-	case typeTable:
-		return "hashtable"
-	case typeEmbstr:
-		if e.StrLen() <= embstrMax {
-			return "embstr"
-		}
+	t := e.meta() & typeMask
+	if t == typeEmbstr && e.StrLen() > embstrMax {
+		t = typeRaw
 	}
-	return "raw"
+	return kinds[t].encoding
 }
 
 // ExpireAt is the expiry in unix milliseconds, 0 for none.
@@ -271,7 +231,7 @@ func (e Entry) Bytes(scratch []byte) []byte {
 func (e Entry) Blob() *Blob {
 	b := e.slot()
 	s := shapeOf(b)
-	if s.meta&flagValBlob == 0 || s.meta&typeMask == typePack {
+	if s.meta&flagValBlob == 0 || !isText(s.meta) {
 		return nil
 	}
 	blob := e.p.blobAt(b[s.val:])
@@ -290,9 +250,8 @@ func (e Entry) MemoryUsage() int64 {
 	if s.meta&flagValBlob != 0 {
 		n += int64(len(e.p.blobAt(b[s.val:]).whole))
 	}
-	if s.meta&typeMask == typeTable {
-		o := e.p.space.object(b[s.val:])
-		n += o.memoryUsage()
+	if isObject(s.meta) {
+		n += e.p.space.object(b[s.val:]).memoryUsage()
 	}
 	return n
 }

@@ -194,7 +194,7 @@ func (d *DB) Rename(src, dst []byte) bool {
 	// The table may have grown: look again. The value has moved on, so only a blob's reference is dropped with the slot.
 	p, _, at, _ = d.open(src)
 	p.unlink(at)
-	if s.meta&typeMask == typeTable {
+	if isObject(s.meta) {
 		p.dropShell(at.ref)
 	} else {
 		p.dropEntry(at.ref)
@@ -224,7 +224,7 @@ func (d *DB) install(key []byte, f form, v payload) {
 }
 
 // Copy copies src with its expiry to dst in another or the same DB, replacing what is there, and reports whether src
-// was there. Blobs are shared, big hashes are copied field by field.
+// was there. Blobs are shared, big values are copied element by element.
 func (d *DB) Copy(src, dst []byte, to *DB) bool {
 	p, _, at, ok := d.lookup(src)
 	if !ok {
@@ -240,10 +240,10 @@ func (d *DB) Copy(src, dst []byte, to *DB) bool {
 	if v.blob != nil {
 		v.blob.Retain()
 	}
-	if s.meta&typeMask == typeTable {
+	if isObject(s.meta) {
 		twin := p.space.object(v.bytes).copyTo(to.space.partFor(d.store.hash.sum(dst)))
 		var id [4]byte
-		binary.LittleEndian.PutUint32(id[:], twin.globalID())
+		binary.LittleEndian.PutUint32(id[:], twin.base().globalID())
 		v.bytes = id[:]
 	}
 	to.install(dst, f, v)

@@ -37,9 +37,9 @@ type Store struct {
 	hinted    atomic.Bool // a part has hints for the expiry
 	seenPool  []*seenArray
 	fragSlack int64
-	blobs     *blobStats    // shared with siblings
-	dead      []*space      // detached keyspaces to be freed
-	deadObjs  []*hashObject // detached big values to be freed
+	blobs     *blobStats // shared with siblings
+	dead      []*space   // detached keyspaces to be freed
+	deadObjs  []object   // detached big values to be freed
 }
 
 // DB is one numbered database. FLUSHDB and SWAPDB change the keyspace behind it, never the DB itself.
@@ -71,7 +71,7 @@ type part struct {
 	expires int
 	blobs   []*Blob
 	noBlob  []uint32 // free indices of blobs
-	objs    []*hashObject
+	objs    []object
 	noObj   []uint32 // free indices of objs
 	hints   hintRing
 	walk    expireWalk
@@ -220,16 +220,7 @@ func (sp *space) touchedBytes() (n int64) {
 
 // Reclaim frees detached memory in steps of about n slots or pages and reports whether more is left.
 func (s *Store) Reclaim(n int) (more bool) {
-	for len(s.deadObjs) > 0 && n > 0 {
-		o := s.deadObjs[len(s.deadObjs)-1]
-		if !o.home.space.gone { // else it goes with its keyspace
-			if n = o.freeFields(n); o.fields.count > 0 {
-				return true
-			}
-			o.home.dropObject(o)
-		}
-		s.deadObjs = s.deadObjs[:len(s.deadObjs)-1]
-	}
+	n = s.reclaimObjects(n)
 	kept := s.dead[:0]
 	for _, sp := range s.dead {
 		if sp.pins > 0 || n <= 0 || sp.release(&n) {
