@@ -79,7 +79,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of the order of faults")
 	flags.DurationVar(&o.settle, "settle", 2*time.Second, "quiet time before each round: kube-proxy takes over one change at once, the next one a second later")
 	flags.BoolVar(&o.unfenced, "unfenced", false, "onewriter with fencing: None, which must find two writers")
-	flags.StringVar(&o.only, "only", "", "accident: run only cases whose name holds this text")
+	flags.StringVar(&o.only, "only", "", "accident, onewriter: only cases or faults whose name holds this text")
 	flags.BoolVar(&o.keep, "keep", false, "leave the namespace for a look")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err

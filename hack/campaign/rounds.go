@@ -84,7 +84,7 @@ func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	before, err := w.allFullSyncs(ctx)
+	before, err := w.servedSyncs(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -111,7 +111,7 @@ func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if out.tail, err = load.missing(ctx); err != nil {
 		return out, err
 	}
-	after, err := w.allFullSyncs(ctx)
+	after, err := w.servedSyncs(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -121,22 +121,6 @@ func crashRound(ctx context.Context, w *world, round int) (outcome, error) {
 		}
 	}
 	return out, w.everyMemberHolds(ctx, "seed:")
-}
-
-func (w *world) allFullSyncs(ctx context.Context) (map[string]int, error) {
-	rs, err := w.set.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]int{}
-	for _, m := range rs.Status.Members {
-		n, err := w.fullSyncs(ctx, m.Name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", m.Name, err)
-		}
-		all[m.Name] = n
-	}
-	return all, nil
 }
 
 // switchover moves the master to the next member under load, again and again.
@@ -178,7 +162,7 @@ func switchRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	before, err := w.allFullSyncs(ctx)
+	before, err := w.servedSyncs(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -204,7 +188,7 @@ func switchRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if out.tail, err = load.missing(ctx); err != nil {
 		return out, err
 	}
-	after, err := w.allFullSyncs(ctx)
+	after, err := w.servedSyncs(ctx)
 	if err != nil {
 		return out, err
 	}

@@ -206,16 +206,33 @@ func (w *world) everyMemberHolds(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// fullSyncs is how many full resyncs the present process of a member has served.
-func (w *world) fullSyncs(ctx context.Context, member string) (int, error) {
+// info reads a number from a section of a member's INFO.
+func (w *world) info(ctx context.Context, member, section, field string) (int, error) {
 	c, err := w.set.ConnectMember(ctx, member)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	info, err := c.Info("stats")
+	info, err := c.Info(section)
 	if err != nil {
 		return 0, err
 	}
-	return strconv.Atoi(info["sync_full"])
+	return strconv.Atoi(info[field])
+}
+
+// servedSyncs is how many full resyncs the present process of each member has served.
+func (w *world) servedSyncs(ctx context.Context) (map[string]int, error) {
+	rs, err := w.set.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]int{}
+	for _, m := range rs.Status.Members {
+		n, err := w.info(ctx, m.Name, "stats", "sync_full")
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Name, err)
+		}
+		all[m.Name] = n
+	}
+	return all, nil
 }

@@ -67,25 +67,7 @@ func (s Set) KillNode(ctx context.Context, member string) error {
 	return err
 }
 
-// Part drops all packets between two members, in both directions; Heal undoes it for everyone.
-func (s Set) Part(ctx context.Context, a, b string) error {
-	first, err := s.Pod(ctx, a)
-	if err != nil {
-		return err
-	}
-	second, err := s.Pod(ctx, b)
-	if err != nil {
-		return err
-	}
-	for _, way := range [][2]string{{first.Status.PodIP, second.Status.PodIP}, {second.Status.PodIP, first.Status.PodIP}} {
-		if _, err := s.Bed.Tool(ctx, "block", way[0], way[1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Heal ends every Part.
+// Heal lets through again what the tool's verb block dropped.
 func (b *Bed) Heal(ctx context.Context) error {
 	_, err := b.Tool(ctx, "unblock")
 	return err

@@ -22,6 +22,8 @@ type Images struct {
 // Image is a repository and a tag.
 type Image struct{ Repository, Tag string }
 
+func (i Image) String() string { return i.Repository + ":" + i.Tag }
+
 // Built are the images that LoadImages makes.
 func Built(tag string) Images {
 	return Images{Server: Image{"localhost/understudy-server", tag}, Operator: Image{"localhost/understudy-operator", tag}}
