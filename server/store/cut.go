@@ -47,7 +47,7 @@ type Cut struct {
 
 	space, part int // where the walk stands
 	at          tableWalk
-	pinned      map[object]*pinnedObject
+	pinned      map[*objectBase]*pinnedObject
 	waiting     []*pinnedObject
 	open        *pinnedObject
 	ids         uint64
@@ -80,7 +80,7 @@ const seenBytes = 4 * segBuckets
 // BeginCut starts a cut of the present contents.
 func (s *Store) BeginCut(v Visitor) *Cut {
 	s.epoch++
-	c := &Cut{store: s, epoch: s.epoch, visitor: v, pinned: map[object]*pinnedObject{}}
+	c := &Cut{store: s, epoch: s.epoch, visitor: v, pinned: map[*objectBase]*pinnedObject{}}
 	for i, d := range s.dbs {
 		d.space.pins++
 		c.spaces = append(c.spaces, cutSpace{d.space, i})
@@ -193,9 +193,9 @@ func (c *Cut) End() {
 func (sp *space) unpin() { sp.pins-- }
 
 func (c *Cut) unpin(h *pinnedObject) {
-	delete(c.pinned, h.obj)
-	h.walk.end()
 	base := h.obj.base()
+	delete(c.pinned, base)
+	h.walk.end()
 	if base.pins--; base.pins == 0 && base.gone {
 		c.store.discard(h.obj)
 	}
@@ -233,7 +233,7 @@ func (c *Cut) take(p *part, refs []uint32, owner *tableObject) {
 		return
 	}
 	if owner != nil {
-		h := c.pinned[owner]
+		h := c.pinned[owner.base()]
 		if h == nil {
 			panic("store: a big value changed before its cut pinned it (invariant 3)")
 		}
@@ -267,7 +267,7 @@ func (c *Cut) pin(db int, key Entry, o object) {
 	h := &pinnedObject{id: c.ids, obj: o}
 	o.base().pins++
 	h.walk = o.pin(c, h.id)
-	c.pinned[o] = h
+	c.pinned[o.base()] = h
 	c.waiting = append(c.waiting, h)
 	c.visitor.BigPinned(h.id, db, key, o.size())
 }
