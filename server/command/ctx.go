@@ -41,6 +41,8 @@ type Env interface {
 	Swapped(a, b int, now int64)
 	// Notify publishes a keyspace event. It is called only for classes in Config.NotifyEvents.
 	Notify(db int, class EventClass, event string, key []byte)
+	// Block lets the client of the running command wait; see Ctx.Block.
+	Block(c *Ctx, w Wait) bool
 }
 
 // Config holds the directives that handlers look at. The engine changes it under the exclusive lock.
@@ -78,6 +80,9 @@ type Ctx struct {
 
 	// Unheard: nobody reads the log now, so effects need not be encoded.
 	Unheard bool
+
+	// NoBlocking: nothing may block here (a script runs). In a transaction and in a stream nothing can anyway.
+	NoBlocking bool
 
 	// ReplyLimit is the length of a reply at which the client is closed anyway (client-output-buffer-limit, 0: none), so
 	// that a reply without bounds need not be made to its end. The engine closes the client of a reply that was cut.

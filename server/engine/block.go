@@ -16,6 +16,7 @@ type Waiter struct {
 	started time.Time
 	expired func(w *resp.Writer)
 	gone    func()
+	spent   time.Duration // executing, before the wait
 	// Kind names the reason, as CLIENT UNBLOCK and CLIENT LIST need it.
 	Kind string
 }
@@ -43,13 +44,21 @@ func (w *Waiter) Wake(write func(w *resp.Writer)) bool {
 		return false
 	}
 	w.release()
-	w.c.Owner.Deliver(write)
+	w.c.Owner.Deliver(Ticket{}, write)
 	return true
 }
 
 func (w *Waiter) release() {
 	w.c.waiter = nil
 	w.e.stats.blocked.Add(-1)
+	if cmd := w.c.LastCmd; cmd != nil {
+		s := &w.e.bg.stats.commands[cmd.Index]
+		s.Calls++
+		s.Nanos += int64(w.spent)
+		if !w.e.stats.untracked.Load() {
+			w.e.bg.trackLatency(cmd, w.spent)
+		}
+	}
 	if w.timer != nil {
 		w.timer.Stop()
 	}
@@ -61,7 +70,7 @@ func (w *Waiter) timeout() {
 			return
 		}
 		w.giveUp()
-		w.c.Owner.Deliver(w.expired)
+		w.c.Owner.Deliver(Ticket{}, w.expired)
 	})
 }
 
@@ -81,11 +90,25 @@ func (e *Engine) Unblock(c *Client, withError string) bool {
 	}
 	w.giveUp()
 	if withError == "" {
-		c.Owner.Deliver(w.expired)
-	} else {
-		c.Owner.Deliver(func(out *resp.Writer) { out.Error(withError) })
+		c.Owner.Deliver(Ticket{}, w.expired)
+		return true
 	}
+	out := resp.NewWriter(nil)
+	out.Error(withError)
+	if c.LastCmd != nil {
+		e.bg.stats.commands[c.LastCmd.Index].Failed++
+	}
+	e.bg.countErrorOf(out)
+	c.Owner.Deliver(Ticket{}, func(w *resp.Writer) { w.Take(out) })
 	return true
+}
+
+// Abandon takes a client that is about to be closed out of its wait, so that it swallows nothing any more. The lock must
+// be held exclusively.
+func (e *Engine) Abandon(c *Client) {
+	if c.waiter != nil {
+		c.waiter.giveUp()
+	}
 }
 
 // Forget takes a client whose connection is gone out of everything. The lock must be held exclusively.

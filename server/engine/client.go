@@ -36,8 +36,9 @@ const special = NeedAuth | InMulti | Subscribed | IsReplica | ReplyOff | replySk
 type Owner interface {
 	// Post runs fn on the owner's goroutine, without the lock, in the order of the calls.
 	Post(fn func())
-	// Deliver writes a reply of a client that was blocked and lets it go on with its next command.
-	Deliver(write func(w *resp.Writer))
+	// Deliver writes a reply of a client that was blocked and lets it go on with its next command. The reply is subject
+	// to the gate under ticket. write is called even when the connection is gone, so that it can let go of what it holds.
+	Deliver(ticket Ticket, write func(w *resp.Writer))
 	// Kill closes the connection without a further reply.
 	Kill(why string)
 	// Detach takes the socket from the loop once the replies so far have left, and gives it to fn in a goroutine of

@@ -138,11 +138,16 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 		}
 	}
 	l.endUnit()
+	waits := c.waiter != nil
+	if len(l.e.waits.ready) > 0 {
+		l.serveReady()
+	}
 	if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
 		l.flushAll()
 		l.look() // it may have changed the role, or brought a reader to the log
 	}
-	if c.waiter != nil {
+	if waits {
+		l.held = c // its answer may come from elsewhere before this Run is over: what it sent behind waits for that
 		return Waiting
 	}
 	return Done
@@ -170,6 +175,10 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 		l.noteOwn(cmd, args)
 	}
 	took := l.clock()
+	if c.waiter != nil {
+		c.waiter.spent = took
+		return changed // counted when the wait is over
+	}
 	s := &l.stats.commands[cmd.Index]
 	s.Calls++
 	s.Nanos += int64(took)

@@ -46,7 +46,8 @@ type Engine struct {
 	waiting      atomic.Int32 // lanes that want the lock while background work holds it
 
 	watched []map[string][]*watch // by database; guarded by mu
-	own     ownKeys               // guarded by mu
+	waits   keyWaits
+	own     ownKeys // guarded by mu
 	pause   pauser
 	info    infoRegistry
 	stats   statistics
@@ -69,6 +70,7 @@ func New(o Options) *Engine {
 	e.state.Store(uint32(ServeStale | ReadOnly))
 	e.env.e = e
 	e.watched = make([]map[string][]*watch, e.store.Databases())
+	e.waits.queues = make([]map[string]*waitQueue, e.store.Databases())
 	e.expiry.on.Store(true)
 	e.info.init()
 	e.bg = e.NewLane()
@@ -90,6 +92,7 @@ func (e *Engine) Exclusive(fn func()) {
 	e.lock()
 	defer e.unlockAndWake()
 	fn()
+	e.serveLocked()
 	e.bg.flushAll()
 }
 
@@ -106,6 +109,7 @@ func (e *Engine) Background(step func() (more bool)) {
 	for more := true; more; {
 		e.mu.Lock()
 		more = step()
+		e.serveLocked()
 		e.bg.flushAll()
 		e.mu.Unlock()
 		e.Log.Wake()

@@ -67,7 +67,7 @@ type fakeOwner struct {
 }
 
 func (o *fakeOwner) Post(fn func()) { fn() }
-func (o *fakeOwner) Deliver(write func(w *resp.Writer)) {
+func (o *fakeOwner) Deliver(_ Ticket, write func(w *resp.Writer)) {
 	w := resp.NewWriter(nil)
 	write(w)
 	o.mu.Lock()

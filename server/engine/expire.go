@@ -88,6 +88,7 @@ func (e *Engine) expireMet(l *Lane) {
 		l.ctx.DeleteExpired(key)
 		l.endUnit()
 	})
+	l.serveReady()
 	l.flushAll()
 }
 

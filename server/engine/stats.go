@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
 )
 
 // CommandStats counts one command's calls.
@@ -28,9 +29,12 @@ type laneStats struct {
 }
 
 // countError notes the error that was just written under its code, for INFO errorstats.
-func (l *Lane) countError() {
+func (l *Lane) countError() { l.countErrorOf(l.Out) }
+
+// countErrorOf notes the error written to out last.
+func (l *Lane) countErrorOf(out *resp.Writer) {
 	l.stats.failures++
-	text := l.Out.LastError()
+	text := out.LastError()
 	n := 0
 	for n < len(text) && n < 64 && text[n] != ' ' {
 		n++

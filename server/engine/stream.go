@@ -91,6 +91,8 @@ func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*S
 	if commit != nil {
 		commit(at)
 	}
+	l.e.serveLocked()
+	l.e.bg.flushAll()
 	return at
 }
 

@@ -200,6 +200,7 @@ func (n *Node) followLocked(up settings.Upstream, explicit bool) {
 	}
 	n.s.SetReplicaOf(up)
 	n.giveUpWaiters()
+	n.e.DropWaiting()
 	n.e.SetState(engine.Replica|engine.LinkDown, engine.Parked)
 	n.tellRole(true)
 	u := newUpstream(n, up, explicit, n.lastRun)

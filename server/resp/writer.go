@@ -117,6 +117,19 @@ func (w *Writer) Segments(from, to int, fn func(plain []byte, blob Blob)) {
 	}
 }
 
+// Take moves the replies of o, blobs included, behind what w holds.
+func (w *Writer) Take(o *Writer) {
+	base := len(w.buf)
+	for i, r := range o.refs {
+		w.refs = append(w.refs, ref{base + r.at, r.blob})
+		o.refs[i] = ref{}
+	}
+	w.buf = append(w.buf, o.buf...)
+	w.errs += o.errs
+	w.errAt = base + o.errAt
+	o.refs, o.buf, o.errs = o.refs[:0], o.buf[:0], 0
+}
+
 // Errors is the number of error replies since Reset.
 func (w *Writer) Errors() int { return w.errs }
 

@@ -376,7 +376,7 @@ type flusher struct {
 	got chan string
 }
 
-func (o flusher) Deliver(write func(w *resp.Writer)) {
+func (o flusher) Deliver(_ engine.Ticket, write func(w *resp.Writer)) {
 	w := resp.NewWriter(nil)
 	write(w)
 	o.got <- string(w.Bytes())

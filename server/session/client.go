@@ -167,6 +167,7 @@ func (srv *Server) clientKill(ctx *command.Ctx) {
 		if s == me {
 			me.Set(engine.CloseAfter)
 		} else {
+			srv.e.Abandon(&s.Client)
 			s.Owner.Kill("CLIENT KILL")
 		}
 	}

@@ -62,17 +62,21 @@ func (c *conn) ends() bool { return c.ending || c.sess.Has(engine.CloseAfter) }
 func (c *conn) Post(fn func()) { c.l.post(fn) }
 
 // Deliver answers a client that was blocked.
-func (c *conn) Deliver(write func(w *resp.Writer)) {
+func (c *conn) Deliver(ticket engine.Ticket, write func(w *resp.Writer)) {
 	c.l.post(func() {
-		if c.closed {
-			return
-		}
 		w := resp.NewWriter(nil)
 		w.SetProto(c.sess.Proto)
 		write(w)
-		if !c.sess.Has(engine.ReplyOff) {
-			c.l.send(c, w)
+		if c.closed || c.sess.Has(engine.ReplyOff) {
+			w.Reset()
 		}
+		if c.closed {
+			return
+		}
+		if ticket != (engine.Ticket{}) {
+			c.ticket = ticket
+		}
+		c.l.send(c, w)
 		c.waiting = false
 		c.l.resume(c)
 	})
@@ -411,12 +415,12 @@ type detached struct {
 	remote, local string
 }
 
-func (d *detached) Post(fn func())                { go fn() }
-func (d *detached) Deliver(func(w *resp.Writer))  {}
-func (d *detached) Kill(string)                   { d.Conn.Close() }
-func (d *detached) Detach(func(net.Conn, []byte)) {}
-func (d *detached) RemoteAddr() string            { return d.remote }
-func (d *detached) LocalAddr() string             { return d.local }
+func (d *detached) Post(fn func())                              { go fn() }
+func (d *detached) Deliver(engine.Ticket, func(w *resp.Writer)) {}
+func (d *detached) Kill(string)                                 { d.Conn.Close() }
+func (d *detached) Detach(func(net.Conn, []byte))               {}
+func (d *detached) RemoteAddr() string                          { return d.remote }
+func (d *detached) LocalAddr() string                           { return d.local }
 
 // buffer returns an empty buffer for at least n bytes.
 func (l *loop) buffer(n int) []byte {

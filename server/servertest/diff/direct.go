@@ -36,6 +36,9 @@ func (d *Direct) Flushed(int) {}
 // Swapped implements command.Env.
 func (d *Direct) Swapped(int, int, int64) {}
 
+// Block implements command.Env: nothing waits here.
+func (d *Direct) Block(*command.Ctx, command.Wait) bool { return false }
+
 // Notify implements command.Env.
 func (d *Direct) Notify(db int, _ command.EventClass, event string, key []byte) {
 	d.Events = append(d.Events, fmt.Sprintf("%d %s %q", db, event, key))
