@@ -1,6 +1,9 @@
 package member
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Kind names a message on the wire.
 type Kind string
@@ -83,6 +86,16 @@ type Data struct {
 // Empty: nothing was ever applied or everything was lost, whatever history it has heard of.
 func (d Data) Empty() bool { return d.Offset == 0 }
 
+// Wrote tells whether any of the data was written in one of these reigns.
+func (d Data) Wrote(reigns History) bool {
+	for i, e := range d.History {
+		if e.Start < d.History.end(i, d.Offset) && slices.Contains(reigns, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // Position is how far the data set is.
 func (d Data) Position() Position { return d.History.At(d.Offset) }
 
@@ -93,9 +106,9 @@ type Promote struct {
 	Rosters Rosters `json:"rosters"`
 	// ReplID is the new replication ID of this reign (S9), chosen by the leader and recorded.
 	ReplID string `json:"replid"`
-	// NewHistory: the term says that data of other members gives way to this one's, related or
-	// not (first start of a set, DataLost).
-	NewHistory bool `json:"newHistory,omitempty"`
+	// GivenUp is the reigns whose data a person gave up: what was written in them and is not on this
+	// one's line gives way to it, set aside in a file. Unrelated data of any other origin stays.
+	GivenUp History `json:"givenUp,omitempty"`
 	// Lease is the length of the promises of this reign, before drift is taken off.
 	Lease time.Duration `json:"lease"`
 	// Unfenced: the set's owner gave up S1 for availability (fencing None): writes need no promise.
@@ -107,9 +120,9 @@ type Follow struct {
 	Order
 	Upstream Upstream `json:"upstream"`
 	// Master and MasterPod are the term's master; Upstream differs in chains and trees.
-	Master     Incarnation `json:"master"`
-	MasterPod  Voter       `json:"masterPod"`
-	NewHistory bool        `json:"newHistory,omitempty"` // as in Promote
+	Master    Incarnation `json:"master"`
+	MasterPod Voter       `json:"masterPod"`
+	GivenUp   History     `json:"givenUp,omitempty"` // as in Promote
 }
 
 // TakeRoster changes the voters of a master (rule 3); answered by Done with Offset, the end of the

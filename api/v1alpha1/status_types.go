@@ -82,15 +82,17 @@ type TermRecord struct {
 	// The longest lease that may have been given under the reign in force or unfenced.
 	// +optional
 	Lease metav1.Duration `json:"lease"`
-	// Data of other members gives way to the master's, related or not: the first start of a set, or the
-	// start after everything was lost.
-	// +optional
-	NewHistory bool `json:"newHistory,omitempty"`
 	// The reigns of the set's data, oldest first: what makes a data set the set's.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Lineage []Epoch `json:"lineage,omitempty"`
+	// The reigns whose data a person gave up by accepting a loss, when a new history began: a member that
+	// comes back with such data sets it aside in a file and takes the new data.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	GivenUp []Epoch `json:"givenUp,omitempty"`
 	// The pod that a switchover under way wants.
 	// +optional
 	Target types.UID `json:"target,omitempty"`

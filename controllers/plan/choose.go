@@ -56,8 +56,8 @@ func (p *pass) ofTheSet(m *Member) bool {
 	if len(t.Lineage) == 0 || p.mut.AnyHistory {
 		return true // status was lost: the histories themselves must agree (unrelated)
 	}
-	_, related := d.History.Common(d.Offset, t.Lineage, d.Offset)
-	return related
+	common, related := d.History.Common(d.Offset, t.Lineage, d.Offset)
+	return related && common > 0 // a reign that began with nothing shares nothing
 }
 
 // better orders candidates: by position, then the switchover's target, then the old master if it need
@@ -173,6 +173,22 @@ func (p *pass) unaccounted() string {
 	return p.unaccountedPods()
 }
 
+// late: a person's word gives up what cannot be reached, not what is only about to answer. A pod that was made for this
+// term, or a process met just now, gets the time of a cold start.
+func (p *pass) late() bool {
+	if p.mut.HastyLoss {
+		return false
+	}
+	from := p.o.Leader.TermSeen
+	for _, m := range p.speaking() {
+		if p.answer(m, p.o.Status.Term.Number) == nil {
+			from = max(from, m.MetAt)
+		}
+	}
+	p.again(from + p.o.Spec.ColdStart)
+	return p.o.Now < from+p.o.Spec.ColdStart
+}
+
 // firstWaited: in a set's very first term a member that cannot start (no image, no node) must not hold
 // up the others for ever. Should it hold data of a deleted set of the same name after all, the guard
 // keeps it, unrelated, for a person to decide.
@@ -230,8 +246,13 @@ func (p *pass) gone(v member.Voter) bool {
 // voter but holds it, or else a new history (rule 12). Every voter must be accounted for.
 func (p *pass) chooseWithout() (*Member, string) {
 	t := p.o.Status.Term
-	if missing := p.unaccounted(); missing != "" && !p.o.Spec.AcceptLoss && !p.mut.LossIsNoMatter && !p.firstWaited() {
-		return nil, "nobody that answered holds the set's data; " + missing + " may"
+	if missing := p.unaccounted(); missing != "" && !p.mut.LossIsNoMatter {
+		switch {
+		case p.o.Spec.AcceptLoss && p.late():
+			return nil, "a person accepted the loss of what cannot be reached; " + missing + " may only be late"
+		case !p.o.Spec.AcceptLoss && !p.firstWaited():
+			return nil, "nobody that answered holds the set's data; " + missing + " may"
+		}
 	}
 	var best *Member
 	var loading string
@@ -268,7 +289,12 @@ func (p *pass) chooseWithout() (*Member, string) {
 		}
 		return best, best.Name + " is no voter but holds the set's history; no voter does"
 	}
-	if len(t.Lineage) > 0 {
+	switch {
+	case len(t.Lineage) > 0 && p.o.Spec.AcceptLoss:
+		p.event(true, "DataLost", "a person gave up the data of members that cannot be reached: a new history begins on "+best.Name)
+		p.d.Conditions = append(p.d.Conditions, Condition{ConditionDataLost, true, "GivenUp", "a person gave up the set's data in term " + fmt.Sprint(t.Number)})
+		return best, "nobody that can be reached holds the set's data, and a person gave it up: a new history begins"
+	case len(t.Lineage) > 0:
 		p.event(true, "DataLost", "every member lost its data: a new history begins on "+best.Name)
 		p.d.Conditions = append(p.d.Conditions, Condition{ConditionDataLost, true, "AllLost", "every member lost its data in or before term " + fmt.Sprint(t.Number)})
 		return best, "all is lost: a new history begins"

@@ -88,11 +88,11 @@ type Promote struct {
 
 // Follow sends member.Follow.
 type Follow struct {
-	Target     Target
-	Term       member.Term
-	Upstream   member.Upstream
-	Master     Reign
-	NewHistory bool
+	Target   Target
+	Term     member.Term
+	Upstream member.Upstream
+	Master   Reign
+	GivenUp  member.History
 }
 
 // TakeRoster sends member.TakeRoster to the master.

@@ -281,6 +281,9 @@ func (p *pass) appoint(best *Member, why string) {
 	next.Master, next.Unfenced, next.Target, next.Reason = &reign, nil, "", why
 	next.Lease, next.Gone = p.o.Spec.Lease, nil
 	next.Lineage = a.Data.History.Reign(t.Number, reign.ReplID, a.Data.Offset)
+	if a.Data.Empty() && p.o.Spec.AcceptLoss {
+		next.GivenUp = giveUp(t.GivenUp, t.Lineage)
+	}
 	switch {
 	case !p.electable(best):
 		next.Rosters = p.freshRosters()
@@ -316,6 +319,17 @@ func (p *pass) appoint(best *Member, why string) {
 	if t.Target == "" || t.Target == best.Pod.UID {
 		p.d.Status.SpentRequest = p.o.Spec.Request // done, or overtaken by an unplanned failover
 	} // else a switchover gave the role back: it is tried again
+}
+
+// giveUp adds a lineage to what was given up before. The newest stay: the older a copy, the less likely it comes back.
+func giveUp(before, lineage member.History) member.History {
+	out := slices.Clone(before)
+	for _, e := range lineage {
+		if !slices.Contains(out, e) {
+			out = append(out, e)
+		}
+	}
+	return out[max(0, len(out)-member.MaxHistory):]
 }
 
 func (p *pass) freshRosters() member.Rosters {

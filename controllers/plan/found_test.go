@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/understudy-db/understudy/api/member"
@@ -92,6 +93,46 @@ func TestFoundNonVoterWithK(t *testing.T) {
 	w.Spec.AcceptLoss = true
 	if got := w.appoints(Mutation{}); got != "m-1" {
 		t.Fatalf("accepted, appointed is %q", got)
+	}
+}
+
+// A person's word began a new history while the pod with the data was being made; and then its data was refused for ever.
+func TestFoundNewHistoryByAPersonsWord(t *testing.T) {
+	w := deposing(3).holds(1, 0, nil).adopts(1, 50*sec)
+	w.Spec.Persist, w.Spec.AcceptLoss = PersistAll, true
+	w.Members[0].Pod, w.Members[0].Report = Pod{}, nil
+	w.Members[2].Pod = Pod{UID: "z", NeverRan: true, Persists: true}
+	w.Members[2].Report, w.Members[2].Connected = nil, false
+	w.Status.Term.GivenUp = member.History{{Term: 1, ReplID: "r0"}}
+	w.Leader.TermSeen = w.Now - w.Spec.ColdStart + sec
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins anew while the new pod of m-2 has not started", got)
+	}
+	if d := Plan(w.Observed); d.Again != w.Now+sec {
+		t.Fatalf("looks again at %v, it is %v", d.Again, w.Now)
+	}
+	w.Now += sec
+	for _, s := range Plan(w.Observed).Steps {
+		r, ok := s.Action.(RecordTerm)
+		if !ok || r.Next.Master == nil {
+			continue
+		}
+		if r.Next.Master.Name != "m-1" || fmt.Sprint(r.Next.GivenUp) != fmt.Sprint(append(w.Status.Term.GivenUp, hist...)) {
+			t.Errorf("%s is appointed, given up is [%s]", r.Next.Master.Name, r.Next.GivenUp)
+		}
+		return
+	}
+	t.Fatal("nobody is appointed")
+}
+
+// A member with data of before a new history counted as one of the set's: a reign that begins with nothing shares nothing.
+func TestFoundDataOfBeforeANewHistory(t *testing.T) {
+	w := deposing(3).holds(1, 900, hist).holds(2, 40, hist.Reign(2, "r2", 0)).adopts(1, 50*sec).adopts(2, 50*sec)
+	w.Status.Term.Number, w.Status.Term.Lineage = 3, hist.Reign(2, "r2", 0)
+	w.adopts(1, 50*sec).adopts(2, 50*sec)
+	w.Deaths = []Death{died("a", 1, false)}
+	if got := w.appoints(Mutation{OffsetOnly: true}); got != "m-2" {
+		t.Fatalf("appointed is %q", got)
 	}
 }
 

@@ -113,8 +113,9 @@ type TermRecord struct {
 	Gone []member.Voter
 	// Lease is the longest promise that may have been given under the reign in force or unfenced.
 	Lease time.Duration
-	// NewHistory: data of other members gives way to the master's, related or not.
-	NewHistory bool
+	// GivenUp is the reigns whose data a person gave up when a new history began: a member that comes
+	// back with it sets it aside and takes the new data (S2). It holds for all later terms.
+	GivenUp member.History
 	// Lineage is the reigns of the set's data, oldest first: what "the set's history" means (rule 6).
 	Lineage member.History
 	// Target is the pod that a switchover in progress wants, "" in an unplanned failover.

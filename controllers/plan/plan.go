@@ -28,6 +28,7 @@ type Mutation struct {
 	Impatient      bool // rule 6: the first answer decides
 	RestartMaster  bool // S4: appoint the same pod again
 	LossIsNoMatter bool // rule 12: an empty set begins anew without accounting for all
+	HastyLoss      bool // rule 12: a person's word gives up members that are about to answer
 }
 
 // answerGrace is what members get to answer once the old master is known to be fenced (rule 6).

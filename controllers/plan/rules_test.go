@@ -202,6 +202,13 @@ func TestRules(t *testing.T) {
 			w.Deaths = []Death{{Voter: "a", Incarnation: inc("a", 1), Proof: ProofSupervisor}}
 			return w.appoints(x) == ""
 		}},
+		{"12: a person's word gives nobody up that is about to answer", Mutation{HastyLoss: true}, func(x Mutation) bool {
+			w := deposing(3).holds(1, 0, nil).adopts(1, 50*sec)
+			w.Spec.AcceptLoss, w.Leader.TermSeen = true, 40*sec
+			w.Members[0].Pod, w.Members[0].Report = Pod{}, nil
+			w.Members[2].MetAt = 99 * sec // a process met just now: it has not been asked yet
+			return w.appoints(x) == ""
+		}},
 		{"13: clients are held before a switchover", Mutation{NoPause: true}, func(x Mutation) bool {
 			w := settled(3)
 			w.Spec.Request = "m-1"

@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/understudy-db/understudy/api/member"
@@ -26,8 +27,10 @@ type checker struct {
 	fullSyncs int
 	wipes     int
 	failovers int
-	newLines  int  // histories begun from nothing
-	override  bool // a person accepted loss
+	reseeded  int             // members that gave way with data that a person had given up
+	newLines  int             // histories begun from nothing
+	override  bool            // a person accepted loss
+	forsaken  map[string]bool // replication IDs of the histories that a person gave up
 	confirmed *reply
 	stalls    string // why the world has not settled
 	stalled   string // what the operator says about it
@@ -35,7 +38,7 @@ type checker struct {
 
 func newChecker(w *World) checker {
 	return checker{w: w, newest: map[member.Term]*reply{}, reigns: map[member.Term]plan.Reign{},
-		promos: map[member.Term]member.Incarnation{}, replids: map[string]member.Term{}}
+		promos: map[member.Term]member.Incarnation{}, replids: map[string]member.Term{}, forsaken: map[string]bool{}}
 }
 
 func (c *checker) fail(format string, args ...any) {
@@ -158,6 +161,11 @@ func (c *checker) newLine(s *server, t member.Term) {
 			c.fail("S2: %s begins a new history in term %d while %s holds %d", s.pod.name, t, p.name, held)
 		}
 	}
+	if c.override {
+		for _, old := range c.reigns {
+			c.forsaken[old.ReplID] = old.Term < t
+		}
+	}
 	c.newest, c.confirmed = map[member.Term]*reply{}, nil // all is lost, and said so
 }
 
@@ -229,6 +237,8 @@ func (c *checker) loaded(s, from *server, snap ledger, h member.History) {
 	case snap.end() == 0:
 		c.wipes++
 		c.fail("S2: %s loses %d entries to the empty %s", s.pod.name, s.log.end(), from.pod.name)
+	case com == 0 && c.gaveUp(s):
+		c.reseeded++
 	case com == 0:
 		c.wipes++
 		c.fail("S2: %s loses %d entries to an unrelated history of %s", s.pod.name, s.log.end(), from.pod.name)
@@ -239,14 +249,43 @@ func (c *checker) loaded(s, from *server, snap ledger, h member.History) {
 			c.fail("S2: %s at %v loads the older %v of the same history from %s", s.pod.name, old, next, from.pod.name)
 		}
 	}
+	if com < s.log.end() && !s.setAside() {
+		c.fail("rule 11: %s loses %d entries that it did not set aside", s.pod.name, s.log.end()-com)
+	}
 }
 
-// joinedAt: a partial resync continues a prefix (rule 11).
-func (c *checker) joinedAt(s, from *server) {
-	if !from.alive {
+// gaveUp: a person gave up the history that all of this data was written in.
+func (c *checker) gaveUp(s *server) bool {
+	return c.forsaken[replidAt(s.history, s.log.end())]
+}
+
+func replidAt(h member.History, offset int64) (id string) {
+	for _, e := range h {
+		if e.Start < offset {
+			id = e.ReplID
+		}
+	}
+	return id
+}
+
+func (s *server) setAside() bool {
+	return slices.ContainsFunc(s.pod.aside, func(l ledger) bool { return l.contains(s.log.end(), s.log.sum(s.log.end())) })
+}
+
+// dropped: a load in place gives up the old data before the new is there, so what is right is judged now.
+func (c *checker) dropped(s, from *server) {
+	if s.log.end() == 0 || !from.alive {
 		return
 	}
-	if com := s.log.common(from.log); com < min(s.log.end(), from.log.end()) {
+	if from.log.end() == 0 || s.log.common(from.log) == 0 && !c.gaveUp(s) {
+		c.wipes++
+		c.fail("S2: %s drops %d entries for %d unrelated ones of %s", s.pod.name, s.log.end(), from.log.end(), from.pod.name)
+	}
+}
+
+// joinedAt: a partial resync continues a prefix of what the feeder held when it agreed (rule 11).
+func (c *checker) joinedAt(s, from *server, has ledger) {
+	if com := s.log.common(has); com < s.log.end() {
 		c.fail("rule 11: %s continues at %d from %s, equal only up to %d", s.pod.name, s.log.end(), from.pod.name, com)
 	}
 }

@@ -96,7 +96,8 @@ type pod struct {
 	uid       member.Voter
 	node      *node
 	revision  string
-	disk      *disk // nil: memory only
+	disk      *disk    // nil: memory only
+	aside     []ledger // what it set aside before it gave way
 	obj       bool
 	deleting  bool
 	ended     bool // no container will start again

@@ -108,11 +108,15 @@ func (s *server) offered(l *link, u *server, q fence.SyncRequest, o fence.SyncOf
 		s.refused(l, u, "replica: "+v.Why, v.Code)
 		return
 	}
+	if v.SetAside {
+		s.pod.aside = append(s.pod.aside, s.log.cut(s.log.end()))
+	}
 	l.heardAt, l.syncing = s.clock(), true
 	from := s.log.end()
 	if v.Sync == fence.Full {
 		from = -1
 		if s.w.opt.InPlace {
+			s.w.check.dropped(s, u)
 			s.dropFeeds()
 			s.loading = true
 			s.log, s.history = ledger{}, nil
@@ -154,7 +158,8 @@ func (u *server) start(r *server, l *link, q fence.SyncRequest, from int64, o fe
 		return
 	}
 	u.feeds = append(u.feeds, f)
-	u.carry(f, func() { r.join(l, u, cur) })
+	has := u.log.cut(u.log.end())
+	u.carry(f, func() { r.join(l, u, cur, has) })
 	u.pump()
 }
 
@@ -171,12 +176,13 @@ func (s *server) load(l *link, u *server, snap ledger, history member.History, o
 	s.joined(l, u, o)
 }
 
-// join continues from the own end.
-func (s *server) join(l *link, u *server, o fence.SyncOffer) {
+// join continues from the own end. has is what the feeder held when it said so: the word may have waited in a stopped
+// process while the feeder went over to another line.
+func (s *server) join(l *link, u *server, o fence.SyncOffer, has ledger) {
 	if s.link != l {
 		return
 	}
-	s.w.check.joinedAt(s, u)
+	s.w.check.joinedAt(s, u, has)
 	s.history = cloneHistory(o.Data.History)
 	s.joined(l, u, o)
 }

@@ -503,10 +503,10 @@ func (o *operator) applyMember(act plan.Action) {
 		to(act.Target, member.Adopt{Order: order(act.Target, act.Term), Handover: act.Handover})
 	case plan.Promote:
 		to(act.Target, member.Promote{Order: order(act.Target, act.Record.Number), Voter: act.Record.Master.Voter, Rosters: act.Record.Rosters.Clone(),
-			ReplID: act.Record.Master.ReplID, NewHistory: act.Record.NewHistory, Lease: act.Record.Lease, Unfenced: act.Unfenced})
+			ReplID: act.Record.Master.ReplID, GivenUp: act.Record.GivenUp, Lease: act.Record.Lease, Unfenced: act.Unfenced})
 	case plan.Follow:
 		to(act.Target, member.Follow{Order: order(act.Target, act.Term), Upstream: act.Upstream, Master: act.Master.Incarnation,
-			MasterPod: act.Master.Voter, NewHistory: act.NewHistory})
+			MasterPod: act.Master.Voter, GivenUp: act.GivenUp})
 	case plan.TakeRoster:
 		to(act.Target, member.TakeRoster{Order: order(act.Target, act.Term), Rosters: act.Rosters.Clone()})
 	case plan.Park:

@@ -107,15 +107,20 @@ func (w *World) settle() time.Duration {
 		// What nobody can prove a person must decide, once the wait is long enough. The word names
 		// the term, so it does not outlive the decision.
 		if t := w.api.status.Term.Number; w.now > begin+w.opt.Settle/2 && good == 0 && w.acceptTerm != t && w.master() == nil {
-			w.tracef("a person accepts loss in term %d: %s: %s", t, w.check.stalls, w.check.stalled)
-			w.acceptTerm = t
-			w.check.override = true
+			w.acceptLoss()
 		}
 	}
 	if w.check.broken == "" {
 		w.check.fail("does not settle: %s", w.check.stalls)
 	}
 	return 0
+}
+
+// acceptLoss is a person's word that what cannot be reached is gone, for the present term.
+func (w *World) acceptLoss() {
+	w.acceptTerm = w.api.status.Term.Number
+	w.check.override = true
+	w.tracef("a person accepts loss in term %d: %s: %s", w.acceptTerm, w.check.stalls, w.check.stalled)
 }
 
 // unsettled says what is not as it should be, "" if nothing.

@@ -32,7 +32,7 @@ func Read(rs *v1alpha1.ReplicaSet) plan.Status {
 func readTerm(t v1alpha1.TermRecord) plan.TermRecord {
 	out := plan.TermRecord{
 		Number: member.Term(t.Number), Master: readReign(t.Master), Unfenced: readReign(t.Unfenced),
-		Lease: t.Lease.Duration, NewHistory: t.NewHistory, Target: member.Voter(t.Target), Reason: t.Reason,
+		Lease: t.Lease.Duration, Target: member.Voter(t.Target), Reason: t.Reason,
 		Rosters: member.Rosters{New: readRoster(t.Roster)},
 	}
 	if t.OldRoster != nil {
@@ -42,8 +42,13 @@ func readTerm(t v1alpha1.TermRecord) plan.TermRecord {
 	for _, v := range t.Gone {
 		out.Gone = append(out.Gone, member.Voter(v))
 	}
-	for _, e := range t.Lineage {
-		out.Lineage = append(out.Lineage, member.Epoch{Term: member.Term(e.Term), ReplID: e.ReplicationID, Start: e.Start})
+	out.Lineage, out.GivenUp = readHistory(t.Lineage), readHistory(t.GivenUp)
+	return out
+}
+
+func readHistory(list []v1alpha1.Epoch) (out member.History) {
+	for _, e := range list {
+		out = append(out, member.Epoch{Term: member.Term(e.Term), ReplID: e.ReplicationID, Start: e.Start})
 	}
 	return out
 }
@@ -68,7 +73,7 @@ func readRoster(r v1alpha1.Roster) member.Roster {
 func writeTerm(t plan.TermRecord) *v1alpha1.TermRecord {
 	out := &v1alpha1.TermRecord{
 		Number: int64(t.Number), Master: writeReign(t.Master), Unfenced: writeReign(t.Unfenced),
-		Lease: metav1.Duration{Duration: t.Lease}, NewHistory: t.NewHistory, Target: types.UID(t.Target), Reason: t.Reason,
+		Lease: metav1.Duration{Duration: t.Lease}, Target: types.UID(t.Target), Reason: t.Reason,
 		Roster: writeRoster(t.Rosters.New),
 	}
 	if t.Rosters.Old != nil {
@@ -78,8 +83,13 @@ func writeTerm(t plan.TermRecord) *v1alpha1.TermRecord {
 	for _, v := range t.Gone {
 		out.Gone = append(out.Gone, types.UID(v))
 	}
-	for _, e := range t.Lineage {
-		out.Lineage = append(out.Lineage, v1alpha1.Epoch{Term: int64(e.Term), ReplicationID: e.ReplID, Start: e.Start})
+	out.Lineage, out.GivenUp = writeHistory(t.Lineage), writeHistory(t.GivenUp)
+	return out
+}
+
+func writeHistory(h member.History) (out []v1alpha1.Epoch) {
+	for _, e := range h {
+		out = append(out, v1alpha1.Epoch{Term: int64(e.Term), ReplicationID: e.ReplID, Start: e.Start})
 	}
 	return out
 }

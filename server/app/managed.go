@@ -249,6 +249,10 @@ func (n memberNode) Tail(from int64) (manage.Tail, error) {
 func (n memberNode) Offset() int64 { return n.a.node.Offset() }
 func (n memberNode) Loading() bool { return n.a.Engine.Is(engine.Loading) }
 
+func (n memberNode) SaveTo(ctx context.Context, path string) error {
+	return n.a.saver.SaveTo(ctx, path)
+}
+
 func (n memberNode) Save(ctx context.Context) error { return n.a.saver.SaveNow(ctx) }
 
 // Configure sets directives as CONFIG SET does: the hooks run with the engine's lock held.

@@ -2,13 +2,16 @@ package manage
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/repl/fence"
 	"github.com/understudy-db/understudy/server/resp"
 )
 
@@ -74,12 +77,7 @@ func tailName(term uint64, replID string, offset uint64) string {
 
 // keep returns when the tail behind offset common is durable. Old files go only after that.
 func (t *tails) keep(own member.Data, common int64, tail Tail) (name string, err error) {
-	var reign member.Epoch
-	for _, e := range own.History {
-		if e.Start < own.Offset {
-			reign = e
-		}
-	}
+	reign := lastReign(own)
 	name = tailName(uint64(reign.Term), reign.ReplID, uint64(common))
 	err = fsys.Replace(t.fs, filepath.Join(t.dir, name), func(w io.Writer) error {
 		head := fmt.Appendf(nil, "# understudy: %d writes behind offset %d up to %d, made in term %d under replication ID %s and held by this member alone\r\n",
@@ -102,6 +100,16 @@ func (t *tails) keep(own member.Data, common int64, tail Tail) (name string, err
 	return name, t.prune()
 }
 
+// lastReign is the one in which the newest of the data was written.
+func lastReign(own member.Data) (reign member.Epoch) {
+	for _, e := range own.History {
+		if e.Start < own.Offset {
+			reign = e
+		}
+	}
+	return reign
+}
+
 func (t *tails) prune() error {
 	names, err := t.list()
 	if err != nil {
@@ -113,6 +121,33 @@ func (t *tails) prune() error {
 		}
 		names = names[1:]
 	}
+	return nil
+}
+
+// giveWay keeps what the verdict is about to replace: the tail, or, of data that shares nothing with the upstream's and that
+// a person gave up, everything. An error means that the data must not give way yet.
+func (d *Driver) giveWay(own member.Data, v fence.Verdict) error {
+	if v.Unrelated {
+		return d.setAllAside(own)
+	}
+	return d.setAside(own, v.Common)
+}
+
+// setAllAside saves the whole data set beside its own file. Such files stay until a person removes them.
+func (d *Driver) setAllAside(own member.Data) error {
+	at := lastReign(own)
+	name := strings.TrimSuffix(tailName(uint64(at.Term), at.ReplID, uint64(own.Offset)), ".aof") + ".rdb"
+	if d.Divergent() == name {
+		return nil // an earlier attempt to join got that far
+	}
+	d.o.Logf("A person gave up the data of this member, which is related to nobody's any more: it is saved in %s before it is replaced", filepath.Join(d.tails.dir, name))
+	if err := d.node.SaveTo(context.Background(), filepath.Join(d.tails.dir, name)); err != nil {
+		return fmt.Errorf("the data set, which a person gave up, cannot be saved in %s before it is replaced: %w; make room there, or delete the pod and its claim to lose it",
+			d.tails.dir, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.divergent = name
 	return nil
 }
 

@@ -67,6 +67,42 @@ func TestDivergentTailThatCannotBeWrittenKeepsTheData(t *testing.T) { // rule 11
 	}
 }
 
+// TestDataGivenUpIsSavedBeforeItGivesWay: all of it, for nothing of it is on the new line (rule 11, S2).
+func TestDataGivenUpIsSavedBeforeItGivesWay(t *testing.T) {
+	lost := member.History{{Term: 1, ReplID: strings.Repeat("a", 40)}}
+	w := newWorld(t, fsys.NewMem(), func(o *Options) { o.History = lost })
+	w.node.offset.Store(150)
+	w.node.tailErr = errors.New("only the whole data set can be set aside")
+	c := w.operator()
+	up := member.Upstream{Name: "b", Addr: "127.0.0.1:1", Voter: otherID, Incarnation: "1-00000000000000bb"}
+	follow := member.Follow{Order: order1(2), Upstream: up, Master: up.Incarnation, MasterPod: otherID}
+	c.ask(follow)
+	offer := encode(fence.SyncOffer{Identity: member.Identity{SetUID: setUID, Voter: otherID, Incarnation: up.Incarnation}, Term: 2, Master: true,
+		Data: member.Data{Offset: 20, History: member.History{{Term: 2, ReplID: strings.Repeat("b", 40)}}}})
+	if why := w.d.Offer(offer); !strings.Contains(why, "unrelated") {
+		t.Fatalf("nobody gave it up, and the answer is %q", why)
+	}
+	follow.GivenUp = lost
+	c.ask(follow)
+	w.node.refuse = errors.New("no space left on device")
+	if why := w.d.Offer(offer); !strings.Contains(why, "make room") {
+		t.Fatalf("it cannot be saved, and the answer is %q", why)
+	}
+	w.node.refuse = nil
+	name := "divergent-1-" + strings.Repeat("a", 40) + "-150.rdb"
+	for range 2 { // the second time it is there already
+		if why := w.d.Offer(offer); why != "" {
+			t.Fatal(why)
+		}
+	}
+	if n := w.node.count("save to " + name); n != 2 { // one failed
+		t.Errorf("saved %d times", n)
+	}
+	if r := w.d.Report(); r.Divergent != name {
+		t.Errorf("the report names %q", r.Divergent)
+	}
+}
+
 func TestWhatNeedsNoFile(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  int64

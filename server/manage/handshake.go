@@ -47,7 +47,7 @@ func (d *Driver) Offer(answer string) (refusal string) {
 	v := d.m.MayLoad(own, o)
 	d.mu.Unlock()
 	if v.Sync != fence.Refuse && v.SetAside { // rule 11: before the data gives way
-		if err := d.setAside(own, v.Common); err != nil {
+		if err := d.giveWay(own, v); err != nil {
 			return err.Error()
 		}
 	}

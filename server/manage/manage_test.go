@@ -52,6 +52,17 @@ func (n *fakeNode) say(format string, args ...any) {
 	n.said = append(n.said, fmt.Sprintf(format, args...))
 }
 
+func (n *fakeNode) count(what string) (times int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, said := range n.said {
+		if said == what {
+			times++
+		}
+	}
+	return times
+}
+
 func (n *fakeNode) Park()                     { n.say("park") }
 func (n *fakeNode) Follow(up member.Upstream) { n.say("follow %s", up.Name) }
 func (n *fakeNode) DropFeeds()                { n.say("dropfeeds") }
@@ -62,6 +73,10 @@ func (n *fakeNode) Heartbeat()                { n.say("beat"); n.offset.Add(14) 
 func (n *fakeNode) Lead(replid string) int64  { n.say("lead %s", replid); return n.offset.Load() }
 func (n *fakeNode) Save(context.Context) error {
 	n.say("save")
+	return n.refuse
+}
+func (n *fakeNode) SaveTo(_ context.Context, path string) error {
+	n.say("save to %s", filepath.Base(path))
 	return n.refuse
 }
 func (n *fakeNode) Configure(set map[string]string) error {

@@ -33,6 +33,8 @@ type Node interface {
 	// Save returns when a snapshot is durable.
 	Save(ctx context.Context) error
 
+	// SaveTo returns when a snapshot is durable in another file than the data set's own.
+	SaveTo(ctx context.Context, path string) error
 	// Tail is what the stream holds behind offset from; an error says why that is not there any more.
 	Tail(from int64) (Tail, error)
 

@@ -70,6 +70,7 @@ type run struct {
 	changes    int64 // of the engine, at the cut
 	began      time.Time
 	background bool
+	aside      bool          // to another file: it counts as no save of the data set
 	stale      atomic.Bool   // a later image is on disk already: this one must not replace it
 	done       chan struct{} // closed when the outcome is known and told
 	err        error
@@ -172,9 +173,11 @@ func (s *Saver) maybeSave() {
 
 // begin makes the cut, now, and lets the rest run beside the clients. The lock is held exclusively and
 // nothing is running.
-func (s *Saver) begin(background bool) *run {
-	r := &run{began: s.now(), background: background, changes: s.e.Changes(), done: make(chan struct{})}
-	r.file = newTarget(s.fs, s.Path(), s.cfg.Bool(settings.RDBSaveIncremental))
+func (s *Saver) begin(background bool) *run { return s.beginTo(s.Path(), background) }
+
+func (s *Saver) beginTo(path string, background bool) *run {
+	r := &run{began: s.now(), background: background, aside: path != s.Path(), changes: s.e.Changes(), done: make(chan struct{})}
+	r.file = newTarget(s.fs, path, s.cfg.Bool(settings.RDBSaveIncremental))
 	if background {
 		s.lastTry = r.began
 		s.logf(settings.LogNotice, "Background saving started")
@@ -213,6 +216,9 @@ func (s *Saver) finish(r *run) {
 // ended notes the outcome. The lock is held.
 func (s *Saver) ended(r *run, err error) {
 	s.running = nil
+	if r.aside {
+		return // whoever asked for it hears the outcome
+	}
 	s.lastTook = s.now().Sub(r.began)
 	switch {
 	case errors.Is(err, snapshot.ErrCanceled):
@@ -277,7 +283,11 @@ func (s *Saver) LastSave() int64 { return s.lastSave.Unix() }
 
 // SaveNow saves and waits: for a shutdown, or for an order to make the data durable. A save under way is
 // waited for first; what it lacks is saved by a second one. The lock must not be held.
-func (s *Saver) SaveNow(ctx context.Context) error {
+func (s *Saver) SaveNow(ctx context.Context) error { return s.SaveTo(ctx, s.Path()) }
+
+// SaveTo is SaveNow with a file of its own: a copy of a data set that is about to be replaced. It changes nothing of what
+// INFO and the save points know about the data set's own file.
+func (s *Saver) SaveTo(ctx context.Context, path string) error {
 	for {
 		var r *run
 		var started bool
@@ -285,7 +295,7 @@ func (s *Saver) SaveNow(ctx context.Context) error {
 		s.e.Exclusive(func() {
 			if r = s.running; r == nil {
 				if err = s.free(); err == nil {
-					r, started = s.begin(false), true
+					r, started = s.beginTo(path, false), true
 				}
 			}
 		})

@@ -507,3 +507,32 @@ func TestInfoHasTheFieldsOfRedis(t *testing.T) {
 		t.Errorf("fields\n ours  %v\n redis %v", got, want)
 	}
 }
+
+// TestSaveTo: a copy elsewhere is whole and durable, and no save of the data set's own file.
+func TestSaveTo(t *testing.T) {
+	fs := fsys.NewFaulty(fsys.OS{}, nil)
+	b := newBench(t, fs, "save \"\"\n")
+	b.do("SET", "key", "value")
+	aside := filepath.Join(b.cfg.Dir(), "aside.rdb")
+	fs.SetSpace(10)
+	if err := b.saver.SaveTo(context.Background(), aside); err == nil {
+		t.Error("saved without room")
+	}
+	fs.SetSpace(1 << 20)
+	if err := b.saver.SaveTo(context.Background(), aside); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(b.saver.Path()); !os.IsNotExist(err) || b.saver.Saved() {
+		t.Errorf("the own file: %v, saved %v", err, b.saver.Saved())
+	}
+	if got := b.info("rdb_changes_since_last_save") + b.info("rdb_saves"); got != "10" {
+		t.Errorf("changes and saves %q", got)
+	}
+	if err := os.Rename(aside, b.saver.Path()); err != nil {
+		t.Fatal(err)
+	}
+	n, loaded := b.restarted(nil)
+	if got := n.do("GET", "key"); got != `"value"` || loaded.Keys != 1 {
+		t.Errorf("the copy holds %s, %d keys", got, loaded.Keys)
+	}
+}

@@ -75,10 +75,10 @@ func (Heartbeat) effect()     {}
 
 // Record is what outlives the process: the highest term adopted and, if known, who reigns in it.
 type Record struct {
-	SetUID     string           `json:"set"`
-	Term       member.Term      `json:"term"`
-	Upstream   *member.Upstream `json:"upstream,omitempty"` // followed under Term
-	NewHistory bool             `json:"newHistory,omitempty"`
+	SetUID   string           `json:"set"`
+	Term     member.Term      `json:"term"`
+	Upstream *member.Upstream `json:"upstream,omitempty"` // followed under Term
+	GivenUp  member.History   `json:"givenUp,omitempty"`  // reigns whose data the term lets go
 }
 
 // Mutation turns single rules off. It exists for tests that show what each rule is for; a product
@@ -100,6 +100,7 @@ type Mutation struct {
 	AnyTerm            bool // obey orders of older terms
 	VouchUnspoken      bool // S3: vouch by hearsay with the term lost
 	GuardOff           bool // S2: feed and load anything
+	GiveUpAll          bool // S2: a term that lets some data go lets all go
 	ParkedFeeds        bool // S3: a parked member feeds
 	BlindJoin          bool // rule 11: continue from the offset, whatever the history
 	ReuseReplID        bool // S9: consumed by the driver

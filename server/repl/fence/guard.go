@@ -19,9 +19,8 @@ type SyncOffer struct {
 	Identity member.Identity
 	Term     member.Term
 	// Master: the feeder is the term's master, so Data.Offset is the master's end (rule 4, whole).
-	Master     bool
-	Data       member.Data
-	NewHistory bool
+	Master bool
+	Data   member.Data
 }
 
 // Sync is how a replica continues.
@@ -39,11 +38,13 @@ type Verdict struct {
 	Sync Sync
 	// Common is the offset up to which both data sets are equal; From there the own tail is not on
 	// the master's line. SetAside: write that tail to a file before it is gone, then roll back to
-	// Common from the own file, or load everything (rule 11).
-	Common   int64
-	SetAside bool
-	Code     member.RefusalCode
-	Why      string
+	// Common from the own file, or load everything (rule 11). Unrelated: nothing is shared, so the
+	// whole data set is what must be kept in a file.
+	Common    int64
+	SetAside  bool
+	Unrelated bool
+	Code      member.RefusalCode
+	Why       string
 }
 
 func no(code member.RefusalCode, format string, args ...any) Verdict {
@@ -57,7 +58,7 @@ func (m *Machine) Request(d member.Data) SyncRequest {
 
 // Offer is the feeder's side of it.
 func (m *Machine) Offer(d member.Data) SyncOffer {
-	return SyncOffer{Identity: m.id, Term: m.term(), Master: m.role == member.RoleMaster, Data: d, NewHistory: m.rec.NewHistory}
+	return SyncOffer{Identity: m.id, Term: m.term(), Master: m.role == member.RoleMaster, Data: d}
 }
 
 // MayFeed decides whether this member, holding own, feeds the requester (S2, S3).
@@ -76,7 +77,7 @@ func (m *Machine) MayFeed(own member.Data, q SyncRequest) Verdict {
 	case own.Loading:
 		return no(member.RefusedRole, "loading")
 	}
-	return m.relate(q.Data, own, m.rec.NewHistory)
+	return m.relate(q.Data, own, m.rec.GivenUp)
 }
 
 // MayLoad decides whether this member, holding own, takes what the feeder offers (S2).
@@ -87,7 +88,7 @@ func (m *Machine) MayLoad(own member.Data, o SyncOffer) Verdict {
 	case o.Identity.SetUID != m.id.SetUID:
 		return no(member.RefusedForeign, "feeder is of set %q, this is %q", o.Identity.SetUID, m.id.SetUID)
 	case m.mut.GuardOff:
-		return m.relate(own, o.Data, true)
+		return m.relate(own, o.Data, nil)
 	case o.Identity.Incarnation != m.upstream.Incarnation || o.Identity.Voter != m.upstream.Voter:
 		return no(member.RefusedIncarnation, "upstream is %s of pod %s now, told to follow %s of pod %s",
 			o.Identity.Incarnation, o.Identity.Voter, m.upstream.Incarnation, m.upstream.Voter)
@@ -98,11 +99,11 @@ func (m *Machine) MayLoad(own member.Data, o SyncOffer) Verdict {
 	case len(o.Data.History) == 0 && (own.Empty() || own.Loading):
 		return no(member.RefusedInvalid, "feeder has no history to give: data without one is related to nobody's")
 	}
-	return m.relate(own, o.Data, o.NewHistory && m.rec.NewHistory)
+	return m.relate(own, o.Data, m.rec.GivenUp)
 }
 
-// relate compares the replica's data with the feeder's. newHistory: the term lets unrelated data go.
-func (m *Machine) relate(own, feeder member.Data, newHistory bool) Verdict {
+// relate compares the replica's data with the feeder's. givenUp is what the term lets go.
+func (m *Machine) relate(own, feeder member.Data, givenUp member.History) Verdict {
 	if m.mut.BlindJoin && own.Offset <= feeder.Offset {
 		return Verdict{Sync: Partial, Common: own.Offset}
 	}
@@ -112,8 +113,8 @@ func (m *Machine) relate(own, feeder member.Data, newHistory bool) Verdict {
 	common, related := own.History.Common(own.Offset, feeder.History, feeder.Offset)
 	related = related && common > 0 // a reign that began with nothing shares nothing
 	switch {
-	case !related && (newHistory || m.mut.GuardOff):
-		return Verdict{Sync: Full, SetAside: true}
+	case !related && (own.Wrote(givenUp) || m.mut.GuardOff || m.mut.GiveUpAll && len(givenUp) > 0):
+		return Verdict{Sync: Full, SetAside: true, Unrelated: true}
 	case !related:
 		return no(member.RefusedGuard, "replica holds %d bytes of history [%s]; the feeder's [%s] at %d is unrelated",
 			own.Offset, own.History, feeder.History, feeder.Offset)

@@ -212,7 +212,7 @@ func (m *Machine) promote(now time.Duration, p member.Promote) []Effect {
 	m.reign, m.wasMaster, m.whole, m.pauseUntil = p.Term, false, true, 0
 	m.master, m.masterPod = m.id.Incarnation, m.id.Voter
 	m.promises = newPromises(p)
-	out := m.enter(Record{SetUID: m.id.SetUID, Term: p.Term, NewHistory: p.NewHistory})
+	out := m.enter(Record{SetUID: m.id.SetUID, Term: p.Term, GivenUp: p.GivenUp})
 	out = append(out, BecomeMaster{Term: p.Term, ReplID: p.ReplID}, ResumeClients{})
 	out = append(out, m.Tick(now)...)
 	return append(out, m.done())
@@ -227,7 +227,7 @@ func (m *Machine) follow(f member.Follow) []Effect {
 		return []Effect{Answer{m.refusal(member.RefusedInvalid, "told to follow itself")}}
 	}
 	same := m.role == member.RoleReplica && m.rec.Term == f.Term && m.upstream == f.Upstream
-	m.rec.NewHistory = f.NewHistory
+	m.rec.GivenUp = f.GivenUp
 	if same && m.spoken {
 		return []Effect{m.done()}
 	}
@@ -240,7 +240,7 @@ func (m *Machine) follow(f member.Follow) []Effect {
 		m.wasMaster = false
 	}
 	up := f.Upstream
-	out = append(out, m.enter(Record{SetUID: m.id.SetUID, Term: f.Term, Upstream: &up, NewHistory: f.NewHistory})...)
+	out = append(out, m.enter(Record{SetUID: m.id.SetUID, Term: f.Term, Upstream: &up, GivenUp: f.GivenUp})...)
 	m.master, m.masterPod = f.Master, f.MasterPod
 	out = append(out, m.attach(up)...)
 	if moved {

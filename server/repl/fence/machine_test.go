@@ -228,16 +228,27 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-func TestTheTermMayLetUnrelatedDataGo(t *testing.T) {
-	m := following(Mutation{})
-	m.rec.NewHistory = true
-	o := offerA(data(5, 9, 0))
-	if m.MayLoad(data(120, 1, 0), o).Sync != Refuse {
-		t.Error("only one side knows of the new history")
+// TestDataThatAPersonGaveUpGivesWay, and no other, and only when both sides know (S2).
+func TestDataThatAPersonGaveUpGivesWay(t *testing.T) {
+	m, feeder := following(Mutation{}), reigning(Mutation{}, three())
+	lost, other, begun := data(120, 1, 0), data(120, 7, 0), data(5, 9, 0)
+	m.rec.GivenUp = append(data(0, 3, 0).History, lost.History...)
+	if v := m.MayLoad(lost, offerA(begun)); v.Sync != Full || !v.SetAside || !v.Unrelated {
+		t.Errorf("given up: %+v", v)
 	}
-	o.NewHistory = true
-	if v := m.MayLoad(data(120, 1, 0), o); v.Sync != Full || !v.SetAside {
-		t.Errorf("%+v", v)
+	if v := m.MayLoad(other, offerA(begun)); v.Code != member.RefusedGuard {
+		t.Errorf("of another origin: %+v", v)
+	}
+	if v := feeder.MayFeed(begun, request(feeder, lost)); v.Code != member.RefusedGuard {
+		t.Errorf("the feeder's record does not say so: %+v", v)
+	}
+	feeder.rec.GivenUp = m.rec.GivenUp
+	if v := feeder.MayFeed(begun, request(feeder, lost)); v.Sync != Full || !v.Unrelated {
+		t.Errorf("the feeder: %+v", v)
+	}
+	m.mut.GiveUpAll = true
+	if v := m.MayLoad(other, offerA(begun)); v.Sync != Full {
+		t.Errorf("the rule is off, and still: %+v", v)
 	}
 }
 

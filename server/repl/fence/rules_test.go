@@ -187,6 +187,11 @@ func TestRules(t *testing.T) {
 			m := reigning(x, three())
 			return m.MayFeed(data(5, 9, 0), request(m, data(120, 1, 0))).Sync == Refuse
 		}},
+		{"S2: what a person gave up gives way, and nothing else", Mutation{GiveUpAll: true}, func(x Mutation) bool {
+			m := following(x)
+			m.rec.GivenUp = data(0, 7, 0).History
+			return m.MayLoad(data(120, 7, 0), offerA(data(5, 9, 0))).Sync == Full && m.MayLoad(data(120, 1, 0), offerA(data(5, 9, 0))).Code == member.RefusedGuard
+		}},
 		{"S3: a parked member feeds nobody", Mutation{GuardOff: true, ParkedFeeds: true}, func(x Mutation) bool {
 			m := born(x, "a")
 			return m.MayFeed(member.Data{}, request(m, data(120, 1, 0))).Sync == Refuse
