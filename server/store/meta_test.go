@@ -15,8 +15,10 @@ var (
 	stepsFlag = flag.Int("steps", 4000, "operations per seed of the metamorphic test")
 )
 
-// value is the model's value: a string, or a hash when fields is not nil.
+// value is the model's value: a string, or a value with elements: a hash's fields, a sorted set's members with the eight
+// bytes of their scores.
 type value struct {
+	kind   Kind
 	str    string
 	fields map[string]string
 	expire int64
@@ -79,19 +81,25 @@ func (r *recorder) bytesOf(e Entry) string {
 }
 
 func (r *recorder) Entry(db int, e Entry) {
-	v := value{expire: e.ExpireAt()}
-	if e.Kind() == HashKind {
+	v := value{kind: e.Kind(), expire: e.ExpireAt()}
+	switch v.kind {
+	case String:
+		v.str = r.bytesOf(e)
+	case HashKind:
 		v.fields = map[string]string{}
 		h := e.Hash()
 		h.Each(func(f, val []byte) bool { v.fields[string(f)] = string(val); return true })
-	} else {
-		v.str = r.bytesOf(e)
+	case ZSetKind:
+		v.fields = membersOf(e)
 	}
 	r.add(db, string(e.Key()), v)
 }
 
 func (r *recorder) BigPinned(id uint64, db int, key Entry, n int) {
-	h := &recorded{db: db, key: string(key.Key()), n: n, v: value{expire: key.ExpireAt(), fields: map[string]string{}}}
+	h := &recorded{
+		db: db, key: string(key.Key()), n: n,
+		v: value{kind: key.Kind(), expire: key.ExpireAt(), fields: map[string]string{}},
+	}
 	r.hashes[id] = h
 	r.add(db, h.key, h.v)
 }
@@ -143,7 +151,7 @@ func compare(t *testing.T, what string, got, want model) {
 	for db := range want {
 		for k, w := range want[db] {
 			g, ok := got[db][k]
-			if !ok || g.str != w.str || g.expire != w.expire || !maps.Equal(g.fields, w.fields) || (g.fields == nil) != (w.fields == nil) {
+			if !ok || g.kind != w.kind || g.str != w.str || g.expire != w.expire || !maps.Equal(g.fields, w.fields) || (g.fields == nil) != (w.fields == nil) {
 				t.Fatalf("%s: db %d key %.40q (there: %v): expire %d want %d, %d fields want %d, %d bytes want %d", what, db, k, ok,
 					g.expire, w.expire, len(g.fields), len(w.fields), len(g.str), len(w.str))
 			}
@@ -165,6 +173,12 @@ func recount(o object) (slots, tables int64) {
 	case *tableObject:
 		if whole {
 			o.fields.each(func(ref uint32) bool { slots += int64(o.home.slab.size(ref)); return true })
+		}
+		return slots, o.fields.bytes
+	case *zsetObject:
+		if whole {
+			o.fields.each(func(ref uint32) bool { slots += int64(o.home.slab.size(ref)); return true })
+			o.order.eachNode(o.home, func(ref uint32) { slots += int64(o.home.slab.size(ref)) })
 		}
 		return slots, o.fields.bytes
 	}
@@ -287,7 +301,7 @@ func (w *world) step() {
 		}
 		m[string(k)] = value{str: string(b), expire: at}
 	case op < 33:
-		if exists && old.fields != nil {
+		if exists && old.kind != String {
 			return
 		}
 		n := w.r.Intn(2 * (len(old.str) + 10))
@@ -311,8 +325,10 @@ func (w *world) step() {
 		w.expiry(d, m, k, old, exists)
 	case op < 58:
 		w.transfer(i, k, old, exists)
-	case op < 78:
+	case op < 70:
 		w.hash(d, m, k, old, exists)
+	case op < 78:
+		w.zset(d, m, k, old, exists)
 	case op < 80:
 		w.maintain()
 	case op < 84:
@@ -388,14 +404,14 @@ func (w *world) transfer(i int, k []byte, old value, exists bool) {
 
 func (w *world) hash(d *DB, m map[string]value, k []byte, old value, exists bool) {
 	h, wrong := d.HashForWrite(k)
-	if wrong != (exists && old.fields == nil) {
+	if wrong != (exists && old.kind != HashKind) {
 		w.t.Fatal("wrong type")
 	}
 	if wrong {
 		return
 	}
-	if old.fields == nil {
-		old.fields = map[string]string{}
+	if !exists {
+		old.kind, old.fields = HashKind, map[string]string{}
 	}
 	fields := []int{10, 150, 150, 5000}[w.r.Intn(4)]
 	for n := w.r.Intn(fields); n >= 0; n-- {
@@ -564,7 +580,7 @@ func TestCutOfHugeHash(t *testing.T) {
 			r := rand.New(rand.NewSource(1))
 			s := New(Options{Seed: 1, Databases: 2})
 			d := s.DB(0)
-			want := model{{"huge": {fields: map[string]string{}}}, {}}
+			want := model{{"huge": {kind: HashKind, fields: map[string]string{}}}, {}}
 			h, _ := d.HashForWrite([]byte("huge"))
 			for i := range fields {
 				f := fmt.Sprint("f", i)

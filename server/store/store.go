@@ -17,6 +17,8 @@ type Options struct {
 type Config struct {
 	HashMaxListpackEntries int // a hash with more fields becomes a table
 	HashMaxListpackValue   int // or with a longer field or value, in bytes
+	ZSetMaxListpackEntries int // a sorted set with more members becomes a table with an order
+	ZSetMaxListpackValue   int // or with a longer member
 	LFU                    bool
 	LFULogFactor           int
 	LFUDecayTime           int // minutes
@@ -36,6 +38,7 @@ type Store struct {
 	clock     atomic.Uint32
 	hinted    atomic.Bool // a part has hints for the expiry
 	seenPool  []*seenArray
+	scratch   []byte // of one operation
 	fragSlack int64
 	blobs     *blobStats // shared with siblings
 	dead      []*space   // detached keyspaces to be freed
@@ -93,7 +96,7 @@ func New(o Options) *Store {
 		o.Pages = goPages{}
 	}
 	s := &Store{
-		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, LFULogFactor: 10, LFUDecayTime: 1},
+		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64, LFULogFactor: 10, LFUDecayTime: 1},
 		hash:   newHasher(o.Seed),
 		blobs:  &blobStats{}, fragSlack: fragSlack,
 		mem: o.Pages, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),
