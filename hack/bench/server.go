@@ -103,35 +103,70 @@ func (s *server) stop() {
 }
 
 // cpu is the user and system time that the process has used, without its children.
-func (s *server) cpu() (time.Duration, error) {
+func (s *server) cpu() (time.Duration, error) { return s.ticks(11, 12) }
+
+// cpuWithChildren is cpu with the children that have ended.
+func (s *server) cpuWithChildren() (time.Duration, error) { return s.ticks(11, 12, 13, 14) }
+
+// ticks adds fields of /proc/PID/stat, counted from the one after the name: proc(5) calls 11 utime, 12 stime, 13 cutime
+// and 14 cstime, in clock ticks, of which Linux has 100 a second.
+func (s *server) ticks(fields ...int) (sum time.Duration, err error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	// proc(5): fields 14 and 15 are utime and stime in clock ticks (100 per second on Linux); field 2 may hold blanks.
-	f := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-	user, err1 := strconv.ParseInt(f[11], 10, 64)
-	sys, err2 := strconv.ParseInt(f[12], 10, 64)
-	return time.Duration(user+sys) * 10 * time.Millisecond, errors.Join(err1, err2)
+	f := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:])) // the name may hold blanks
+	for _, i := range fields {
+		n, e := strconv.ParseInt(f[i], 10, 64)
+		sum, err = sum+time.Duration(n)*10*time.Millisecond, errors.Join(err, e)
+	}
+	return sum, err
 }
 
 // memory is the proportional set size in bytes of the process and its children: a forked child shares
 // its pages, and only PSS counts each of them once.
 func (s *server) memory() int64 {
 	total := pss(s.cmd.Process.Pid)
-	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", s.cmd.Process.Pid, s.cmd.Process.Pid))
-	for _, child := range strings.Fields(string(raw)) {
-		if pid, err := strconv.Atoi(child); err == nil {
-			total += pss(pid)
-		}
+	for _, pid := range s.children() {
+		total += pss(pid)
 	}
 	return total
 }
 
-func pss(pid int) int64 {
-	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+// children are the processes that the server has forked, from whichever thread.
+func (s *server) children() (pids []int) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.cmd.Process.Pid))
+	for _, list := range lists {
+		raw, _ := os.ReadFile(list)
+		for _, child := range strings.Fields(string(raw)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// resetHighWater makes the kernel forget the process's highest resident size so far.
+func (s *server) resetHighWater() {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0) // else the figure is too high, never too low
+}
+
+// highWater is the highest resident size since, resident the present one.
+func (s *server) highWater() int64 { return s.status("VmHWM:") }
+func (s *server) resident() int64  { return s.status("VmRSS:") }
+
+func (s *server) status(name string) int64 {
+	return kilobytes(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid), name)
+}
+
+func pss(pid int) int64 { return kilobytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:") }
+
+// kilobytes reads a line of a file in /proc, in bytes; 0 when it is not there.
+func kilobytes(path, name string) int64 {
+	raw, _ := os.ReadFile(path)
 	for line := range strings.Lines(string(raw)) {
-		if f := strings.Fields(line); len(f) >= 2 && f[0] == "Pss:" {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == name {
 			kb, _ := strconv.ParseInt(f[1], 10, 64)
 			return kb << 10
 		}
