@@ -11,8 +11,8 @@ import (
 // by the writer.
 const inlineMax = 1 << 10
 
-// encoder turns a cut's image into RDB bytes; once the queue has failed it does nothing. It runs under the engine's exclusive lock, now in the walk's goroutine,
-// now in a client's.
+// encoder turns a cut's image into RDB bytes; once the queue has failed it does nothing. It runs under the engine's
+// exclusive lock, now in the walk's goroutine, now in a client's.
 //
 // An RDB object is contiguous, but while a big value is open other keys' pre-images arrive: they wait aside. So do
 // elements of values whose turn has not come.
@@ -24,6 +24,7 @@ type encoder struct {
 	values   map[uint64]*bigValue
 	open     uint64 // 0: none
 	listpack []byte
+	effort   effort
 }
 
 // bigValue is a pinned value: its header and the elements that came early.
@@ -75,9 +76,7 @@ func (c *encoder) finish(s *stream) {
 
 // Entry implements store.Visitor.
 func (c *encoder) Entry(db int, e store.Entry) {
-	c.q.mu.Lock()
-	defer c.q.mu.Unlock()
-	if c.q.fail != nil {
+	if c.q.failed.Load() {
 		return
 	}
 	s := c.at()
@@ -90,27 +89,61 @@ func (c *encoder) Entry(db int, e store.Entry) {
 
 // small encodes a whole value and reports whether there was anything to encode.
 func (c *encoder) small(s *stream, db int, e store.Entry) bool {
+	if t, ok := e.Text(); ok {
+		c.text(s, db, e, &t)
+		return true
+	}
 	switch k := e.Kind(); k {
-	case store.String:
-		c.text(s, db, e)
 	case store.HashKind:
 		return c.smallHash(s, db, e)
 	default:
 		panic("snapshot: a small " + k.String() + " in the store, which nothing encodes")
 	}
-	return true
 }
 
-func (c *encoder) text(s *stream, db int, e store.Entry) {
-	c.begin(s, db, e.ExpireAt())
-	if n, ok := e.Int(); ok {
-		s.tail = rdb.AppendIntEntry(s.tail, e.Key(), n, c.compress)
-	} else if v := e.Bytes(nil); len(v) <= inlineMax {
-		s.tail = rdb.AppendStringEntry(s.tail, e.Key(), v, c.compress)
-	} else {
+func (c *encoder) text(s *stream, db int, e store.Entry, t *store.Text) {
+	c.begin(s, db, t.ExpireAt)
+	switch {
+	case t.IsInt:
+		s.tail = rdb.AppendIntEntry(s.tail, t.Key, t.Int, c.compress)
+	case len(t.Value) <= inlineMax:
 		s.tail = append(s.tail, byte(rdb.TypeString))
-		s.tail = rdb.AppendString(s.tail, e.Key(), c.compress)
-		c.long(s, e, v)
+		s.tail = rdb.AppendString(s.tail, t.Key, c.compress)
+		from := len(s.tail)
+		try := c.compress && c.effort.pays()
+		s.tail = rdb.AppendString(s.tail, t.Value, try)
+		if try {
+			c.effort.result(len(s.tail)-from < len(t.Value))
+		}
+	default:
+		s.tail = append(s.tail, byte(rdb.TypeString))
+		s.tail = rdb.AppendString(s.tail, t.Key, c.compress)
+		c.long(s, e, t.Value)
+	}
+}
+
+// effort decides whether to try compressing the next short string. Trying costs more than all the rest of an entry,
+// and often a data set's values are alike: after a row of failures only one string of many is tried, until one gives.
+type effort struct{ failures, passed int }
+
+const (
+	failuresInRow = 64
+	passAfterRow  = 31
+)
+
+func (f *effort) pays() bool {
+	if f.failures < failuresInRow || f.passed >= passAfterRow {
+		f.passed = 0
+		return true
+	}
+	f.passed++
+	return false
+}
+
+func (f *effort) result(shorter bool) {
+	f.failures++
+	if shorter {
+		f.failures = 0
 	}
 }
 
@@ -170,9 +203,7 @@ func (c *encoder) BigPinned(id uint64, db int, key store.Entry, n int) {
 
 // BigOpen implements store.Visitor.
 func (c *encoder) BigOpen(id uint64) {
-	c.q.mu.Lock()
-	defer c.q.mu.Unlock()
-	if c.q.fail != nil {
+	if c.q.failed.Load() {
 		return
 	}
 	v, s := c.values[id], &c.q.main
@@ -192,9 +223,7 @@ func (c *encoder) BigOpen(id uint64) {
 
 // BigField implements store.Visitor.
 func (c *encoder) BigField(id uint64, f store.Entry) {
-	c.q.mu.Lock()
-	defer c.q.mu.Unlock()
-	if c.q.fail != nil {
+	if c.q.failed.Load() {
 		return
 	}
 	v, s := c.values[id], &c.q.main
@@ -224,9 +253,7 @@ func (c *encoder) BigChunk(id uint64, _ []byte) {
 
 // BigClose implements store.Visitor.
 func (c *encoder) BigClose(id uint64) {
-	c.q.mu.Lock()
-	defer c.q.mu.Unlock()
-	if c.q.fail != nil {
+	if c.q.failed.Load() {
 		return
 	}
 	delete(c.values, id)

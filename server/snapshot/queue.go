@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/understudy-db/understudy/server/store"
@@ -58,6 +59,8 @@ type stream struct {
 func (s *stream) append(q *queue, o *stream) {
 	q.cut(s)
 	q.cut(o)
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	s.pieces = append(s.pieces, o.pieces...)
 	s.size += o.size
 	if o.db >= 0 {
@@ -67,7 +70,7 @@ func (s *stream) append(q *queue, o *stream) {
 }
 
 // queue is what waits for the sink. The encoder fills streams under the engine's lock; mu orders it with the writer
-// and the spiller.
+// and the spiller. A stream's tail and database belong to the encoder alone, so that an entry needs no second lock.
 type queue struct {
 	mu     sync.Mutex
 	change sync.Cond
@@ -76,7 +79,8 @@ type queue struct {
 	bytes  int                 // in memory
 	spillN int64               // bytes in the spill file
 	fail   error
-	closed bool // nothing is added any more
+	failed atomic.Bool // fail is set
+	closed bool        // nothing is added any more
 	opts   *Options
 	file   SpillFile
 	spare  [][]byte // buffers of pieces that were written
@@ -98,14 +102,23 @@ func (q *queue) cut(s *stream) {
 
 // add counts a piece and appends it.
 func (q *queue) add(s *stream, p *piece) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	s.pieces = append(s.pieces, p)
 	s.size += p.size
 	q.all[p] = struct{}{}
 	q.bytes += p.size
-	if q.bytes > q.opts.Limit && q.fail == nil {
-		q.fail = ErrTooSlow
+	if q.bytes > q.opts.Limit {
+		q.failLocked(ErrTooSlow)
 	}
 	q.change.Broadcast()
+}
+
+func (q *queue) failLocked(err error) {
+	if q.fail == nil {
+		q.fail = err
+		q.failed.Store(true)
+	}
 }
 
 // full tells the walk to wait for the sink. What waits aside does not count: it is the walk that ends its waiting.
@@ -117,9 +130,7 @@ func (q *queue) full() bool {
 
 // flush makes what the walk has encoded visible to the writer.
 func (q *queue) flush() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.main.tail) >= pieceSize/4 || q.closed {
+	if len(q.main.tail) >= pieceSize/4 {
 		q.cut(&q.main)
 	}
 }
@@ -187,6 +198,8 @@ func (q *queue) done(p *piece) {
 
 // buffer is an empty tail for a stream.
 func (q *queue) buffer() []byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if k := len(q.spare); k > 0 {
 		b := q.spare[k-1]
 		q.spare = q.spare[:k-1]
@@ -209,9 +222,9 @@ func (q *queue) load(p *piece) ([]byte, error) {
 
 // close says that all is encoded.
 func (q *queue) close() {
+	q.cut(&q.main)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.cut(&q.main)
 	q.closed = true
 	q.change.Broadcast()
 }
@@ -220,9 +233,7 @@ func (q *queue) close() {
 func (q *queue) abort(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.fail == nil {
-		q.fail = err
-	}
+	q.failLocked(err)
 	q.change.Broadcast()
 }
 

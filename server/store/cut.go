@@ -1,5 +1,7 @@
 package store
 
+import "sync/atomic"
+
 // A cut is the image of all databases at the instant of BeginCut, delivered while writes go on. It copies nothing at
 // its start. Two things deliver the entries of a home (table.go: the entries whose hash gives them the same home
 // bucket): the cut's own walk, and a write to that home which comes before the walk, which delivers first and then
@@ -52,6 +54,7 @@ type Cut struct {
 	open        *pinnedObject
 	ids         uint64
 	ended       bool
+	touched     uint32 // without meaning: keeps the loads of touch from being optimized away
 }
 
 type cutSpace struct {
@@ -220,6 +223,9 @@ func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *
 	refs := seg.refsOf(buf[:0], home)
 	for _, c := range p.space.store.cuts {
 		if seen < c.epoch && c.epoch <= upto {
+			for _, ref := range refs { // so that they come from memory together, not one after the other
+				c.touched += p.slab.touchWhole(ref)
+			}
 			c.take(p, refs, owner)
 			n = len(refs)
 		}
@@ -244,8 +250,8 @@ func (c *Cut) take(p *part, refs []uint32, owner *tableObject) {
 	}
 	db := c.dbOf(p.space)
 	for _, ref := range refs {
-		b := p.slab.at(ref)
-		if s := shapeOf(b); isObject(s.meta) {
+		if b := p.slab.at(ref); isObject(uint8(atomic.LoadUint32(header(b)))) {
+			s := shapeOf(b)
 			c.pin(db, p.entry(ref), p.space.object(b[s.val:]))
 		} else {
 			c.visitor.Entry(db, p.entry(ref))

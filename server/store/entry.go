@@ -185,6 +185,30 @@ func (e Entry) Expired(now int64) bool { return past(e.ExpireAt(), now) }
 
 func past(at, now int64) bool { return at != 0 && at < now }
 
+// Text is all that there is to know of a string, read at once: for walks over many keys.
+type Text struct {
+	Key, Value []byte // they point into the store, where they stand until the DB's next write
+	Int        int64  // the value, when IsInt
+	IsInt      bool   // then Value is nil
+	ExpireAt   int64  // unix ms, 0 for none
+}
+
+// Text reads a string; ok is false for a key of another kind.
+func (e Entry) Text() (t Text, ok bool) {
+	b := e.slot()
+	s := shapeOf(b)
+	switch {
+	case s.meta&typeMask == typeInt:
+		t.Int, t.IsInt = int64(binary.LittleEndian.Uint64(b[s.val:])), true
+	case isText(s.meta):
+		t.Value = e.p.valueBytes(b, &s)
+	default:
+		return Text{}, false
+	}
+	t.Key, t.ExpireAt = e.p.keyBytes(b, &s), expiryOf(b, s.meta)
+	return t, true
+}
+
 // Int is the value of a string in canonical integer form.
 func (e Entry) Int() (int64, bool) {
 	b := e.slot()
