@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,25 +44,25 @@ type Driver struct {
 	node  Node
 	clock func() time.Duration
 
-	mu       sync.Mutex // never held while an effect is carried out, nor across IO
-	m        *fence.Machine
-	rising   bool // a promotion's effects are being carried out: the gate must not open before they are done
-	history  member.History
-	seenEnd  int64         // the end of the stream at an earlier look
-	seenAt   time.Duration // and the time just before that look
-	offer    *fence.SyncOffer
-	roles    uint64 // roles begun: an offer joins only the one that it was made to, offered
-	offered  uint64
-	catchUp  int64 // offset from which the data is whole; -1: nothing to wait for
-	relayed  map[member.Voter]fence.Voucher
-	conns    map[*conn]struct{}
-	talking  int // connections, those that have not greeted yet included
-	config   configState
-	leaving  bool   // SIGTERM came
-	retired  bool   // parked for good: no order is carried out any more
-	loads    uint64 // full syncs loaded
-	carrying bool   // an order is being carried out: its answer has not left yet
-	lastWord member.Report
+	mu        sync.Mutex // never held while an effect is carried out, nor across IO
+	m         *fence.Machine
+	rising    bool // a promotion's effects are being carried out: the gate must not open before they are done
+	history   member.History
+	seenEnd   int64         // the end of the stream at an earlier look
+	seenAt    time.Duration // and the time just before that look
+	offer     *fence.SyncOffer
+	roles     uint64 // roles begun: an offer joins only the one that it was made to, offered
+	offered   uint64
+	catchUp   int64 // offset from which the data is whole; -1: nothing to wait for
+	relayed   map[member.Voter]fence.Voucher
+	conns     map[*conn]struct{}
+	strangers []net.Conn // have not greeted yet, by age
+	config    configState
+	leaving   bool   // SIGTERM came
+	retired   bool   // parked for good: no order is carried out any more
+	loads     uint64 // full syncs loaded
+	carrying  bool   // an order is being carried out: its answer has not left yet
+	lastWord  member.Report
 	// divergent names the newest file with a divergent tail.
 	divergent string
 	trips     atomic.Int64 // handshakes refused to keep data (S2)

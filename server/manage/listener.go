@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ const (
 	helloTimeout = 5 * time.Second
 	writeTimeout = 2 * time.Second
 	maxConns     = 64 // an operator pair and the peers of a set, with room for half-dead ones
+	maxStrangers = 64 // connections that have not greeted yet
 )
 
 // conn is one management connection. Its reader is the only goroutine it has.
@@ -41,31 +43,51 @@ func (d *Driver) Serve(ln net.Listener, id *mtls.Identity) error {
 		if tc, ok := nc.(*net.TCPConn); ok {
 			_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3})
 		}
-		d.mu.Lock()
-		full := d.talking >= maxConns || d.ctx.Err() != nil
-		if !full {
-			d.talking++
-			d.work.Go(func() { d.talk(tls.Server(nc, config)) })
-		}
-		d.mu.Unlock()
-		if full {
-			_ = nc.Close()
+		if d.receive(nc) {
+			d.work.Go(func() { d.talk(nc, config) })
 		}
 	}
 }
 
-// talk greets, then goes on in a goroutine of its own: the stack that a handshake needs is not kept while nothing is said.
-func (d *Driver) talk(nc *tls.Conn) {
-	c, err := d.greet(nc)
-	if err != nil {
-		d.o.Logf("management connection from %s: %v", nc.RemoteAddr(), err)
+// receive takes a stranger in. Of too many the one that has been silent for longest must go: whoever floods this port
+// with connections that say nothing does not keep an operator out, who greets within milliseconds.
+func (d *Driver) receive(nc net.Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx.Err() != nil {
+		_ = nc.Close()
+		return false
 	}
-	if c == nil {
-		d.part(nc)
+	if len(d.strangers) == maxStrangers {
+		_ = d.strangers[0].Close()
+		d.strangers = slices.Delete(d.strangers, 0, 1)
+	}
+	d.strangers = append(d.strangers, nc)
+	return true
+}
+
+// known ends a stranger's time as one.
+func (d *Driver) known(nc net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if i := slices.Index(d.strangers, nc); i >= 0 {
+		d.strangers = slices.Delete(d.strangers, i, i+1)
+	}
+}
+
+// talk greets, then goes on in a goroutine of its own: the stack that a handshake needs is not kept while nothing is said.
+func (d *Driver) talk(nc net.Conn, config *tls.Config) {
+	c, err := d.greet(tls.Server(nc, config))
+	d.known(nc)
+	if err != nil {
+		if d.ctx.Err() == nil {
+			d.o.Logf("management connection from %s: %v", nc.RemoteAddr(), err)
+		}
+		_ = nc.Close()
 		return
 	}
 	d.work.Go(func() {
-		defer d.part(nc)
+		defer c.close()
 		defer d.dismiss(c)
 		if c.introduce() == nil {
 			c.read()
@@ -73,14 +95,7 @@ func (d *Driver) talk(nc *tls.Conn) {
 	})
 }
 
-func (d *Driver) part(nc net.Conn) {
-	_ = nc.Close()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.talking--
-}
-
-// greet answers nil when there is to be no conversation; an error tells why.
+// greet begins a conversation with whoever has the right to one.
 func (d *Driver) greet(nc *tls.Conn) (*conn, error) {
 	_ = nc.SetDeadline(time.Now().Add(helloTimeout))
 	ctx, cancel := context.WithTimeout(d.ctx, helloTimeout)
@@ -100,20 +115,23 @@ func (d *Driver) greet(nc *tls.Conn) (*conn, error) {
 		return nil, err
 	}
 	c.in.keep(r)
-	if !d.admit(c) {
-		return nil, nil
+	if err := d.admit(c); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
-func (d *Driver) admit(c *conn) bool {
+func (d *Driver) admit(c *conn) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ctx.Err() != nil {
-		return false
+	switch {
+	case d.ctx.Err() != nil:
+		return d.ctx.Err()
+	case len(d.conns) >= maxConns:
+		return fmt.Errorf("%d conversations are under way already", len(d.conns))
 	}
 	d.conns[c] = struct{}{}
-	return true
+	return nil
 }
 
 func (d *Driver) dismiss(c *conn) {

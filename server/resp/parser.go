@@ -53,7 +53,9 @@ func (p *Parser) Reset() {
 
 // IsGuestLimit tells that only the limits of a guest were exceeded: the same bytes are in order once the client has
 // authenticated.
-func IsGuestLimit(err error) bool { return err == errGuestArgs || err == errGuestBulk }
+func IsGuestLimit(err error) bool {
+	return errors.Is(err, errGuestArgs) || errors.Is(err, errGuestBulk)
+}
 
 // Pending reports whether an incomplete command was begun.
 func (p *Parser) Pending() bool { return p.pos > 0 }
