@@ -123,6 +123,9 @@ type Follow struct {
 	Master    Incarnation `json:"master"`
 	MasterPod Voter       `json:"masterPod"`
 	GivenUp   History     `json:"givenUp,omitempty"` // as in Promote
+	// Primary is host:port of the master's primary port, to which this member relays clients that want the
+	// master. Empty: the master has none.
+	Primary string `json:"primary,omitempty"`
 }
 
 // TakeRoster changes the voters of a master (rule 3); answered by Done with Offset, the end of the

@@ -149,7 +149,7 @@ func (p *pass) message(action plan.Action) (plan.Target, member.Message) {
 			ReplID: r.Master.ReplID, GivenUp: r.GivenUp, Lease: r.Lease, Unfenced: a.Unfenced}
 	case plan.Follow:
 		return a.Target, member.Follow{Order: under(a.Target, a.Term), Upstream: a.Upstream, Master: a.Master.Incarnation,
-			MasterPod: a.Master.Voter, GivenUp: a.GivenUp}
+			MasterPod: a.Master.Voter, GivenUp: a.GivenUp, Primary: a.Primary}
 	case plan.TakeRoster:
 		return a.Target, member.TakeRoster{Order: under(a.Target, a.Term), Rosters: a.Rosters}
 	case plan.Park:

@@ -93,6 +93,7 @@ type Follow struct {
 	Upstream member.Upstream
 	Master   Reign
 	GivenUp  member.History
+	Primary  string // of the master, see Pod
 }
 
 // TakeRoster sends member.TakeRoster to the master.

@@ -164,6 +164,7 @@ type Member struct {
 type Pod struct {
 	UID      member.Voter // "" when no pod exists
 	Addr     string       // host:port of the data listener
+	Primary  string       // host:port of the listener for clients that want the master, "" when there is none
 	Revision string       // Spec.Revision that the pod was made from
 	Persists bool         // made with persistence on
 	Node     string

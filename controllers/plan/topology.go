@@ -26,7 +26,7 @@ func (p *pass) follow(t TermRecord) {
 		case r.Term == t.Number && r.Role == member.RoleReplica && r.Link != nil && r.Link.Upstream == want:
 		case r.Role == member.RoleMaster && r.Term == t.Number:
 		default:
-			p.do(Follow{p.target(m), t.Number, want, *t.Master, t.GivenUp}, followWhy(r, t, want))
+			p.do(Follow{p.target(m), t.Number, want, *t.Master, t.GivenUp, p.byVoter(t.Master.Voter).Pod.Primary}, followWhy(r, t, want))
 		}
 	}
 }

@@ -506,7 +506,7 @@ func (o *operator) applyMember(act plan.Action) {
 			ReplID: act.Record.Master.ReplID, GivenUp: act.Record.GivenUp, Lease: act.Record.Lease, Unfenced: act.Unfenced})
 	case plan.Follow:
 		to(act.Target, member.Follow{Order: order(act.Target, act.Term), Upstream: act.Upstream, Master: act.Master.Incarnation,
-			MasterPod: act.Master.Voter, GivenUp: act.GivenUp})
+			MasterPod: act.Master.Voter, GivenUp: act.GivenUp, Primary: act.Primary})
 	case plan.TakeRoster:
 		to(act.Target, member.TakeRoster{Order: order(act.Target, act.Term), Rosters: act.Rosters.Clone()})
 	case plan.Park:

@@ -106,6 +106,8 @@ var rules = []rule{
 		reason: "rows are data: the handler that needs more is registered by the package that owns the state"},
 	{from: "server/engine", forbid: oursBelow("server/link", "server/session", "server/script", "server/manage", "server/app", "server/transport"),
 		reason: "engine is below everything that talks to the outside"},
+	{from: "server/relay", forbid: anyOurs("server/relay"), reason: "relay moves bytes: it knows neither commands nor roles"},
+	{from: "server/session", forbid: oursBelow("server/transport", "server/link", "server/manage"), reason: "a session does not know how it is connected"},
 	{from: "server", except: []string{"server/app", "server/servertest"}, forbid: func(path string) bool {
 		dir, ok := ours(path)
 		return ok && below(dir, "server/app")
@@ -221,6 +223,8 @@ func TestRulesBite(t *testing.T) {
 		{"server/command", module + "/server/engine"},
 		{"server/engine", module + "/server/link"},
 		{"server/link", module + "/server/app"},
+		{"server/relay", module + "/server/resp"},
+		{"server/session", module + "/server/transport"},
 		{"server/repl/fence", module + "/server/store"},
 		{"controllers/apply", module + "/server/store"},
 		{"controllers/plan", module + "/controllers/apply"},

@@ -19,6 +19,7 @@ import (
 	"github.com/understudy-db/understudy/server/manage"
 	"github.com/understudy-db/understudy/server/offheap"
 	"github.com/understudy-db/understudy/server/oplog"
+	"github.com/understudy-db/understudy/server/relay"
 	"github.com/understudy-db/understudy/server/saving"
 	"github.com/understudy-db/understudy/server/session"
 	"github.com/understudy-db/understudy/server/settings"
@@ -47,6 +48,7 @@ type App struct {
 	logger    *Logger
 	table     *command.Table
 	transport *transport.Server
+	relay     *relay.Relay // nil: no primary port
 	runID     string
 	ending    ending
 	end       chan error // the first request to end
@@ -80,10 +82,14 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	a.saver = a.newSaver()
 	a.facts.gather = a.gatherFacts
 	a.Sessions.SetKeeper(a.saver)
-	if err := a.renameCommands(); err != nil {
+	err := a.renameCommands()
+	if err != nil {
 		return nil, err
 	}
-	t, err := transport.New(transport.Options{Engine: a.Engine, Sessions: a.Sessions, Loops: loops(cfg), Logf: a.logger.Noticef, Verbosef: a.logger.Verbosef})
+	if a.relay, err = a.newRelay(); err != nil {
+		return nil, err
+	}
+	t, err := transport.New(transport.Options{Engine: a.Engine, Sessions: a.Sessions, Relay: a.relay, Loops: loops(cfg), Logf: a.logger.Noticef, Verbosef: a.logger.Verbosef})
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +141,9 @@ func (a *App) listen() error {
 		if _, err := a.listenTCP(uint16(port)); err != nil {
 			return err
 		}
+	}
+	if err := a.listenPrimary(); err != nil {
+		return err
 	}
 	if path := cfg.String(settings.UnixSocket); path != "" {
 		return a.transport.ListenUnix(path, uint32(cfg.Int(settings.UnixSocketPerm)), backlog)
@@ -258,6 +267,9 @@ func (a *App) Close() {
 			_ = a.probes.Close()
 		}
 		a.closeManaged()
+		if a.relay != nil {
+			a.relay.Close()
+		}
 		a.transport.Close()
 		a.saver.Close()
 		a.node.Close()

@@ -93,6 +93,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 		return err
 	}
 	a.member.child, a.member.driver = child, d
+	a.Engine.RegisterInfo("understudy", a.primaryInfo)
 	a.Engine.RegisterInfo("understudy", func(w *engine.InfoWriter) { w.Field("divergent_tail_file", d.Divergent()) })
 	d.Start()
 	a.work.Go(func() {
@@ -235,11 +236,22 @@ func (n memberNode) Lead(replid string) int64 {
 	return offset
 }
 
-func (n memberNode) DropFeeds()            { n.a.node.DropFeeds() }
-func (n memberNode) CloseClients()         { n.a.Sessions.CloseNormal("the role has moved") }
-func (n memberNode) Pause(d time.Duration) { n.a.Engine.Pause(engine.PauseWrites, d) }
-func (n memberNode) Resume()               { n.a.Engine.Unpause() }
-func (n memberNode) Heartbeat()            { n.a.node.Heartbeat() }
+// settleTime is for how long a pause waits for replies that are on their way out.
+const settleTime = 50 * time.Millisecond
+
+// Pause returns when the replies of what was executed before have left: once the term has ended they may not (S1).
+func (n memberNode) Pause(d time.Duration) {
+	n.a.Engine.Pause(engine.PauseWrites, d)
+	n.a.transport.Settle(settleTime)
+}
+
+func (n memberNode) CloseClients() {
+	n.a.transport.CountDropped(n.a.Sessions.CloseNormal("the role has moved"))
+}
+
+func (n memberNode) DropFeeds() { n.a.node.DropFeeds() }
+func (n memberNode) Resume()    { n.a.Engine.Unpause() }
+func (n memberNode) Heartbeat() { n.a.node.Heartbeat() }
 
 func (n memberNode) Tail(from int64) (manage.Tail, error) {
 	t, err := n.a.node.Tail(from)

@@ -112,6 +112,7 @@ func (a *App) metrics() []manage.Metric {
 		s = append(s, a.standaloneRole()...)
 	}
 	s.replication(a)
+	s.primary(a)
 	s.data(a, a.facts.read())
 	return s
 }

@@ -41,6 +41,7 @@ type pod struct {
 	cmd              *exec.Cmd
 	ca               *pki.Authority
 	dataPort         int
+	primaryPort      int
 	management, http string
 	dir, state       string
 	args             []string
@@ -51,7 +52,7 @@ func freePort(t *testing.T) int { return port.Free(t) }
 
 func startPod(t *testing.T, ca *pki.Authority, name string, args ...string) *pod {
 	t.Helper()
-	p := &pod{t: t, name: name, ca: ca, dataPort: freePort(t), dir: t.TempDir(), state: t.TempDir()}
+	p := &pod{t: t, name: name, ca: ca, dataPort: freePort(t), primaryPort: freePort(t), dir: t.TempDir(), state: t.TempDir()}
 	p.management = fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	p.http = fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	password := filepath.Join(p.state, "password")
@@ -64,7 +65,8 @@ func startPod(t *testing.T, ca *pki.Authority, name string, args ...string) *pod
 	}
 	p.args = append([]string{"--supervise", "--config", conf, "--managed", "--set-uid", setUID, "--pod-uid", "uid-" + name, "--pod-name", name,
 		"--management-addr", p.management, "--management-cert-dir", ca.Dir("understudy://" + setUID + "/member/" + name), "--http-addr", p.http,
-		"--password-file", password, "--data-dir", p.dir, "--state-dir", p.state, "--port", strconv.Itoa(p.dataPort)}, args...)
+		"--password-file", password, "--data-dir", p.dir, "--state-dir", p.state, "--port", strconv.Itoa(p.dataPort),
+		"--primary-port", strconv.Itoa(p.primaryPort)}, args...)
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // the child dies with its parent
 		<-p.exited

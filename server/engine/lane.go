@@ -18,6 +18,7 @@ const (
 	Done              // executed or refused; the reply is in Out
 	Waiting           // executed, and its client now waits: later items of that client were left out
 	Postponed         // not executed: the client waits, CLIENT PAUSE holds it back, or its connection is to be closed
+	Elsewhere         // not executed: the client wants the master, which this server is not, or may not write now
 )
 
 // Item is one parsed command of a batch.
@@ -212,6 +213,8 @@ func (l *Lane) one(it *Item) {
 	switch {
 	case c.waiter != nil || l.held == c || c.Has(CloseAfter):
 		it.Outcome = Postponed
+	case c.Has(WantsMaster) && !l.masterFor(c, it.Cmd):
+		l.held, it.Outcome = c, Elsewhere
 	default:
 		l.held = nil
 		l.Out.SetProto(c.Proto)

@@ -65,7 +65,8 @@ type Driver struct {
 	lastWord  member.Report
 	// divergent names the newest file with a divergent tail.
 	divergent string
-	trips     atomic.Int64 // handshakes refused to keep data (S2)
+	primary   atomic.Pointer[string] // what Primary answers
+	trips     atomic.Int64           // handshakes refused to keep data (S2)
 
 	tails  tails // the link's goroutine uses it
 	orders chan order
@@ -178,6 +179,8 @@ func (d *Driver) carryOut(o order) {
 	if slices.ContainsFunc(effects, has[fence.BecomeParked]) || slices.ContainsFunc(effects, has[fence.BecomeReplica]) {
 		d.roles++ // the handshake of a link that is about to end joins nothing any more
 	}
+	primary := d.m.Primary()
+	d.primary.Store(&primary) // first: clients that the effects let go ask for it
 	d.mu.Unlock()
 	err := d.act(effects, o.reply)
 	d.mu.Lock()
@@ -422,6 +425,15 @@ func (d *Driver) Role() (role member.Role, writable bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.m.Role(), d.m.Role() == member.RoleMaster && d.gate.Open()
+}
+
+// Primary is where clients find the master while this member is a replica, "" when it is none or does not know. It takes no
+// lock.
+func (d *Driver) Primary() string {
+	if p := d.primary.Load(); p != nil {
+		return *p
+	}
+	return ""
 }
 
 // Ready is readiness: a master that may write, or a replica in sync.

@@ -26,7 +26,8 @@ type Session struct {
 	QueryBytes  atomic.Int64
 	OutputBytes atomic.Int64
 
-	srv *Server
+	srv      *Server
+	restored []byte // the state with which it came from another member
 }
 
 // registry finds sessions by number, in the order of their arrival.
@@ -96,11 +97,24 @@ func Of(c *engine.Client) *Session {
 }
 
 // CloseNormal closes the connections of all normal clients: a member that was demoted does so, once the role has moved,
-// so that they look for the master anew.
-func (srv *Server) CloseNormal(why string) {
-	for _, s := range srv.sorted() {
-		if !s.Has(engine.IsReplica) {
-			s.Owner.Kill(why)
+// so that they look for the master anew. Clients of the primary port need not: they stay, unless their session is bound to
+// this server, and those that are blocked learn that what they wait for will not come. dropped counts those of them that
+// were closed.
+func (srv *Server) CloseNormal(why string) (dropped int) {
+	all := srv.sorted()
+	srv.e.Exclusive(func() {
+		for _, s := range all {
+			switch {
+			case s.Has(engine.IsReplica):
+			case !s.Has(engine.WantsMaster):
+				s.Owner.Kill(why)
+			case s.Clings():
+				dropped++
+				s.Owner.Kill(why)
+			case s.Blocked():
+				srv.e.Interrupt(&s.Client)
+			}
 		}
-	}
+	})
+	return dropped
 }

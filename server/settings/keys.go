@@ -78,6 +78,7 @@ var (
 
 	Databases                 = intKey("databases")
 	Port                      = intKey("port")
+	PrimaryPort               = intKey("primary-port")
 	TCPKeepalive              = intKey("tcp-keepalive")
 	TCPBacklog                = intKey("tcp-backlog")
 	Timeout                   = intKey("timeout")

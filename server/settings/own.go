@@ -26,6 +26,9 @@ var own = []Directive{
 	// state-dir keeps what must outlive the process but not the pod: the count of starts, sockets,
 	// spill files. Empty: dir.
 	text("state-dir", "").ours(),
+	// primary-port is for clients that want the master of the set, whichever member that is: a member that is not relays
+	// them. 0: there is none.
+	integer("primary-port", "0", 0, 65535).ours(),
 	// ack-log keeps, in the named file, the intervals of the boot clock in which writes were
 	// acknowledged: evidence for tests that there is never more than one writer. Empty: not kept.
 	text("ack-log", "").ours(),

@@ -35,10 +35,11 @@ type conn struct {
 	ticket  engine.Ticket // of the writes whose replies are in out
 	overAt  time.Time     // since when the soft output limit is exceeded
 	closed  bool
-	ending  bool // close once the replies have left
-	waiting bool // blocked by a command
-	paused  bool // held back by CLIENT PAUSE
-	listed  bool // in loop.paused
+	ending  bool       // close once the replies have left
+	waiting bool       // blocked by a command
+	paused  bool       // held back by CLIENT PAUSE
+	listed  bool       // in loop.paused
+	primary *atPrimary // came in on the primary port; nil: it did not
 	detach  func(net.Conn, []byte)
 }
 
@@ -51,7 +52,7 @@ type chunk struct {
 var _ engine.Owner = (*conn)(nil)
 
 // held tells that c's requests must wait in its socket.
-func (c *conn) held() bool { return c.waiting || c.paused }
+func (c *conn) held() bool { return c.waiting || c.paused || c.astray() }
 
 func (c *conn) unsent() int64 { return c.outLen }
 
@@ -382,13 +383,8 @@ func (l *loop) detach(c *conn) {
 	for _, ch := range c.out {
 		unsent = append(unsent, ch.data...)
 	}
-	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, c.fd, nil) // fails only when it is not watched: all that is wanted
-	l.drop(c)
-	f := os.NewFile(uintptr(c.fd), "client")
-	nc, err := net.FileConn(f)
-	f.Close()
+	nc, err := l.release(c)
 	if err != nil {
-		l.t.logf("Handing over client id=%d: %v", c.sess.Num, err)
 		l.t.active.Add(-1)
 		l.t.sessions.Closed(&c.sess)
 		go fn(deadConn(), nil)
@@ -407,6 +403,19 @@ func (l *loop) detach(c *conn) {
 		}
 		fn(nc, unread)
 	}()
+}
+
+// release takes c out of the loop and makes its socket one of the runtime's.
+func (l *loop) release(c *conn) (net.Conn, error) {
+	_ = unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, c.fd, nil) // fails only when it is not watched: all that is wanted
+	l.drop(c)
+	f := os.NewFile(uintptr(c.fd), "client")
+	nc, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		l.t.logf("Handing over client id=%d: %v", c.sess.Num, err)
+	}
+	return nc, err
 }
 
 // detached is the owner of a session whose socket was given away.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/understudy-db/understudy/server/engine"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,6 +15,8 @@ type listener struct {
 	fd   int
 	addr netip.AddrPort
 	path string
+	// primary: who comes in here wants the master, wherever that is.
+	primary bool
 }
 
 // Addr returns the addresses that are listened on, ports chosen by the system included.
@@ -22,7 +25,7 @@ func (t *Server) Addr() []netip.AddrPort {
 	defer t.mu.Unlock()
 	var list []netip.AddrPort
 	for _, ln := range t.listeners {
-		if ln.path == "" {
+		if ln.path == "" && !ln.primary {
 			list = append(list, ln.addr)
 		}
 	}
@@ -31,6 +34,18 @@ func (t *Server) Addr() []netip.AddrPort {
 
 // ListenTCP listens on addr.
 func (t *Server) ListenTCP(addr netip.AddrPort, backlog int) (netip.AddrPort, error) {
+	return t.listenTCP(addr, backlog, false)
+}
+
+// ListenPrimary listens on addr for clients that want the master.
+func (t *Server) ListenPrimary(addr netip.AddrPort, backlog int) (netip.AddrPort, error) {
+	if t.relay == nil {
+		return addr, fmt.Errorf("listening on %s: nobody tells this server where the master is", addr)
+	}
+	return t.listenTCP(addr, backlog, true)
+}
+
+func (t *Server) listenTCP(addr netip.AddrPort, backlog int, primary bool) (netip.AddrPort, error) {
 	domain := unix.AF_INET
 	if addr.Addr().Is6() {
 		domain = unix.AF_INET6
@@ -56,7 +71,7 @@ func (t *Server) ListenTCP(addr netip.AddrPort, backlog int) (netip.AddrPort, er
 	if sa, err := unix.Getsockname(fd); err == nil {
 		addr = addrPort(sa)
 	}
-	return addr, t.listen(&listener{fd: fd, addr: addr})
+	return addr, t.listen(&listener{fd: fd, addr: addr, primary: primary})
 }
 
 // ListenUnix listens on a unix socket, whose file is replaced. perm 0 leaves the file's mode alone.
@@ -93,12 +108,12 @@ func (t *Server) listen(ln *listener) error {
 }
 
 // StopTCP stops listening on the TCP sockets that keep does not name (nil: on all), and frees their addresses at once.
-// Connections stay.
+// Connections stay, and so does the primary port.
 func (t *Server) StopTCP(keep map[netip.AddrPort]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for fd, ln := range t.listeners {
-		if ln.path != "" || keep[ln.addr] {
+		if ln.path != "" || ln.primary || keep[ln.addr] {
 			continue
 		}
 		delete(t.listeners, fd)
@@ -151,7 +166,12 @@ func (t *Server) accept(ln *listener) {
 			}
 		}
 		t.active.Add(1)
-		t.start(fd, remote, local, path)
+		c := newConn(fd, remote, local, path)
+		if ln.primary {
+			c.primary = &atPrimary{}
+			c.sess.Set(engine.WantsMaster)
+		}
+		t.start(c)
 	}
 }
 

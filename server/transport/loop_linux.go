@@ -34,6 +34,7 @@ type loop struct {
 	items  []engine.Item
 	batch  []*conn // connections with something in items, in order
 	paused []*conn // held back by CLIENT PAUSE
+	astray []*conn // wait for the master
 	iov    []unix.Iovec
 	free   [][]byte // buffers for incomplete requests and unsent replies
 
@@ -123,6 +124,7 @@ func (l *loop) run() {
 		for i := 0; i < n; i++ {
 			l.event(&l.events[i])
 		}
+		l.seekMaster()
 		l.process()
 		if now := time.Now(); now.After(l.nextCron) {
 			l.nextCron = now.Add(cronPeriod)
@@ -136,6 +138,9 @@ const cronPeriod = time.Second
 
 func (l *loop) untilCron() int {
 	d := time.Until(l.nextCron)
+	if len(l.astray) > 0 {
+		d = min(d, seekEach)
+	}
 	return int(max(d, 0)/time.Millisecond) + 1
 }
 
@@ -210,6 +215,11 @@ func (l *loop) lost(c *conn, n int, errno unix.Errno) bool {
 // parse adds the complete commands at the start of buf to the batch. buf stays as it is until the batch is processed.
 func (l *loop) parse(c *conn, buf []byte) {
 	c.sess.QueryBytes.Store(int64(len(buf)))
+	if c.primary != nil && !c.primary.begun {
+		if buf = l.begin(c, buf); buf == nil {
+			return
+		}
+	}
 	c.parser.Guest = c.sess.Has(engine.NeedAuth)
 	c.buf, c.done, c.first = buf, 0, len(l.items)
 	c.broken = nil
@@ -290,14 +300,18 @@ func (l *loop) answer(c *conn, items []engine.Item) bool {
 		switch items[i].Outcome {
 		case engine.Waiting:
 			c.waiting = true
-		case engine.Postponed:
+		case engine.Postponed, engine.Elsewhere:
 			ran = min(ran, i)
 		}
 	}
 	if ran < len(items) {
 		c.done, c.broken = items[ran].Mark, nil
 		c.parser.Reset()
-		c.paused = !c.waiting && !c.ends()
+		if items[ran].Outcome == engine.Elsewhere {
+			c.primary.astray = true
+		} else {
+			c.paused = !c.waiting && !c.ends()
+		}
 	}
 	if wrote {
 		if !l.lane.MayLeave() {
@@ -351,6 +365,9 @@ func (l *loop) settle(c *conn) {
 			l.t.e.HeldBack(1)
 		}
 		l.interest(c)
+		if c.astray() {
+			l.goAstray(c)
+		}
 	}
 }
 

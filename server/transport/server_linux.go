@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/relay"
 	"github.com/understudy-db/understudy/server/session"
 )
 
@@ -18,6 +19,8 @@ type Options struct {
 	Sessions *session.Server
 	// Loops is the number of event loops; 0 chooses by the number of processors.
 	Loops int
+	// Relay carries clients of the primary port to the master; nil: there is no such port.
+	Relay *relay.Relay
 	// Logf and Verbosef write to the server's log, at notice and verbose level.
 	Logf, Verbosef func(format string, args ...any)
 }
@@ -26,13 +29,15 @@ type Options struct {
 type Server struct {
 	e        *engine.Engine
 	sessions *session.Server
+	relay    *relay.Relay // nil: no primary port
 	logf     func(format string, args ...any)
 	verbosef func(format string, args ...any)
 
 	loops  []*loop
 	next   int // loop of the next connection; belongs to the loop that accepts
 	active atomic.Int64
-	wg     sync.WaitGroup
+	primaryStats
+	wg sync.WaitGroup
 
 	mu        sync.Mutex
 	listeners map[int]*listener
@@ -41,7 +46,7 @@ type Server struct {
 
 // New makes a server that is not listening yet.
 func New(o Options) (*Server, error) {
-	t := &Server{e: o.Engine, sessions: o.Sessions, logf: o.Logf, verbosef: o.Verbosef, listeners: map[int]*listener{}}
+	t := &Server{e: o.Engine, sessions: o.Sessions, relay: o.Relay, logf: o.Logf, verbosef: o.Verbosef, listeners: map[int]*listener{}}
 	if t.logf == nil {
 		t.logf = func(string, ...any) {}
 	}
@@ -121,6 +126,22 @@ func (t *Server) Close() {
 	t.wg.Wait()
 }
 
+// Settle returns when every reply of what was executed before has left, as far as the clients take it, at most after limit.
+func (t *Server) Settle(limit time.Duration) {
+	done := make(chan struct{}, len(t.loops))
+	for _, l := range t.loops {
+		l.post(func() { done <- struct{}{} }) // between two batches: each sends its replies
+	}
+	late := time.After(limit)
+	for range t.loops {
+		select {
+		case <-done:
+		case <-late:
+			return
+		}
+	}
+}
+
 // shutdown ends a loop.
 func (l *loop) shutdown() {
 	for _, c := range l.conns {
@@ -153,10 +174,14 @@ func (t *Server) outputLimit() (hard, soft int64, patience time.Duration) {
 	return t.sessions.OutputLimit()
 }
 
-// start hands a new connection to a loop.
-func (t *Server) start(fd int, remote, local netip.AddrPort, path string) {
+func newConn(fd int, remote, local netip.AddrPort, path string) *conn {
 	c := &conn{fd: fd, unix: path != ""}
 	c.sess.FD, c.sess.Remote, c.sess.Local, c.sess.Path = fd, remote, local, path
+	return c
+}
+
+// start hands a new connection to a loop.
+func (t *Server) start(c *conn) {
 	c.parser.MaxBulk = t.sessions.MaxBulk()
 	l := t.loops[t.next%len(t.loops)]
 	t.next++

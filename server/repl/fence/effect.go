@@ -79,6 +79,7 @@ type Record struct {
 	Term     member.Term      `json:"term"`
 	Upstream *member.Upstream `json:"upstream,omitempty"` // followed under Term
 	GivenUp  member.History   `json:"givenUp,omitempty"`  // reigns whose data the term lets go
+	Primary  string           `json:"primary,omitempty"`  // where clients find the master of Term
 }
 
 // Mutation turns single rules off. It exists for tests that show what each rule is for; a product

@@ -47,6 +47,7 @@ type Machine struct {
 	upstream  member.Upstream
 	master    member.Incarnation
 	masterPod member.Voter
+	primary   string // where clients find the master; "" when unknown
 
 	pauseUntil time.Duration // 0: no pause
 	promises
@@ -77,6 +78,14 @@ func (m *Machine) Whole() bool { return m.whole }
 
 // Upstream is who is followed; meaningful for a replica.
 func (m *Machine) Upstream() member.Upstream { return m.upstream }
+
+// Primary is where a replica's clients find the master of its term, "" when it is not known.
+func (m *Machine) Primary() string {
+	if m.role != member.RoleReplica {
+		return ""
+	}
+	return m.primary
+}
 
 // Handle takes a message of an operator, or a Lease. The last effect is the answer to an order.
 func (m *Machine) Handle(now time.Duration, msg member.Message) []Effect {
@@ -228,6 +237,7 @@ func (m *Machine) follow(f member.Follow) []Effect {
 	}
 	same := m.role == member.RoleReplica && m.rec.Term == f.Term && m.upstream == f.Upstream
 	m.rec.GivenUp = f.GivenUp
+	m.primary = f.Primary
 	if same && m.spoken {
 		return []Effect{m.done()}
 	}
@@ -240,7 +250,7 @@ func (m *Machine) follow(f member.Follow) []Effect {
 		m.wasMaster = false
 	}
 	up := f.Upstream
-	out = append(out, m.enter(Record{SetUID: m.id.SetUID, Term: f.Term, Upstream: &up, GivenUp: f.GivenUp})...)
+	out = append(out, m.enter(Record{SetUID: m.id.SetUID, Term: f.Term, Upstream: &up, GivenUp: f.GivenUp, Primary: f.Primary})...)
 	m.master, m.masterPod = f.Master, f.MasterPod
 	out = append(out, m.attach(up)...)
 	if moved {
@@ -286,7 +296,7 @@ func (m *Machine) HearPeer(r member.Report) []Effect {
 	}
 	out := m.stop(false)
 	up := *r.Master
-	m.master, m.masterPod = up.Incarnation, up.Voter
+	m.master, m.masterPod, m.primary = up.Incarnation, up.Voter, ""
 	if m.rec.Term == 0 {
 		m.heard = r.Term
 	} else if r.Term > m.rec.Term {
@@ -300,6 +310,7 @@ func (m *Machine) Rejoin() []Effect {
 	if m.role != member.RoleParked || m.rec.Upstream == nil {
 		return nil
 	}
+	m.primary = m.rec.Primary
 	return m.attach(*m.rec.Upstream)
 }
 

@@ -1,0 +1,91 @@
+package engine
+
+import "github.com/understudy-db/understudy/server/command"
+
+// Clients of the primary port want the master, whichever member that is. Where it is not, none of their commands is
+// executed, and what they have reached so far goes with them to the server that is.
+
+// Serving reports whether this server is a master that may write now.
+func (e *Engine) Serving() bool {
+	return !e.Led() && e.gate.Open()
+}
+
+// Led reports whether this server is no master: it follows one, or waits for a role.
+func (e *Engine) Led() bool { return e.State()&(Replica|Parked) != 0 }
+
+// masterFor tells whether this server is what c wants for cmd: the master, and for a write one that may write. A lapsed
+// right may come back within a moment, and whoever is promoted gets it a moment after the role.
+func (l *Lane) masterFor(c *Client, cmd *command.Cmd) bool {
+	switch {
+	case l.st&(Replica|Parked) != 0:
+		return false
+	case l.gateOpen || cmd == nil || c.Has(NeedAuth):
+		return true
+	}
+	write, _, _ := c.reach(cmd)
+	return !write
+}
+
+// Carried is what of a client's state goes with it to another server. Names are short: it travels.
+type Carried struct {
+	DB    int         `json:"db,omitempty"`
+	Proto int         `json:"proto,omitempty"`
+	Flags ClientFlags `json:"flags,omitempty"` // of those in carriedFlags
+	// Wrote: WAIT must count from a place at which the client's last write is in the stream.
+	Wrote bool `json:"wrote,omitempty"`
+	// Watched: there were watched keys. Whether they have changed nobody knows, so EXEC answers null.
+	Watched bool       `json:"watched,omitempty"`
+	Queue   [][][]byte `json:"queue,omitempty"` // of MULTI
+}
+
+// carriedFlags go along; clingingFlags cannot, and keep a client from being carried.
+const (
+	carriedFlags  = InMulti | DirtyExec | ReplyOff | replySkip | skipNext | NoTouch | NoEvict
+	clingingFlags = Subscribed | IsReplica | IsMonitor | CloseAfter
+)
+
+// Clings reports whether c has state that only this server can hold.
+func (c *Client) Clings() bool { return c.Has(clingingFlags) }
+
+// Pack reads c's state. Only its owner may ask, outside of a batch; c must not be blocked.
+func (c *Client) Pack() Carried {
+	k := Carried{DB: c.DB, Proto: c.Proto, Flags: c.Flags & carriedFlags, Wrote: c.WriteOffset != 0, Watched: c.casBroken || len(c.watches) > 0}
+	for _, q := range c.multi.queue {
+		k.Queue = append(k.Queue, q.args)
+	}
+	return k
+}
+
+// Unpack makes a new client what another server's was. It answers false when the state makes no sense here; c is of no use
+// then. The lock must be held exclusively.
+func (e *Engine) Unpack(c *Client, k Carried) bool {
+	if k.DB < 0 || k.DB >= e.store.Databases() || (k.Proto != 2 && k.Proto != 3) || (len(k.Queue) > 0 && k.Flags&InMulti == 0) {
+		return false
+	}
+	c.DB, c.Proto, c.casBroken = k.DB, k.Proto, k.Watched
+	c.Set(k.Flags & carriedFlags)
+	for _, words := range k.Queue {
+		if len(words) == 0 {
+			return false
+		}
+		cmd := e.Table.Resolve(words)
+		switch {
+		case cmd == nil || !cmd.ArityOK(len(words)) || cmd.Handler == nil:
+			c.Set(DirtyExec) // unknown here: as if it had been refused
+		case cmd.Flags&command.NoMulti != 0 || !c.queues(cmd):
+			return false
+		default:
+			c.multi.add(cmd, words)
+		}
+	}
+	if k.Wrote {
+		c.WriteOffset = e.Log.Offset()
+	}
+	return true
+}
+
+// Interrupt ends the wait of a blocked client that the role has left behind, as Redis does. The lock must be held
+// exclusively.
+func (e *Engine) Interrupt(c *Client) bool { return e.Unblock(c, errUnblocked) }
+
+const errUnblocked = "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
