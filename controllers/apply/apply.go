@@ -74,7 +74,7 @@ func (p *pass) step(ctx context.Context, s plan.Step) error {
 	case plan.StopLeases:
 		p.set.StopLeases()
 	case plan.GrantLeases:
-		p.set.GrantLeases(a.Reign)
+		p.set.GrantLeases(a.Reign, p.view.Leader.Since)
 	case plan.RecordTerm:
 		return p.record(ctx, a)
 	case plan.CreatePod:
@@ -93,9 +93,9 @@ func (p *pass) step(ctx context.Context, s plan.Step) error {
 	return nil
 }
 
-// record is rule 7: leadership is checked once more, then the record, by compare-and-set.
+// record is rule 7: leadership, without a break since the observation, is checked once more, then the record, by compare-and-set.
 func (p *pass) record(ctx context.Context, a plan.RecordTerm) error {
-	if p.Clock() >= p.Leadership.Until() {
+	if p.Clock() >= p.Leadership.Until() || p.Leadership.Since() != p.view.Leader.Since {
 		return ErrNotLeading
 	}
 	if err := p.writer.Record(ctx, a.Expect, a.Next, p.d, p.facts); err != nil {

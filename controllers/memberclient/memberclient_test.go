@@ -24,10 +24,10 @@ const lease = 500 * time.Millisecond
 var key = types.NamespacedName{Namespace: "shop", Name: "orders"}
 
 // leader leads until told otherwise.
-type leader struct{ until atomic.Int64 }
+type leader struct{ until, again atomic.Int64 }
 
 func (l *leader) Until() time.Duration { return time.Duration(l.until.Load()) }
-func (l *leader) Since() time.Duration { return 1 }
+func (l *leader) Since() time.Duration { return time.Duration(l.again.Load()) }
 func (l *leader) Identity() string     { return "test" }
 
 type fixture struct {
@@ -150,17 +150,21 @@ func TestLeasesNeedALeader(t *testing.T) {
 	}
 	other := reign
 	other.Incarnation = "9-other"
-	set.GrantLeases(other)
+	set.GrantLeases(other, 0)
 	time.Sleep(2 * lease / 3)
 	if writable() || set.LastLease() != 0 {
 		t.Fatal("a lease for another incarnation was used")
 	}
-	set.GrantLeases(reign)
+	set.GrantLeases(reign, 0)
 	f.eventually("writable by lease", writable)
 	f.leader.until.Store(int64(memberclient.BootTime()))
 	f.eventually("not writable after the leadership ended", func() bool { return !writable() })
 	f.leader.until.Store(1 << 62)
 	f.eventually("writable again", writable)
+	f.leader.again.Store(7) // leads anew: another may have led in between
+	f.eventually("not writable in a leadership that has not read status", func() bool { return !writable() })
+	set.GrantLeases(reign, 7)
+	f.eventually("writable once it has", writable)
 	set.StopLeases()
 	last := set.LastLease()
 	f.eventually("not writable after the leases ended", func() bool { return !writable() })
@@ -176,7 +180,7 @@ func TestDeathIsProven(t *testing.T) {
 	m, ep := f.member("orders-0", "set-uid")
 	set := f.connect(ep)
 	reign := f.reign(set, false)
-	set.GrantLeases(reign)
+	set.GrantLeases(reign, 0)
 	f.eventually("writable", func() bool { r := one(set).Report; return r.Writable })
 	wakes := f.wakes.Load()
 	m.Crash("signal: killed")

@@ -133,11 +133,11 @@ func (s *Set) Send(to plan.Target, m member.Message) error {
 	return nil
 }
 
-// GrantLeases lets requests of this reign pass (S1, rule 8).
-func (s *Set) GrantLeases(r plan.Reign) {
+// GrantLeases lets requests of this reign pass, as long as this process leads without a break since then (S1, rule 8).
+func (s *Set) GrantLeases(r plan.Reign, since time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lessor.Grants(r)
+	s.lessor.Grants(r, since)
 }
 
 // StopLeases ends all leases of this set. When it returns no lease is granted any more.
@@ -263,8 +263,9 @@ func (s *Set) take(e Endpoint, m member.Message) (answer member.Message, wake bo
 	f.heard = now
 	switch m := m.(type) {
 	case member.LeaseRequest:
-		// Rule 8: leadership is read after the request arrived.
-		if lease, ok := s.lessor.Ask(m, now, s.pool.cfg.Leadership.Until()); ok {
+		// Rule 8: leadership is read after the request arrived; its end first, so that it is never the end of a later one.
+		until := s.pool.cfg.Leadership.Until()
+		if lease, ok := s.lessor.Ask(m, now, s.pool.cfg.Leadership.Since(), until); ok {
 			return lease, silent
 		}
 		return nil, silent

@@ -124,7 +124,8 @@ func (o *Observer) Observe(ctx context.Context, rs *v1alpha1.ReplicaSet, env res
 	}
 	// Time and leadership last: nothing in the observation is younger than they are.
 	v.Now = o.Clock()
-	v.Leader = plan.Leadership{Since: o.Leadership.Since(), Leads: v.Now < o.Leadership.Until(), StatusRead: since, LastLease: set.LastLease(),
+	leads := v.Now < o.Leadership.Until() // before Since: never the end of a later leadership than the beginning
+	v.Leader = plan.Leadership{Since: o.Leadership.Since(), Leads: leads, StatusRead: since, LastLease: set.LastLease(),
 		TermSeen: set.TermSeen(v.Status.Term, v.Now)}
 	return v, nil
 }

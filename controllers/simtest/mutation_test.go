@@ -10,6 +10,7 @@ import (
 
 	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/controllers/plan"
+	"github.com/understudy-db/understudy/server/repl/fence"
 )
 
 // mutation turns one rule off. A rule that can go without a violation guards nothing, or the world is
@@ -28,20 +29,21 @@ type mutation struct {
 // have are turned off one by one in the packages' own TestRules; docs/fencing.md has the whole table.
 var mutations = []mutation{
 	{"1", "lease counts from its arrival", func(o *Options) { o.Fence.LeaseFromArrival = true }, "S1", 152, lateLease},
-	{"1", "voucher counts from its arrival", func(o *Options) { o.Fence.VoucherFromArrival = true }, "S1", 34, nil},
+	{"1", "voucher counts from its arrival", func(o *Options) { o.Fence.VoucherFromArrival = true }, "S1", 1, lateVoucher},
 	{"clocks", "no drift is taken off", func(o *Options) { o.Fence.NoDrift = true }, "S1", 1, sharpEdge},
 	{"2", "fencing off", func(o *Options) { o.Fence.NoWriteCheck = true }, "S1", 1, cutOff},
 	{"2", "no second check before replies leave", func(o *Options) { o.Sim.OneCheck = true }, "S1", 1, sleeper},
 	{"4", "an adopting master goes on writing", func(o *Options) { o.Fence.KeepWriting = true }, "S1", 1, switchover},
-	{"4", "waiting clients are answered after an adoption", func(o *Options) { o.Sim.ForgetOnStop = true }, "S", 41, nil},
+	{"4", "waiting clients are answered after an adoption", func(o *Options) { o.Sim.ForgetOnStop = true }, "S1", 1, cutOffUnconfirmed},
 	{"5", "no wait for promises", func(o *Options) { o.Plan.NoWait = true }, "S1", 1, sharpEdge},
 	{"6", "no count of holders with k", func(o *Options) { o.Plan.NoHold = true }, "S6", 6, k1},
 	{"6", "those that are not whole count", func(o *Options) { o.Plan.NotWhole = true }, "S6", 105, k1},
 	{"6", "everybody claims to be whole", func(o *Options) { o.Fence.WholeAlways = true }, "S6", 105, k1},
-	{"6", "an answer outlives its incarnation", func(o *Options) { o.Plan.StaleAnswers = true }, "S", 224, nil},
+	{"6", "an answer outlives its incarnation", func(o *Options) { o.Plan.StaleAnswers = true }, "S7", 1, adopterCrashes},
 	{"7", "record without compare-and-set", func(o *Options) { o.Sim.BlindRecord = true }, "S", 5, nil},
 	{"7", "promote before the record", func(o *Options) { o.Sim.PromoteFirst = true }, "S7", 1, nil},
 	{"8", "leases by a leader that is one no more", func(o *Options) { o.Sim.NoLeaderCheck = true }, "S1", 1, oldLeader},
+	{"8", "leases by what was known before taking the lead", func(o *Options) { o.Sim.StaleLeases = true }, "S1", 1, leadsAgain},
 	{"10", "silence is taken for death", func(o *Options) { o.Sim.GuessDeath = true }, "S1", 1, cutFromOperators},
 	{"11", "rejoin without the history table", func(o *Options) { o.Fence.BlindJoin = true }, "rule 11", 1, cutOff},
 	{"12", "lost status needs no counts", func(o *Options) { o.Plan.LostNoWait = true }, "S", 1, lostBehindACut},
@@ -165,6 +167,80 @@ func lateLease(o *Options) {
 	o.Nodes = 3
 }
 
+// lateVoucher: acknowledgements of what was appended long ago reach the master, just when it has lost everything else.
+func lateVoucher(o *Options) {
+	quiet(o, atMaster(3*sec, func(w *World, m *server) {
+		isolate(w, m.pod.node.name, 12*sec)
+		for _, p := range w.pods {
+			if p == m.pod || p.srv == nil {
+				continue
+			}
+			v := fence.Voucher{Voter: p.uid, Incarnation: p.srv.id.Incarnation, Term: m.m.Term(), Offset: m.log.end()}
+			for at := sec; at < 8*sec; at += 500 * ms {
+				w.after(at, func() { m.do(func() { m.acks([]fence.Voucher{v}) }) })
+			}
+		}
+	}))
+	o.Nodes = 3
+}
+
+// cutOffUnconfirmed: the master is cut off with clients that wait for a replica's word.
+func cutOffUnconfirmed(o *Options) {
+	cutOff(o)
+	o.Spec.K = 1
+}
+
+// adopterCrashes: the replica that would be chosen answers, and its process dies while the promises to the master run out.
+func adopterCrashes(o *Options) {
+	quiet(o, atMaster(3*sec, func(w *World, m *server) {
+		isolate(w, m.pod.node.name, 9*sec)
+		var look func()
+		look = func() {
+			for _, p := range w.pods { // the lowest ordinal wins among equals
+				if s := p.srv; s != nil && p != m.pod {
+					if s.m.Term() > m.m.Term() {
+						w.after(sec, s.crash)
+						return
+					}
+					break
+				}
+			}
+			w.after(10*ms, look)
+		}
+		look()
+	}))
+	o.Nodes = 3
+}
+
+// leadsAgain: the leader loses the API server while the master loses everybody but this leader; its successor appoints
+// another master, then dies, and the first leads again without reading status for a while.
+func leadsAgain(o *Options) {
+	quiet(o, atMaster(3*sec, func(w *World, m *server) {
+		first, second := w.ops[0], w.ops[1]
+		if second.leading() {
+			first, second = second, first
+		}
+		w.cutFor(first.site, "api", true, 12*sec)
+		for _, s := range w.sites() {
+			if s != m.pod.node.name && s != first.site {
+				w.cutFor(m.pod.node.name, s, true, 30*sec)
+			}
+		}
+		w.after(12*sec, func() { second.crash(20 * sec) })
+		var look func()
+		look = func() {
+			if first.leads && w.now > 12*sec {
+				w.api.up = false
+				w.after(2*sec, func() { w.api.up = true })
+				return
+			}
+			w.after(200*time.Microsecond, look)
+		}
+		w.after(12*sec, look)
+	}))
+	o.Nodes, o.For = 3, 30*sec
+}
+
 // oldLeader: the leader loses the API server but not the master, and goes on leasing; its successor
 // sees the master's replicas lose it.
 func oldLeader(o *Options) {
@@ -242,7 +318,7 @@ func longTail(o *Options) {
 	o.Nodes, o.Spec.Persist, o.AOF = 3, plan.PersistAll, true
 }
 
-var mutationSeeds = flag.Int("mutation-seeds", 800, "how many worlds a mutation may survive")
+var mutationSeeds = flag.Int("mutation-seeds", 100, "how many worlds a mutation may survive")
 
 // TestMutations shows for every rule that without it an invariant breaks.
 func TestMutations(t *testing.T) {

@@ -32,11 +32,12 @@ type operator struct {
 	sawHolder  string
 	sawAt      time.Duration
 
-	mem    map[member.Voter]*memory
-	deaths []plan.Death
-	lessor plan.Lessor
-	pods   []podView
-	viewed bool
+	mem     map[member.Voter]*memory
+	deaths  []plan.Death
+	lessor  plan.Lessor
+	granted time.Duration // since when it led when it granted last
+	pods    []podView
+	viewed  bool
 
 	passing bool
 	again   bool
@@ -146,9 +147,6 @@ func (o *operator) elect() {
 		if !o.leads || began >= o.leadsUntil {
 			// A new leadership: everything known about leases before it is void.
 			o.leads, o.since = true, o.clock()
-			if !o.w.opt.Sim.StaleLeases {
-				o.lessor = plan.Lessor{}
-			}
 			o.w.tracef("%s leads", o.site)
 		}
 		o.leadsUntil = began + lockDeadline
@@ -295,7 +293,11 @@ func (o *operator) leaseRequest(uid member.Voter, q member.LeaseRequest) {
 	if !o.leads {
 		return
 	}
-	l, ok := o.lessor.Ask(q, o.clock(), until)
+	since := o.since
+	if o.w.opt.Sim.StaleLeases {
+		since = o.granted
+	}
+	l, ok := o.lessor.Ask(q, o.clock(), since, until)
 	if !ok {
 		return
 	}
@@ -420,7 +422,7 @@ func (o *operator) apply(d plan.Decision, since time.Duration, i int) {
 	step := d.Steps[i]
 	o.traceStep(step)
 	if !o.applyKube(step.Action, next) {
-		o.applyMember(step.Action)
+		o.applyMember(step.Action, since)
 		next(true)
 	}
 }
@@ -462,7 +464,7 @@ func (o *operator) applyKube(act plan.Action, next func(bool)) bool {
 			})
 		}, func(ok bool) { next(ok && won) })
 		if o.w.opt.Sim.PromoteFirst && act.Next.Master != nil {
-			o.applyMember(plan.Promote{Target: plan.Target{Voter: act.Next.Master.Voter, Incarnation: act.Next.Master.Incarnation, Met: true}, Record: act.Next})
+			o.applyMember(plan.Promote{Target: plan.Target{Voter: act.Next.Master.Voter, Incarnation: act.Next.Master.Incarnation, Met: true}, Record: act.Next}, 0)
 		}
 	case plan.CreatePod:
 		a.call(o, func() { a.create(act) }, next)
@@ -483,7 +485,7 @@ func (o *operator) applyKube(act plan.Action, next func(bool)) bool {
 }
 
 // applyMember is the actions that go to a member, and those that stay here.
-func (o *operator) applyMember(act plan.Action) {
+func (o *operator) applyMember(act plan.Action, since time.Duration) {
 	order := func(t plan.Target, term member.Term) member.Order {
 		return member.Order{Term: term, For: t.Incarnation, Met: t.Met, Leader: o.site}
 	}
@@ -498,7 +500,8 @@ func (o *operator) applyMember(act plan.Action) {
 	case plan.StopLeases:
 		o.lessor.Stop()
 	case plan.GrantLeases:
-		o.lessor.Grants(act.Reign)
+		o.lessor.Grants(act.Reign, since)
+		o.granted = since
 	case plan.Adopt:
 		to(act.Target, member.Adopt{Order: order(act.Target, act.Term), Handover: act.Handover})
 	case plan.Promote:
