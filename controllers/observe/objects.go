@@ -73,7 +73,7 @@ func (o *Observer) slice(ctx context.Context, rs *v1alpha1.ReplicaSet, service s
 
 // EndpointOf is a pod behind a Service.
 func EndpointOf(p *corev1.Pod) resources.Endpoint {
-	return resources.Endpoint{Name: p.Name, UID: p.UID, IP: p.Status.PodIP, Node: p.Spec.NodeName}
+	return resources.Endpoint{Name: p.Name, UID: p.UID, IP: p.Status.PodIP, Node: p.Spec.NodeName, Primary: resources.HasPrimary(p)}
 }
 
 func labelled(pods map[string]*corev1.Pod) plan.ServiceState {

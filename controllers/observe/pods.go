@@ -61,6 +61,9 @@ func (o *Observer) member(ctx context.Context, rs *v1alpha1.ReplicaSet, name str
 	}
 	if p.Status.PodIP != "" {
 		m.Pod.Addr = addr(p, AnnotationDataAddr, resources.PortRedis)
+		if resources.HasPrimary(p) {
+			m.Pod.Primary = net.JoinHostPort(p.Status.PodIP, strconv.Itoa(resources.PortPrimary))
+		}
 	}
 	m.Pod.NeverRan = !heard && neverRan(p) && !m.Pod.Persists
 	if !m.Connected && p.Spec.NodeName != "" && !m.Pod.Ended {

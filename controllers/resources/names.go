@@ -32,6 +32,7 @@ const (
 // Ports of a member. See docs/server-contract.md.
 const (
 	PortRedis      = 6379
+	PortPrimary    = 6378 // any member's, and always the master's: members relay
 	PortManagement = 7946
 	PortHTTP       = 8080
 )

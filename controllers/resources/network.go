@@ -14,7 +14,12 @@ import (
 	"github.com/understudy-db/understudy/api/v1alpha1"
 )
 
-var redisPort = corev1.ServicePort{Name: "redis", Port: PortRedis, TargetPort: intstr.FromInt32(PortRedis), Protocol: corev1.ProtocolTCP}
+var (
+	redisPort = corev1.ServicePort{Name: "redis", Port: PortRedis, TargetPort: intstr.FromInt32(PortRedis), Protocol: corev1.ProtocolTCP}
+	// writePort is the read-write Service's: who connects there wants the master. So a node that has not yet heard of a new
+	// master leads its clients right, and a switchover closes no connection.
+	writePort = corev1.ServicePort{Name: "redis", Port: PortRedis, TargetPort: intstr.FromInt32(PortPrimary), Protocol: corev1.ProtocolTCP}
+)
 
 // Services are the read-write Service (the master), the read-only one (replicas in sync) and the
 // headless one (all members under stable names, ready or not).
@@ -30,14 +35,14 @@ func Services(rs *v1alpha1.ReplicaSet, env Env) []*corev1.Service {
 		s[LabelRole] = role
 		return s
 	}
-	ports := []corev1.ServicePort{redisPort}
 	return []*corev1.Service{
-		service(ServiceName(rs.Name), corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Ports: ports, Selector: role(RoleMaster),
+		service(ServiceName(rs.Name), corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Ports: []corev1.ServicePort{writePort}, Selector: role(RoleMaster),
 			// Labelled routing must not wait for a readiness probe: the label says who may write.
 			PublishNotReadyAddresses: env.Routing == RoutingLabel}),
-		service(ReadServiceName(rs.Name), corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Ports: ports, Selector: role(RoleReplica)}),
+		service(ReadServiceName(rs.Name), corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Ports: []corev1.ServicePort{redisPort}, Selector: role(RoleReplica)}),
 		service(HeadlessName(rs.Name), corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, Selector: PodSelector(rs), PublishNotReadyAddresses: true,
 			Ports: []corev1.ServicePort{redisPort,
+				{Name: primaryName, Port: PortPrimary, TargetPort: intstr.FromInt32(PortPrimary), Protocol: corev1.ProtocolTCP},
 				{Name: "management", Port: PortManagement, TargetPort: intstr.FromInt32(PortManagement), Protocol: corev1.ProtocolTCP},
 				{Name: "http", Port: PortHTTP, TargetPort: intstr.FromInt32(PortHTTP), Protocol: corev1.ProtocolTCP}}}),
 	}
@@ -49,6 +54,8 @@ type Endpoint struct {
 	UID  types.UID
 	IP   string
 	Node string
+	// Primary: it has the primary port, where the read-write Service leads.
+	Primary bool
 }
 
 // Slice is the EndpointSlice that leads a Service to these pods. Without pods it stays, empty: the
@@ -57,12 +64,16 @@ func Slice(rs *v1alpha1.ReplicaSet, service string, to []Endpoint) *discoveryv1.
 	meta := owned(rs, service)
 	meta.Labels[discoveryv1.LabelServiceName] = service
 	meta.Labels[discoveryv1.LabelManagedBy] = "understudy.dev"
+	port := int32(PortRedis)
+	if service == ServiceName(rs.Name) && !slices.ContainsFunc(to, func(e Endpoint) bool { return !e.Primary }) {
+		port = PortPrimary
+	}
 	s := &discoveryv1.EndpointSlice{
 		TypeMeta:    metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"},
 		ObjectMeta:  meta,
 		AddressType: addressType(to),
 		Endpoints:   []discoveryv1.Endpoint{},
-		Ports:       []discoveryv1.EndpointPort{{Name: ptr("redis"), Port: ptr(int32(PortRedis)), Protocol: ptr(corev1.ProtocolTCP)}},
+		Ports:       []discoveryv1.EndpointPort{{Name: ptr("redis"), Port: ptr(port), Protocol: ptr(corev1.ProtocolTCP)}},
 	}
 	to = slices.Clone(to)
 	slices.SortFunc(to, func(a, b Endpoint) int { return compare(a.Name, b.Name) })
@@ -112,7 +123,7 @@ func Budget(rs *v1alpha1.ReplicaSet) *policyv1.PodDisruptionBudget {
 	}
 }
 
-// NetworkPolicy lets clients reach the data port and scrapers the http port; the management port is for
+// NetworkPolicy lets clients and members reach the data port and the primary port, and scrapers the http port; the management port is for
 // the members of the set and for the operator.
 func NetworkPolicy(rs *v1alpha1.ReplicaSet, env Env) *networkingv1.NetworkPolicy {
 	port := func(p int32) networkingv1.NetworkPolicyPort {
@@ -125,7 +136,7 @@ func NetworkPolicy(rs *v1alpha1.ReplicaSet, env Env) *networkingv1.NetworkPolicy
 			PodSelector: metav1.LabelSelector{MatchLabels: PodSelector(rs)},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 			Ingress: []networkingv1.NetworkPolicyIngressRule{
-				{Ports: []networkingv1.NetworkPolicyPort{port(PortRedis), port(PortHTTP)}},
+				{Ports: []networkingv1.NetworkPolicyPort{port(PortRedis), port(PortPrimary), port(PortHTTP)}},
 				{Ports: []networkingv1.NetworkPolicyPort{port(PortManagement)}, From: []networkingv1.NetworkPolicyPeer{
 					{PodSelector: &metav1.LabelSelector{MatchLabels: PodSelector(rs)}},
 					{NamespaceSelector: &metav1.LabelSelector{}, PodSelector: &metav1.LabelSelector{MatchLabels: env.OperatorLabels}},

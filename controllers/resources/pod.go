@@ -3,6 +3,7 @@ package resources
 import (
 	"fmt"
 	"maps"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -111,12 +112,13 @@ func container(rs *v1alpha1.ReplicaSet, env Env) corev1.Container {
 		Args: []string{"--supervise", "--config", configDir + "/" + configFile, "--managed",
 			"--set-uid", string(rs.UID), "--pod-uid", "$(POD_UID)", "--pod-name", "$(POD_NAME)",
 			"--management-addr", fmt.Sprintf(":%d", PortManagement), "--management-cert-dir", tlsDir,
-			"--http-addr", fmt.Sprintf(":%d", PortHTTP),
+			"--http-addr", fmt.Sprintf(":%d", PortHTTP), "--primary-port", strconv.Itoa(PortPrimary),
 			"--password-file", authDir + "/" + passwordKey,
 			"--data-dir", dataDir, "--state-dir", stateDir},
 		Env: environment(rs),
 		Ports: []corev1.ContainerPort{
 			{Name: "redis", ContainerPort: PortRedis, Protocol: corev1.ProtocolTCP},
+			{Name: primaryName, ContainerPort: PortPrimary, Protocol: corev1.ProtocolTCP},
 			{Name: "management", ContainerPort: PortManagement, Protocol: corev1.ProtocolTCP},
 			{Name: "http", ContainerPort: PortHTTP, Protocol: corev1.ProtocolTCP},
 		},
@@ -139,6 +141,20 @@ func container(rs *v1alpha1.ReplicaSet, env Env) corev1.Container {
 			{Name: "state", MountPath: stateDir},
 		},
 	}
+}
+
+const primaryName = "primary"
+
+// HasPrimary tells whether a pod has a primary port: one that an earlier operator made may have none.
+func HasPrimary(p *corev1.Pod) bool {
+	for _, c := range p.Spec.Containers {
+		for _, port := range c.Ports {
+			if c.Name == ContainerName && port.Name == primaryName {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func probe(path string, period, failures int32) *corev1.Probe {

@@ -57,7 +57,7 @@ func everything(rs *v1alpha1.ReplicaSet, env Env) []any {
 	}
 	out = append(out, Pod(rs, env, "orders-0"))
 	if env.Routing == RoutingSlice {
-		out = append(out, Slice(rs, ServiceName(rs.Name), []Endpoint{{Name: "orders-1", UID: "u1", IP: "10.0.0.2", Node: "n1"}}), Slice(rs, ReadServiceName(rs.Name), nil))
+		out = append(out, Slice(rs, ServiceName(rs.Name), []Endpoint{{Name: "orders-1", UID: "u1", IP: "10.0.0.2", Node: "n1", Primary: true}}), Slice(rs, ReadServiceName(rs.Name), nil))
 	}
 	return out
 }
@@ -256,5 +256,27 @@ func TestCertificates(t *testing.T) {
 	}
 	if _, err := LoadAuthority("x", KeyPair{CertPEM: a.Pair.CertPEM, KeyPEM: foreign.Pair.KeyPEM}); err == nil {
 		t.Error("a key that does not fit the certificate was taken")
+	}
+}
+
+// TestServiceLeadsToThePortThatThePodHas: a pod that an earlier operator made has no primary port; its master is reached on
+// the ordinary one until it has been replaced. Readers are never led to a port that leads to the master.
+func TestServiceLeadsToThePortThatThePodHas(t *testing.T) {
+	rs := sample()
+	now := Pod(rs, env, "orders-0")
+	before := now.DeepCopy()
+	before.Spec.Containers[0].Ports = before.Spec.Containers[0].Ports[:1]
+	if !HasPrimary(now) || HasPrimary(before) {
+		t.Fatalf("the primary port is seen on the pod of now: %v, on that of before: %v", HasPrimary(now), HasPrimary(before))
+	}
+	for _, c := range []struct {
+		service string
+		primary bool
+		want    int32
+	}{{ServiceName(rs.Name), true, PortPrimary}, {ServiceName(rs.Name), false, PortRedis}, {ReadServiceName(rs.Name), true, PortRedis}} {
+		s := Slice(rs, c.service, []Endpoint{{Name: "orders-0", IP: "10.0.0.1", Primary: c.primary}})
+		if got := *s.Ports[0].Port; got != c.want {
+			t.Errorf("%s to a pod with a primary port (%v): port %d, want %d", c.service, c.primary, got, c.want)
+		}
 	}
 }

@@ -53,7 +53,7 @@ func ownedDirective(name string) bool {
 		}
 	}
 	for _, o := range strings.Fields(`port bind bind-source-addr unixsocket unixsocketperm protected-mode dir dbfilename daemonize supervised pidfile
-		logfile include loadmodule aclfile user rename-command set-uid pod-uid pod-name managed supervise data-dir state-dir password-file http-addr
+		logfile include loadmodule aclfile user rename-command set-uid pod-uid pod-name managed supervise data-dir state-dir password-file http-addr primary-port
 		slaveof replicaof masterauth masteruser requirepass save appendonly appendfilename appenddirname`) {
 		if name == o {
 			return true
