@@ -247,7 +247,7 @@ func (c *encoder) value(s *stream, f store.Entry) {
 }
 
 // BigChunk implements store.Visitor.
-func (c *encoder) BigChunk(id uint64, _ []byte) {
+func (c *encoder) BigChunk(id uint64, _ store.Chunk) {
 	panic("snapshot: a chunk of a " + c.values[id].kind.String() + ", which nothing encodes")
 }
 

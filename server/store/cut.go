@@ -35,8 +35,14 @@ type Visitor interface {
 	// BigField gives an element of a table: its name is f.Key(), its value f.Bytes(nil) or f.Blob().
 	BigField(id uint64, f Entry)
 	// BigChunk gives the next piece of an ordered value, in the layout of its kind.
-	BigChunk(id uint64, chunk []byte)
+	BigChunk(id uint64, c Chunk)
 	BigClose(id uint64)
+}
+
+// Chunk is a piece of an ordered value. When it has a blob, that holds the data and may be retained instead of copying.
+type Chunk struct {
+	Data []byte
+	Blob *Blob
 }
 
 // Cut is a cut under way. Its methods need the exclusive lock.

@@ -91,6 +91,8 @@ func (r *recorder) Entry(db int, e Entry) {
 		h.Each(func(f, val []byte) bool { v.fields[string(f)] = string(val); return true })
 	case ZSetKind:
 		v.fields = membersOf(e)
+	case ListKind:
+		v.fields = elementsOf(e)
 	}
 	r.add(db, string(e.Key()), v)
 }
@@ -120,7 +122,12 @@ func (r *recorder) BigField(id uint64, f Entry) {
 	h.v.fields[name] = r.bytesOf(f)
 }
 
-func (r *recorder) BigChunk(id uint64, chunk []byte) { r.t.Fatal("a chunk of a table") }
+func (r *recorder) BigChunk(id uint64, c Chunk) {
+	if h := r.hashes[id]; h.v.kind != ListKind || r.open != id || h.closed {
+		r.t.Fatalf("a chunk of a %s out of turn", h.v.kind)
+	}
+	r.listChunk(r.hashes[id], c)
+}
 
 func (r *recorder) BigClose(id uint64) {
 	h := r.hashes[id]
@@ -181,6 +188,8 @@ func recount(o object) (slots, tables int64) {
 			o.order.eachNode(o.home, func(ref uint32) { slots += int64(o.home.slab.size(ref)) })
 		}
 		return slots, o.fields.bytes
+	case *listObject:
+		return o.tree.recount(), chunkNodeBytes * int64(len(o.tree.nodes))
 	}
 	panic("recount of an object of no known type")
 }
@@ -325,8 +334,10 @@ func (w *world) step() {
 		w.expiry(d, m, k, old, exists)
 	case op < 58:
 		w.transfer(i, k, old, exists)
-	case op < 70:
+	case op < 66:
 		w.hash(d, m, k, old, exists)
+	case op < 72:
+		w.list(d, m, k, old, exists)
 	case op < 78:
 		w.zset(d, m, k, old, exists)
 	case op < 80:

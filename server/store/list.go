@@ -1,0 +1,202 @@
+package store
+
+// List is a handle on a list, valid until the next write of its DB that does not go through it.
+type List struct {
+	handle
+	obj *listObject // nil for a pack
+}
+
+// List is a handle for reading an entry's list.
+func (e Entry) List() List { return openList(e.handle()) }
+
+// ListForWrite returns the list at key for writing, an empty new one when there is none. The caller deletes the key when
+// it leaves the list empty.
+func (d *DB) ListForWrite(key []byte) (l List, wrongType bool) {
+	base, wrong := d.forWrite(key, ListKind, typeListPack, listHeader)
+	if wrong {
+		return List{}, true
+	}
+	return openList(base), false
+}
+
+func openList(base handle) List {
+	l := List{handle: base}
+	if o := l.object(); o != nil {
+		l.obj = o.(*listObject)
+	}
+	return l
+}
+
+// Len is the number of elements.
+func (l *List) Len() int {
+	l.check()
+	if l.obj != nil {
+		return l.obj.size()
+	}
+	return packLen(l.bytes())
+}
+
+// Chunks is the number of pieces in which a cut delivers the list; 1 for a small one.
+func (l *List) Chunks() int {
+	if l.obj != nil {
+		return l.obj.tree.leaves
+	}
+	return 1
+}
+
+// Packed is a small list's elements in the encoding of a listpack, without its frame.
+func (l *List) Packed() (data []byte, elements int) {
+	b := l.bytes()
+	return b[listHeader:], packLen(b)
+}
+
+// Push adds an element at the head or the tail. v must not point into the store.
+func (l *List) Push(head bool, v []byte) {
+	l.check()
+	l.wrote()
+	if l.obj == nil {
+		e, b := packElem(v), l.bytes()
+		if len(v) < blobElem && len(b)+e.size <= listPackMax {
+			at := len(b)
+			if head {
+				at = listHeader
+			}
+			l.insertPacked(at, &e)
+			return
+		}
+		l.convert()
+	}
+	l.obj.push(head, v)
+}
+
+// insertPacked puts an element at an offset of a small list.
+func (l *List) insertPacked(at int, e *packedElem) {
+	b := l.splice(at, at, e.size)
+	e.put(b[at:])
+	packSetLen(b, packLen(b)+1)
+}
+
+// convert makes a small list a big one.
+func (l *List) convert() {
+	o := l.p.newList()
+	if data, n := l.Packed(); n > 0 {
+		var c chunkCursor
+		copy(o.tree.insert(&c, false, len(data), n), data)
+	}
+	l.become(o)
+	l.obj = o
+}
+
+// Insert adds an element at a position, 0 <= pos <= Len.
+func (l *List) Insert(pos int, v []byte) {
+	if n := l.Len(); pos == 0 || pos == n {
+		l.Push(pos == 0, v)
+		return
+	}
+	l.wrote()
+	if l.obj == nil {
+		e, b := packElem(v), l.bytes()
+		if len(v) < blobElem && len(b)+e.size <= listPackMax {
+			l.insertPacked(listHeader+elemOffset(b[listHeader:], pos, packLen(b)), &e)
+			return
+		}
+		l.convert()
+	}
+	l.obj.insert(pos, v)
+}
+
+// Set replaces the element at a position, 0 <= pos < Len.
+func (l *List) Set(pos int, v []byte) {
+	l.check()
+	l.wrote()
+	if l.obj == nil {
+		e, b := packElem(v), l.bytes()
+		at := listHeader + elemOffset(b[listHeader:], pos, packLen(b))
+		end := at + elemSize(b[at:])
+		if len(v) < blobElem && len(b)-(end-at)+e.size <= listPackMax {
+			e.put(l.splice(at, end, e.size)[at:])
+			return
+		}
+		l.convert()
+	}
+	l.obj.set(pos, v)
+}
+
+// Remove removes n elements from a position on; all of them must be there.
+func (l *List) Remove(pos, n int) {
+	l.check()
+	if n == 0 {
+		return
+	}
+	l.wrote()
+	if l.obj != nil {
+		l.obj.removeRange(pos, n)
+		return
+	}
+	b := l.bytes()
+	count, data := packLen(b), b[listHeader:]
+	start, end := elemOffset(data, pos, count), len(data)
+	if pos+n < count {
+		end = elemOffset(data, pos+n, count)
+	}
+	b = l.splice(listHeader+start, listHeader+end, 0)
+	packSetLen(b, count-n)
+}
+
+// RemoveEqual removes elements with the given text, the first ones or with back the last ones, as many as limit (0: all),
+// and returns how many those were.
+func (l *List) RemoveEqual(v []byte, limit int, back bool) (removed int) {
+	n := NeedleOf(v)
+	if l.obj != nil {
+		l.check()
+		l.wrote()
+		return l.obj.removeEqual(&n, limit, back)
+	}
+	pos, step := 0, 1
+	if back {
+		pos, step = l.Len()-1, -1
+	}
+	for {
+		at, found := pos, false
+		l.Each(pos, back, func(e Elem) bool {
+			if found = e.Is(&n); !found {
+				at += step
+			}
+			return !found
+		})
+		if !found {
+			return removed
+		}
+		l.Remove(at, 1)
+		removed++
+		if removed == limit {
+			return removed
+		}
+		if pos = at; back {
+			pos--
+		}
+	}
+}
+
+// At is the element at a position, 0 <= pos < Len.
+func (l *List) At(pos int) (e Elem) {
+	l.Each(pos, false, func(x Elem) bool { e = x; return false })
+	return e
+}
+
+// Each calls fn for the elements from a position on, forwards or backwards, until it returns false. A position outside
+// of the list has none. fn must not write.
+func (l *List) Each(pos int, back bool, fn func(Elem) bool) {
+	if n := l.Len(); pos < 0 || pos >= n {
+		return
+	}
+	if l.obj != nil {
+		l.obj.each(pos, back, fn)
+		return
+	}
+	b := l.bytes()
+	if back {
+		pos++
+	}
+	eachIn(b[listHeader:], elemOffset(b[listHeader:], pos, packLen(b)), back, fn)
+}
