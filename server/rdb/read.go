@@ -42,7 +42,7 @@ type Event struct {
 func (e *Event) IsHash() bool { return e.Type.Name() == "hash" }
 
 // supported are the types of values that can be read, by name.
-var supported = map[string]bool{"string": true, "hash": true}
+var supported = map[string]bool{"string": true, "hash": true, "list": true}
 
 // Supported reports whether the entry's value can be read; others can only be skipped, which the next
 // call of Next does.
@@ -245,6 +245,8 @@ func (r *Reader) entry(t Type, ev *Event) error {
 		return err
 	case "hash":
 		return r.openHash(t, ev)
+	case "list":
+		return r.openList(t, ev)
 	}
 	r.pending, r.isOpen = t, false
 	return nil
@@ -259,6 +261,8 @@ func (r *Reader) skipPending() error {
 		return nil
 	case "hash":
 		return r.skipHash(t, wasOpen)
+	case "list":
+		return r.skipList(t, wasOpen)
 	}
 	return r.src.skipValue(t)
 }

@@ -38,6 +38,12 @@ func (d *digest) mixEntry(e store.Entry) {
 	switch e.Kind() {
 	case store.String:
 		d.mix(e.Bytes(scratch[:0]))
+	case store.ListKind:
+		l := e.List()
+		l.Each(0, false, func(x store.Elem) bool {
+			d.mix(x.Bytes(scratch[:0]))
+			return true
+		})
 	case store.HashKind:
 		h := e.Hash()
 		h.Each(func(field, value []byte) bool {

@@ -34,6 +34,7 @@ type bigValue struct {
 	expire int64
 	key    []byte
 	n      int
+	nodes  int // of a list
 	early  stream
 }
 
@@ -96,6 +97,8 @@ func (c *encoder) small(s *stream, db int, e store.Entry) bool {
 	switch k := e.Kind(); k {
 	case store.HashKind:
 		return c.smallHash(s, db, e)
+	case store.ListKind:
+		return c.smallList(s, db, e)
 	default:
 		panic("snapshot: a small " + k.String() + " in the store, which nothing encodes")
 	}
@@ -195,10 +198,15 @@ func (c *encoder) copied(s *stream, v []byte) {
 
 // BigPinned implements store.Visitor.
 func (c *encoder) BigPinned(id uint64, db int, key store.Entry, n int) {
-	c.values[id] = &bigValue{
+	v := &bigValue{
 		kind: key.Kind(), db: db, expire: key.ExpireAt(), key: append([]byte(nil), key.Key()...), n: n,
 		early: stream{db: -1},
 	}
+	if v.kind == store.ListKind {
+		l := key.List()
+		v.nodes = l.Chunks()
+	}
+	c.values[id] = v
 }
 
 // BigOpen implements store.Visitor.
@@ -215,6 +223,8 @@ func (c *encoder) BigOpen(id uint64) {
 	switch v.kind {
 	case store.HashKind:
 		s.tail = rdb.AppendHashEntry(s.tail, v.key, v.n, c.compress)
+	case store.ListKind:
+		s.tail = rdb.AppendListEntry(s.tail, v.key, v.nodes, c.compress)
 	default:
 		panic("snapshot: a big " + v.kind.String() + " in the store, which nothing encodes")
 	}
@@ -247,8 +257,17 @@ func (c *encoder) value(s *stream, f store.Entry) {
 }
 
 // BigChunk implements store.Visitor.
-func (c *encoder) BigChunk(id uint64, _ store.Chunk) {
-	panic("snapshot: a chunk of a " + c.values[id].kind.String() + ", which nothing encodes")
+func (c *encoder) BigChunk(id uint64, chunk store.Chunk) {
+	if c.q.failed.Load() {
+		return
+	}
+	switch k := c.values[id].kind; k {
+	case store.ListKind:
+		c.listChunk(chunk)
+	default:
+		panic("snapshot: a chunk of a " + k.String() + ", which nothing encodes")
+	}
+	c.finish(&c.q.main)
 }
 
 // BigClose implements store.Visitor.

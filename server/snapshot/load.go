@@ -173,6 +173,9 @@ func (l *loader) entry(ev *rdb.Event) error {
 	case "hash":
 		l.fill = l.fields
 		l.db.HashForWrite(l.key)
+	case "list":
+		l.fill = l.elements
+		l.db.ListForWrite(l.key)
 	default:
 		panic("snapshot: values of type " + ev.Type.Name() + " are said to be supported, but nothing loads them")
 	}

@@ -306,6 +306,7 @@ type chunkWalk struct {
 	id    uint64
 	root  uint32
 	top   int // height of root
+	count int // elements
 	stack []walkFrame
 }
 
@@ -317,7 +318,7 @@ type walkFrame struct {
 }
 
 func (t *chunks) pin(c *Cut, id uint64) *chunkWalk {
-	w := &chunkWalk{t: t, cut: c, id: id, root: t.root, top: t.height}
+	w := &chunkWalk{t: t, cut: c, id: id, root: t.root, top: t.height, count: int(t.count)}
 	if t.root != 0 {
 		t.nodes[t.root].held++
 		w.stack = append(w.stack, walkFrame{node: t.root})
@@ -332,7 +333,9 @@ func (w *chunkWalk) step(n int) (work int, done bool) {
 		depth := len(w.stack) - 1
 		f, level := &w.stack[depth], w.top-depth
 		if level == 0 {
-			w.cut.visitor.BigChunk(w.id, Chunk{Data: w.t.contentsOf(f.node), Blob: w.t.blobOf(f.node)})
+			w.cut.visitor.BigChunk(w.id, Chunk{
+				Data: w.t.contentsOf(f.node), Blob: w.t.blobOf(f.node), Elements: w.elements(),
+			})
 			work += each
 			w.pop()
 			continue
@@ -346,6 +349,15 @@ func (w *chunkWalk) step(n int) (work int, done bool) {
 		w.stack = append(w.stack, walkFrame{node: childID(w.t.childAt(b, f.next-1))})
 	}
 	return work, len(w.stack) == 0
+}
+
+// elements is the number of elements in the leaf on top of the stack.
+func (w *chunkWalk) elements() int {
+	if len(w.stack) == 1 {
+		return w.count
+	}
+	parent := &w.stack[len(w.stack)-2]
+	return int(childCount(w.t.childAt(w.t.slot(parent.node), parent.next-1)))
 }
 
 // pop leaves a node that was delivered; what nobody but the walk holds is freed.

@@ -41,8 +41,9 @@ type Visitor interface {
 
 // Chunk is a piece of an ordered value. When it has a blob, that holds the data and may be retained instead of copying.
 type Chunk struct {
-	Data []byte
-	Blob *Blob
+	Data     []byte
+	Blob     *Blob
+	Elements int
 }
 
 // Cut is a cut under way. Its methods need the exclusive lock.
