@@ -38,9 +38,6 @@ func accident(way, moment string, operatorDown bool, change func(*Options)) (Res
 		opt.For = 75 * sec
 	}
 	before := 0
-	if change != nil {
-		change(&opt)
-	}
 	m := accidentMoments[moment]
 	opt.Script = func(w *World) {
 		w.after(2*sec, func() { m.before(w) })
@@ -56,6 +53,9 @@ func accident(way, moment string, operatorDown bool, change func(*Options)) (Res
 				}
 			}
 		})
+	}
+	if change != nil {
+		change(&opt)
 	}
 	w := newWorld(opt)
 	r := w.live()

@@ -16,16 +16,15 @@ const ms = time.Millisecond
 
 // Mutation turns off rules that the drivers keep, as fence.Mutation and plan.Mutation do for the cores.
 type Mutation struct {
-	OneCheck       bool // rule 2: no second check before replies leave
-	GuessDeath     bool // rule 10: silence is taken for death
-	NoLeaderCheck  bool // rules 7, 8: leadership is not checked again
-	BlindRecord    bool // rule 7: no compare-and-set, status read once
-	PromoteFirst   bool // rule 7: promote before the record
-	StaleLeases    bool // rule 8: lease by what was known before taking the lead
-	BootAsMaster   bool // S3: a process comes back in the role it had
-	ForgetOnStop   bool // rule 4: waiting clients are answered after an adoption
-	RestartMaster  bool // S4: a master's container restarts in place
-	EagerReconnect bool // the accident: replicas reconnect to the address, whoever answers
+	OneCheck      bool // rule 2: no second check before replies leave
+	GuessDeath    bool // rule 10: silence is taken for death
+	NoLeaderCheck bool // rules 7, 8: leadership is not checked again
+	BlindRecord   bool // rule 7: no compare-and-set, status read once
+	PromoteFirst  bool // rule 7: promote before the record
+	StaleLeases   bool // rule 8: lease by what was known before taking the lead
+	BootAsMaster  bool // S3: a process comes back in the role it had
+	ForgetOnStop  bool // rule 4: waiting clients are answered after an adoption
+	RestartMaster bool // S4: a master's container restarts in place
 }
 
 // Options describe one world.

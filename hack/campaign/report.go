@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -14,6 +15,7 @@ type report struct {
 	o          options
 	facts      []string // rows of the table
 	lines      []string // one per round that a reader wants to see
+	where      string   // it ran; the cluster when empty
 	took       time.Duration
 	err        error
 }
@@ -45,7 +47,7 @@ func (r *report) markdown(root string) []byte {
 		verdict = "FAILED: " + strings.SplitN(r.err.Error(), "\n", 2)[0]
 	}
 	fmt.Fprintf(&b, "# %s: %s\n\nCommit %s, seed %d, %s, on %s. Verdict: %s.\n\n", r.name, r.what, commit(root), r.o.seed,
-		r.took.Round(time.Second), cores(), verdict)
+		r.took.Round(time.Second), cmp.Or(r.where, cores()), verdict)
 	b.WriteString("| figure | value | budget |\n|---|---|---|\n")
 	for _, f := range r.facts {
 		b.WriteString(f + "\n")
