@@ -99,6 +99,13 @@ func (c *Ctx) scanReply(scan func(emit func(parts ...[]byte)) (next uint64)) {
 	}
 }
 
+// emptyScan is the reply of a walk over nothing.
+func (c *Ctx) emptyScan() {
+	c.Out.Array(2)
+	c.Out.BulkString("0")
+	c.Out.Array(0)
+}
+
 func cmdHscan(c *Ctx) {
 	cursor, ok := c.cursorArg(2)
 	if !ok {
@@ -109,9 +116,7 @@ func cmdHscan(c *Ctx) {
 		return
 	}
 	if !found {
-		c.Out.Array(2)
-		c.Out.BulkString("0")
-		c.Out.Array(0)
+		c.emptyScan()
 		return
 	}
 	o, ok := c.parseScan(3, false)

@@ -14,7 +14,7 @@
 // 4) or one string that holds a listpack (16), a ziplist (13) or a zipmap (9).
 //
 // The writer produces version 10, the newest that Redis 7.0 loads. The reader takes what any Redis up
-// to 7.2 writes; of the value types it gives strings and hashes out, all others it can skip and name.
+// to 7.2 writes; of the value types it gives strings, hashes and sets out, all others it can skip and name.
 // It never trusts a length: memory grows with the bytes that have arrived, not with the bytes that were
 // announced.
 //

@@ -20,7 +20,7 @@ const (
 	Aux      Kind = iota + 1 // Key and Value
 	SelectDB                 // DB
 	Resize                   // Keys, Expires
-	Entry                    // Key, Type, ExpireMS, Idle, Freq; a string's Value; a hash's Fields
+	Entry                    // Key, Type, ExpireMS, Idle, Freq; a string's Value; a hash's or a set's Fields
 	Function                 // Value: the source of a function library
 	EOF                      // the file ended and its checksum, if it has one, is right
 )
@@ -35,14 +35,14 @@ type Event struct {
 	ExpireMS      int64 // unix milliseconds, 0: none
 	Idle          int64 // seconds since the last use, -1: not told
 	Freq          int   // access frequency, -1: not told
-	Fields        int   // pairs as announced, -1: not known; a hint
+	Fields        int   // pairs or members as announced, -1: not known; a hint
 }
 
 // IsHash reports whether NextField gives the entry out.
 func (e *Event) IsHash() bool { return e.Type.Name() == "hash" }
 
 // supported are the types of values that can be read, by name.
-var supported = map[string]bool{"string": true, "hash": true, "list": true}
+var supported = map[string]bool{"string": true, "hash": true, "list": true, "set": true}
 
 // Supported reports whether the entry's value can be read; others can only be skipped, which the next
 // call of Next does.
@@ -62,6 +62,7 @@ type Reader struct {
 	left     uint64 // pairs of a TypeHash
 	rest     []byte // unread part of a packed hash
 	fields   int
+	width    int // bytes of an intset's integers
 	hasMagic bool
 }
 
@@ -247,6 +248,8 @@ func (r *Reader) entry(t Type, ev *Event) error {
 		return r.openHash(t, ev)
 	case "list":
 		return r.openList(t, ev)
+	case "set":
+		return r.openSet(t, ev)
 	}
 	r.pending, r.isOpen = t, false
 	return nil
@@ -263,6 +266,8 @@ func (r *Reader) skipPending() error {
 		return r.skipHash(t, wasOpen)
 	case "list":
 		return r.skipList(t, wasOpen)
+	case "set":
+		return r.skipSet(t, wasOpen)
 	}
 	return r.src.skipValue(t)
 }

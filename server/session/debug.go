@@ -158,15 +158,23 @@ func (srv *Server) debugObject(ctx *command.Ctx, args [][]byte) {
 
 // serializedLength is about what the value takes in a dump.
 func serializedLength(e store.Entry) int {
-	if e.Kind() == store.String {
-		return e.StrLen() + 1
-	}
 	n := 0
-	h := e.Hash()
-	h.Each(func(field, value []byte) bool {
-		n += len(field) + len(value) + 2
-		return true
-	})
+	switch e.Kind() {
+	case store.String:
+		n = e.StrLen() + 1
+	case store.HashKind:
+		h := e.Hash()
+		h.Each(func(field, value []byte) bool {
+			n += len(field) + len(value) + 2
+			return true
+		})
+	case store.SetKind:
+		s := e.Set()
+		s.Each(func(member []byte) bool {
+			n += len(member) + 1
+			return true
+		})
+	}
 	return n
 }
 

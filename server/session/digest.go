@@ -44,6 +44,12 @@ func (d *digest) mixEntry(e store.Entry) {
 			d.mix(x.Bytes(scratch[:0]))
 			return true
 		})
+	case store.SetKind:
+		s := e.Set()
+		s.Each(func(member []byte) bool {
+			d.xor(member)
+			return true
+		})
 	case store.HashKind:
 		h := e.Hash()
 		h.Each(func(field, value []byte) bool {

@@ -109,6 +109,7 @@ var (
 	LatencyMonitorThreshold   = intKey("latency-monitor-threshold")
 	HashMaxListpackEntries    = intKey("hash-max-listpack-entries")
 	HashMaxListpackValue      = intKey("hash-max-listpack-value")
+	SetMaxIntsetEntries       = intKey("set-max-intset-entries")
 	ProtoMaxBulkLen           = intKey("proto-max-bulk-len")
 	ClientQueryBufferLimit    = intKey("client-query-buffer-limit")
 	RDBKeySaveDelay           = intKey("rdb-key-save-delay")

@@ -6,7 +6,6 @@ const (
 	notTLS       = "client TLS is not served by this build"
 	notAOF       = "the append-only file is not written by this build"
 	notLists     = "lists are not stored by this build"
-	notSets      = "sets are not stored by this build"
 	notZsets     = "sorted sets are not stored by this build"
 	notStreams   = "streams are not stored by this build"
 	notHLL       = "HyperLogLogs are not stored by this build"
@@ -181,7 +180,7 @@ var table = []Directive{
 	integer("latency-monitor-threshold", "0", 0, maxInt64).inert(notLatency),
 	integer("stream-node-max-entries", "100", 0, maxInt64).inert(notStreams),
 	integer("hash-max-listpack-entries", "512", 0, maxInt64).alias("hash-max-ziplist-entries"),
-	integer("set-max-intset-entries", "512", 0, maxInt64).inert(notSets),
+	integer("set-max-intset-entries", "512", 0, maxInt64),
 	integer("zset-max-listpack-entries", "128", 0, maxInt64).alias("zset-max-ziplist-entries").inert(notZsets),
 	integer("tracking-table-max-keys", "1000000", 0, maxInt64).inert(notTracking),
 	integer("repl-backlog-ttl", "3600", 0, maxInt64),

@@ -99,6 +99,8 @@ func (c *encoder) small(s *stream, db int, e store.Entry) bool {
 		return c.smallHash(s, db, e)
 	case store.ListKind:
 		return c.smallList(s, db, e)
+	case store.SetKind:
+		return c.smallSet(s, db, e)
 	default:
 		panic("snapshot: a small " + k.String() + " in the store, which nothing encodes")
 	}
@@ -225,6 +227,8 @@ func (c *encoder) BigOpen(id uint64) {
 		s.tail = rdb.AppendHashEntry(s.tail, v.key, v.n, c.compress)
 	case store.ListKind:
 		s.tail = rdb.AppendListEntry(s.tail, v.key, v.nodes, c.compress)
+	case store.SetKind:
+		s.tail = rdb.AppendSetEntry(s.tail, v.key, v.n, c.compress)
 	default:
 		panic("snapshot: a big " + v.kind.String() + " in the store, which nothing encodes")
 	}

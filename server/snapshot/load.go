@@ -176,6 +176,9 @@ func (l *loader) entry(ev *rdb.Event) error {
 	case "list":
 		l.fill = l.elements
 		l.db.ListForWrite(l.key)
+	case "set":
+		l.fill = l.members
+		l.db.SetForWrite(l.key)
 	default:
 		panic("snapshot: values of type " + ev.Type.Name() + " are said to be supported, but nothing loads them")
 	}
@@ -198,10 +201,22 @@ func (l *loader) fields(n *int) (done bool, err error) {
 	h, _ := l.db.HashForWrite(l.key)
 	for from := l.in.Pos(); l.room(*n, from); *n++ {
 		f, v, ok, err := l.in.NextField()
-		if !ok || err != nil {
+		if err != nil {
 			return true, err
+		}
+		if !ok {
+			l.finish(h.Len())
+			return true, nil
 		}
 		h.Set(f, v)
 	}
 	return false, nil
+}
+
+// finish drops a key that was read without elements: there is no such thing in Redis.
+func (l *loader) finish(elements int) {
+	if elements == 0 {
+		l.db.Delete(l.key)
+		l.meta.Keys--
+	}
 }

@@ -15,8 +15,8 @@ var (
 	stepsFlag = flag.Int("steps", 4000, "operations per seed of the metamorphic test")
 )
 
-// value is the model's value: a string, or a value with elements: a hash's fields, a sorted set's members with the eight
-// bytes of their scores.
+// value is the model's value: a string, or a value with elements: a hash's fields, a set's members without values, a
+// sorted set's members with the eight bytes of their scores.
 type value struct {
 	kind   Kind
 	str    string
@@ -93,6 +93,10 @@ func (r *recorder) Entry(db int, e Entry) {
 		v.fields = membersOf(e)
 	case ListKind:
 		v.fields = elementsOf(e)
+	case SetKind:
+		v.fields = map[string]string{}
+		h := e.Set()
+		h.Each(func(m []byte) bool { v.fields[string(m)] = ""; return true })
 	}
 	r.add(db, string(e.Key()), v)
 }
@@ -340,9 +344,11 @@ func (w *world) step() {
 		w.list(d, m, k, old, exists)
 	case op < 78:
 		w.zset(d, m, k, old, exists)
-	case op < 80:
+	case op < 86:
+		w.set(d, m, k, old, exists)
+	case op < 88:
 		w.maintain()
-	case op < 84:
+	case op < 91:
 		w.reshape()
 	default:
 		w.advance()

@@ -19,6 +19,7 @@ type Config struct {
 	HashMaxListpackValue   int // or with a longer field or value, in bytes
 	ZSetMaxListpackEntries int // a sorted set with more members becomes a table with an order
 	ZSetMaxListpackValue   int // or with a longer member
+	SetMaxIntsetEntries    int // a set of more integers is no intset any more
 	LFU                    bool
 	LFULogFactor           int
 	LFUDecayTime           int // minutes
@@ -96,7 +97,7 @@ func New(o Options) *Store {
 		o.Pages = goPages{}
 	}
 	s := &Store{
-		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64, LFULogFactor: 10, LFUDecayTime: 1},
+		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64, SetMaxIntsetEntries: 512, LFULogFactor: 10, LFUDecayTime: 1},
 		hash:   newHasher(o.Seed),
 		blobs:  &blobStats{}, fragSlack: fragSlack,
 		mem: o.Pages, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),

@@ -17,7 +17,7 @@ const slack = 2000
 func Same(args []string, a, b resp.Value) bool {
 	name := strings.ToLower(args[0])
 	switch name {
-	case "keys", "hkeys", "hvals":
+	case "keys", "hkeys", "hvals", "smembers", "sinter", "sunion", "sdiff":
 		sortElems(a.Elems, 1)
 		sortElems(b.Elems, 1)
 	case "hgetall":
@@ -88,6 +88,9 @@ func keyLine(d Doer, db, key string) string {
 	case "hash":
 		value = d.Do("HGETALL", key)
 		sortElems(value.Elems, 2)
+	case "set":
+		value = d.Do("SMEMBERS", key)
+		sortElems(value.Elems, 1)
 	}
 	encoding := string(d.Do("OBJECT", "ENCODING", key).Str)
 	expires := "stays"

@@ -20,6 +20,7 @@ type Gen struct {
 // unsuited commands are not drawn: their replies are random by nature, or they end or bind the connection.
 var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
+	"spop": true, "srandmember": true, "sscan": true,
 	"object|refcount": true,                      // depends on which command made a small number
 	"slowlog|get":     true, "slowlog|len": true, // what took long
 	"memory|usage": true, "memory|help": true,
@@ -82,6 +83,9 @@ func (g *Gen) arg(args []string, a *command.Arg) []string {
 		return args
 	}
 	times := 1
+	if a.Name == "member" && a.Multiple && g.chance(4) {
+		return g.crowdOf(args, g.crowd())
+	}
 	if a.Multiple {
 		times = 1 + g.r.IntN(3)
 	}
@@ -130,6 +134,8 @@ func (g *Gen) integer(name string) string {
 		return pick(g, []string{"1000000", "50000000", "10000000000", "9223372036854775807", "0", "-1", "9223372036854775", "x", "-9223372036854775808"})
 	case strings.HasSuffix(name, "index1") || strings.HasSuffix(name, "index2") || name == "destination-db":
 		return pick(g, []string{"0", "1", "1", "2", "15", "16", "-1", "x"})
+	case name == "numkeys":
+		return pick(g, []string{"1", "1", "2", "3", "0", "-1", "100", "x"})
 	case name == "bit":
 		return pick(g, []string{"0", "1", "0", "1", "2"})
 	case g.chance(10):
@@ -174,6 +180,8 @@ func (g *Gen) bitfieldOr(name string) string {
 		return pick(g, []string{"AND", "or", "XOR", "NOT", "nand"})
 	case "field":
 		return g.field()
+	case "member":
+		return g.member()
 	}
 	return g.text()
 }

@@ -1,0 +1,302 @@
+package command
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// members is a list of byte strings in one piece of memory, for what a command keeps while it writes to the store.
+type members struct {
+	buf []byte
+	n   int
+}
+
+func (l *members) add(m []byte) {
+	l.buf = append(binary.AppendUvarint(l.buf, uint64(len(m))), m...)
+	l.n++
+}
+
+func (l *members) each(fn func(m []byte)) {
+	for b := l.buf; len(b) > 0; {
+		n, w := binary.Uvarint(b)
+		fn(b[w : w+int(n)])
+		b = b[w+int(n):]
+	}
+}
+
+// operand is a set that takes part in an operation: of a missing key it is empty.
+type operand struct {
+	store.Set
+	key   []byte
+	there bool
+}
+
+func (o *operand) size() int {
+	if !o.there {
+		return 0
+	}
+	return o.Len()
+}
+
+func (o *operand) has(m []byte) bool { return o.there && o.Has(m) }
+
+func (o *operand) same(p *operand) bool { return bytes.Equal(o.key, p.key) }
+
+// operands finds the sets at keys; ok is false after an error reply. Commands that write delete expired keys first,
+// as they would not exist on a replica either.
+func (c *Ctx) operands(keys [][]byte) (sets []operand, ok bool) {
+	lookup := c.LookupRead
+	if c.Cmd.IsWrite() {
+		lookup = c.lookupCounted
+	}
+	sets = make([]operand, len(keys))
+	for i, key := range keys {
+		e, found := lookup(key)
+		if found && e.Kind() != store.SetKind {
+			c.Out.Error(errWrongType)
+			return nil, false
+		}
+		sets[i] = operand{key: key, there: found}
+	}
+	for i := range sets { // only now, since a lookup may have deleted a key, which makes handles stale
+		if o := &sets[i]; o.there {
+			e, _ := c.DB.Peek(o.key)
+			o.Set = e.Set()
+		}
+	}
+	return sets, true
+}
+
+// storeMembers makes key a set of a command's results, or deletes it when there are none, and replies with their
+// number. noInts: the set went through one that was no intset.
+func (c *Ctx) storeMembers(key []byte, list *members, event string, noInts bool) {
+	if list.n == 0 {
+		c.Out.Int(0)
+		if c.DB.Delete(key) {
+			c.touched(EventGeneric, "del", key)
+		}
+		return
+	}
+	_, found := c.LookupWrite(key)
+	c.DB.Delete(key)
+	s, _ := c.DB.SetForWrite(key)
+	if noInts {
+		s.NoInts()
+	}
+	list.each(func(m []byte) { s.Add(m) })
+	c.born(found, key)
+	c.touched(EventSet, event, key)
+	c.Out.Int(int64(s.Len()))
+}
+
+// replySet writes what produce gives out as a reply.
+func (c *Ctx) replySet(produce func(emit func(m []byte) bool)) {
+	mark, n := c.Out.DeferArray(), 0
+	produce(func(m []byte) bool {
+		c.Out.Bulk(m)
+		n++
+		return !c.TooLong()
+	})
+	c.Out.SetSetLen(mark, n)
+}
+
+func cmdSinter(c *Ctx) {
+	if sets, ok := c.operands(c.Args[1:]); ok {
+		c.replySet(func(emit func(m []byte) bool) { intersect(sets, emit) })
+	}
+}
+
+func cmdSinterstore(c *Ctx) {
+	sets, ok := c.operands(c.Args[2:])
+	if !ok {
+		return
+	}
+	var list members
+	intersect(sets, func(m []byte) bool { list.add(m); return true })
+	c.storeMembers(c.Args[1], &list, "sinterstore", false)
+}
+
+func cmdSintercard(c *Ctx) {
+	keys, ok := ParseInt(c.Args[1])
+	if !ok || keys < 1 {
+		c.Out.Error("numkeys should be greater than 0")
+		return
+	}
+	if keys > int64(len(c.Args)-2) {
+		c.Out.Error("Number of keys can't be greater than number of args")
+		return
+	}
+	limit := int64(0)
+	for i := 2 + int(keys); i < len(c.Args); i += 2 {
+		if !c.is(i, "limit") || i+1 == len(c.Args) {
+			c.Out.Error(errSyntax)
+			return
+		}
+		if limit, ok = ParseInt(c.Args[i+1]); !ok || limit < 0 {
+			c.Out.Error("LIMIT can't be negative")
+			return
+		}
+	}
+	sets, ok := c.operands(c.Args[2 : 2+keys])
+	if !ok {
+		return
+	}
+	n := int64(0)
+	intersect(sets, func([]byte) bool {
+		n++
+		return n != limit
+	})
+	c.Out.Int(n)
+}
+
+// intersect gives the members that all sets have to emit, until it returns false.
+func intersect(sets []operand, emit func(m []byte) bool) {
+	for i := range sets {
+		if !sets[i].there {
+			return
+		}
+	}
+	slices.SortStableFunc(sets, func(a, b operand) int { return a.Len() - b.Len() })
+	first := &sets[0]
+	first.Each(func(m []byte) bool {
+		for i := 1; i < len(sets); i++ {
+			if o := &sets[i]; !o.same(first) && !o.Has(m) {
+				return true
+			}
+		}
+		return emit(m)
+	})
+}
+
+func cmdSunion(c *Ctx) {
+	if sets, ok := c.operands(c.Args[1:]); ok {
+		c.replySet(func(emit func(m []byte) bool) { unite(sets, emit) })
+	}
+}
+
+func cmdSunionstore(c *Ctx) {
+	sets, ok := c.operands(c.Args[2:])
+	if !ok {
+		return
+	}
+	var list members
+	unite(sets, func(m []byte) bool { list.add(m); return true })
+	c.storeMembers(c.Args[1], &list, "sunionstore", false)
+}
+
+// uniteByLookup is the number of sets up to which a member is looked up in the earlier ones rather than remembered.
+const uniteByLookup = 4
+
+// unite gives the members of all sets to emit, each once, until it returns false.
+func unite(sets []operand, emit func(m []byte) bool) {
+	var given map[string]struct{}
+	if len(sets) > uniteByLookup {
+		given = map[string]struct{}{}
+	}
+	for i, more := 0, true; i < len(sets) && more; i++ {
+		if !sets[i].there {
+			continue
+		}
+		sets[i].Each(func(m []byte) bool {
+			if given != nil {
+				if _, again := given[string(m)]; again {
+					return true
+				}
+				given[string(m)] = struct{}{}
+			} else {
+				for j := range i {
+					if sets[j].has(m) {
+						return true
+					}
+				}
+			}
+			more = emit(m)
+			return more
+		})
+	}
+}
+
+func cmdSdiff(c *Ctx) {
+	if sets, ok := c.operands(c.Args[1:]); ok {
+		c.replySet(func(emit func(m []byte) bool) { subtract(sets, emit) })
+	}
+}
+
+func cmdSdiffstore(c *Ctx) {
+	sets, ok := c.operands(c.Args[2:])
+	if !ok {
+		return
+	}
+	var list members
+	noInts := subtract(sets, func(m []byte) bool { list.add(m); return true })
+	if takesAway(sets) && sets[0].Len() > c.Store.Config.SetMaxIntsetEntries {
+		noInts = true
+	}
+	c.storeMembers(c.Args[1], &list, "sdiffstore", noInts)
+}
+
+// subtract gives the members of the first set that no other has to emit, until it returns false. noInts says that
+// Redis would take members away from a copy of the first set, and that this would be no intset, for it has texts.
+func subtract(sets []operand, emit func(m []byte) bool) (noInts bool) {
+	first := &sets[0]
+	for i := range sets {
+		if !first.there || i > 0 && sets[i].same(first) {
+			return false
+		}
+	}
+	if takesAway(sets) {
+		return subtractAll(sets, emit)
+	}
+	slices.SortStableFunc(sets[1:], func(a, b operand) int { return b.size() - a.size() })
+	first.Each(func(m []byte) bool {
+		for i := 1; i < len(sets); i++ {
+			if sets[i].has(m) {
+				return true
+			}
+		}
+		return emit(m)
+	})
+	return false
+}
+
+// takesAway tells whether it is less work to go through all sets than to look every member of the first up in all
+// others, as Redis reckons it.
+func takesAway(sets []operand) bool {
+	lookups, all := 0, 0
+	for i := range sets {
+		if sets[i].there {
+			lookups += sets[0].size()
+			all += sets[i].size()
+		}
+	}
+	return lookups/2 > all
+}
+
+// subtractAll is subtract for many sets that are small beside the first: it remembers what they take away.
+func subtractAll(sets []operand, emit func(m []byte) bool) (noInts bool) {
+	first, gone := &sets[0], map[string]struct{}{}
+	for i := range sets[1:] {
+		if o := &sets[1+i]; o.there {
+			o.Each(func(m []byte) bool {
+				if first.Has(m) {
+					gone[string(m)] = struct{}{}
+				}
+				return true
+			})
+		}
+	}
+	going, onlyInts := true, true
+	first.Each(func(m []byte) bool {
+		if onlyInts {
+			_, onlyInts = ParseInt(m)
+		}
+		if _, taken := gone[string(m)]; going && !taken {
+			going = emit(m)
+		}
+		return going
+	})
+	return !onlyInts
+}

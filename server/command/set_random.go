@@ -1,0 +1,189 @@
+package command
+
+import (
+	"math"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+var verbSRem = []byte("SREM")
+
+// cmdSpop is propagated as the SREMs of what it took, or as a DEL when that was all.
+func cmdSpop(c *Ctx) {
+	switch len(c.Args) {
+	case 2:
+		c.popOne(c.Args[1])
+	case 3:
+		c.popMany(c.Args[1])
+	default:
+		c.Out.Error(errSyntax)
+	}
+}
+
+func (c *Ctx) popOne(key []byte) {
+	s, found, ok := c.setToChange(key)
+	switch {
+	case !ok:
+		return
+	case !found:
+		c.Out.Null()
+		return
+	}
+	m := c.takeRandom(&s)
+	c.Notify(EventSet, "spop", key)
+	c.Propagate(verbSRem, key, m)
+	c.Out.Bulk(m)
+	if s.Len() == 0 {
+		c.DB.Delete(key)
+		c.Notify(EventGeneric, "del", key)
+	}
+	c.Modified(key)
+	c.Dirty(1)
+}
+
+// takeRandom removes a random member and returns it in the context's scratch memory.
+func (c *Ctx) takeRandom(s *store.Set) []byte {
+	c.scratch = append(c.scratch[:0], s.Random(c.Random(), c.scratch)...)
+	s.Remove(c.scratch)
+	return c.scratch
+}
+
+// popFactor: when at most one in this many members stays, those that stay are drawn instead of those that go.
+const popFactor = 5
+
+func (c *Ctx) popMany(key []byte) {
+	count, ok := c.countArg(2)
+	if !ok {
+		return
+	}
+	s, found, ok := c.setToChange(key)
+	if !ok {
+		return
+	}
+	if !found || count == 0 {
+		c.Out.Set(0)
+		return
+	}
+	c.Notify(EventSet, "spop", key)
+	size := int64(s.Len())
+	c.Dirty(int(min(count, size)))
+	switch stay := size - count; {
+	case stay <= 0:
+		c.Hits++
+		c.wholeSet(&s)
+		c.DB.Delete(key)
+		c.Notify(EventGeneric, "del", key)
+		c.Propagate(verbDel, key)
+	case stay*popFactor > count:
+		c.Out.Set(int(count))
+		for ; count > 0; count-- {
+			c.popped(key, c.takeRandom(&s))
+		}
+	default:
+		c.Out.Set(int(count))
+		c.popAllBut(key, &s, stay)
+	}
+	c.Modified(key)
+}
+
+func (c *Ctx) popped(key, member []byte) {
+	c.Out.Bulk(member)
+	c.Propagate(verbSRem, key, member)
+}
+
+// popAllBut leaves n random members. They are added anew, so that the encoding becomes theirs.
+func (c *Ctx) popAllBut(key []byte, s *store.Set, n int64) {
+	var stay members
+	for ; n > 0; n-- {
+		stay.add(c.takeRandom(s))
+	}
+	s.Each(func(m []byte) bool {
+		c.popped(key, m)
+		return true
+	})
+	s.Clear()
+	stay.each(func(m []byte) { s.Add(m) })
+}
+
+// countArg reads a number that must not be negative, or replies with an error.
+func (c *Ctx) countArg(i int) (int64, bool) {
+	n, ok := ParseInt(c.Args[i])
+	if !ok || n < 0 {
+		c.Out.Error("value is out of range, must be positive")
+		return 0, false
+	}
+	return n, true
+}
+
+func cmdSrandmember(c *Ctx) {
+	switch len(c.Args) {
+	case 2:
+		s, found, ok := c.setToRead(c.Args[1])
+		switch {
+		case !ok:
+		case !found:
+			c.Out.Null()
+		default:
+			var scratch [24]byte
+			c.Out.Bulk(s.Random(c.Random(), scratch[:0]))
+		}
+	case 3:
+		c.randomMembers()
+	default:
+		c.Out.Error(errSyntax)
+	}
+}
+
+func (c *Ctx) randomMembers() {
+	count, ok := c.intArg(2)
+	if !ok {
+		return
+	}
+	if count == math.MinInt64 {
+		c.Out.Error("value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+		return
+	}
+	s, found, ok := c.setToRead(c.Args[1])
+	switch {
+	case !ok:
+	case !found || count == 0:
+		c.Out.Array(0)
+	case count < 0 || count == 1:
+		count = max(count, -count)
+		var scratch [24]byte
+		c.Out.Array(int(count))
+		for ; count > 0 && !c.TooLong(); count-- {
+			c.Out.Bulk(s.Random(c.Random(), scratch[:0]))
+		}
+	default:
+		c.distinctMembers(&s, int(min(count, int64(s.Len()))))
+	}
+}
+
+// distinctMembers picks n different members.
+func (c *Ctx) distinctMembers(s *store.Set, n int) {
+	c.Out.Array(n)
+	size := s.Len()
+	if n*sampleFactor <= size {
+		var scratch [24]byte
+		seen := make(map[string]struct{}, n)
+		for len(seen) < n {
+			m := s.Random(c.Random(), scratch[:0])
+			if _, again := seen[string(m)]; !again {
+				seen[string(m)] = struct{}{}
+				c.Out.Bulk(m)
+			}
+		}
+		return
+	}
+	// Selection sampling, as in distinctFields.
+	left := size
+	s.Each(func(m []byte) bool {
+		if c.Random()%uint64(left) < uint64(n) {
+			c.Out.Bulk(m)
+			n--
+		}
+		left--
+		return n > 0
+	})
+}
