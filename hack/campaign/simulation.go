@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,7 @@ func simulation(ctx context.Context, args []string, out io.Writer) error {
 	r := newReport("simulation", simulationWhat, options{seed: uint64(*first)})
 	r.where = fmt.Sprintf("%d workers", *workers)
 	begin := time.Now()
+	debug.SetGCPercent(800) // a world is small and lives for milliseconds
 	t := liveThrough(ctx, *first, *seeds, *workers, liveOnce, out)
 	err := r.tell(t, *first, *seeds, liveOnce)
 	r.finish(time.Since(begin), err)

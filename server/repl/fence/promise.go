@@ -109,9 +109,9 @@ func (m *Machine) vouchedUntil(r member.Roster) time.Duration {
 	if need == 0 {
 		return Never // a set of one voter needs no voucher
 	}
-	var from []time.Duration
-	for _, v := range sortedVoters(m.vouchers) {
-		if w := m.vouchers[v]; w.any && v != m.id.Voter && (r.Has(v) || m.mut.AnyVoter) {
+	from := make([]time.Duration, 0, len(m.vouchers))
+	for v, w := range m.vouchers {
+		if w.any && v != m.id.Voter && (r.Has(v) || m.mut.AnyVoter) {
 			from = append(from, w.from)
 		}
 	}
@@ -120,15 +120,6 @@ func (m *Machine) vouchedUntil(r member.Roster) time.Duration {
 	}
 	slices.SortFunc(from, func(a, b time.Duration) int { return int(b - a) })
 	return from[need-1] + m.usable()
-}
-
-func sortedVoters(set map[member.Voter]vouched) []member.Voter {
-	out := make([]member.Voter, 0, len(set))
-	for v := range set {
-		out = append(out, v)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // Appended tells that the stream now ends at end. stamp was read before the append began. Called for
