@@ -104,6 +104,7 @@ var rules = []rule{
 	{from: "controllers/plan", forbid: either(impure, anyOurs("api", "controllers/plan")), reason: "plan decides from plain data: it imports api only"},
 	{from: "server/command", forbid: oursBelow("server/engine", "server/link", "server/session", "server/script", "server/manage", "server/app", "server/transport"),
 		reason: "rows are data: the handler that needs more is registered by the package that owns the state"},
+	{from: "server/pubsub", forbid: either(impure, anyOurs("server/pubsub", "server/command", "server/resp")), reason: "pubsub is a data structure: its listeners know sockets"},
 	{from: "server/engine", forbid: oursBelow("server/link", "server/session", "server/script", "server/manage", "server/app", "server/transport"),
 		reason: "engine is below everything that talks to the outside"},
 	{from: "server/relay", forbid: anyOurs("server/relay"), reason: "relay moves bytes: it knows neither commands nor roles"},

@@ -96,9 +96,13 @@ type Ctx struct {
 	// Changes counts changes of the data set since the engine last drained it (INFO's rdb_changes_since_last_save).
 	Changes int64
 
+	// Skip keeps all effects from some readers until it is set back (redis.set_repl).
+	Skip Skip
+
 	dirty    int64
 	explicit bool // Propagate or NoPropagate replaced the verbatim effect
 	forced   bool // ForcePropagate: the verbatim effect is due though nothing changed
+	skip     Skip // ForcePropagate's, for this command
 	effects  effects
 	scratch  []byte
 	rnd      uint64
@@ -107,7 +111,7 @@ type Ctx struct {
 // Begin readies c for one command.
 func (c *Ctx) Begin(cmd *Cmd, args [][]byte) {
 	c.Cmd, c.Args = cmd, args
-	c.dirty, c.explicit, c.forced = 0, false, false
+	c.dirty, c.explicit, c.forced, c.skip = 0, false, false, 0
 	if c.ReplyLimit > 0 {
 		c.replyFrom = c.Out.Len()
 	}
@@ -126,6 +130,7 @@ func (c *Ctx) Finish() {
 	c.Changes += c.dirty
 	if !c.explicit && !c.Unheard {
 		c.effects.addCommand(c.DBIndex, c.Cmd, c.Args)
+		c.effects.keepFrom(c.Skip | c.skip)
 	}
 }
 
@@ -144,11 +149,13 @@ func (c *Ctx) PropagateTo(db int, args ...[]byte) {
 	c.explicit = true
 	if !c.Unheard {
 		c.effects.add(db, args)
+		c.effects.keepFrom(c.Skip)
 	}
 }
 
-// ForcePropagate makes the command its own effect even when it changed nothing here.
-func (c *Ctx) ForcePropagate() { c.forced = true }
+// ForcePropagate makes the command its own effect even when it changed nothing here; skip names readers that do not get
+// it.
+func (c *Ctx) ForcePropagate(skip Skip) { c.forced, c.skip = true, skip }
 
 // NoPropagate keeps the command out of the stream and the file.
 func (c *Ctx) NoPropagate() { c.explicit = true }

@@ -7,7 +7,17 @@ type Effect struct {
 	DB    int
 	Bytes []byte // encoded as a protocol array
 	Cmd   *Cmd   // the command itself when it is its own effect; nil for a rewritten one
+	Skip  Skip   // who does not get it
 }
+
+// Skip keeps an effect from some of its readers.
+type Skip uint8
+
+// The readers.
+const (
+	SkipReplicas Skip = 1 << iota
+	SkipFile
+)
 
 // effects collects encoded commands in one buffer that is reused.
 type effects struct {
@@ -20,6 +30,9 @@ func (e *effects) add(db int, args [][]byte) {
 	e.buf = resp.AppendCommand(e.buf, args...)
 	e.list = append(e.list, Effect{DB: db, Bytes: e.buf[start:len(e.buf):len(e.buf)]})
 }
+
+// keepFrom keeps the latest effect from some readers.
+func (e *effects) keepFrom(skip Skip) { e.list[len(e.list)-1].Skip = skip }
 
 // addCommand adds a command that is its own effect, under its canonical name.
 func (e *effects) addCommand(db int, cmd *Cmd, args [][]byte) {

@@ -1,4 +1,4 @@
 package command
 
 // families lists the rows of this package, one slice per family.
-var families = [][]Row{stringRows, bitmapRows, hashRows, setRows, genericRows, connectionRows, transactionRows, serverRows}
+var families = [][]Row{stringRows, bitmapRows, hashRows, setRows, genericRows, connectionRows, transactionRows, serverRows, pubsubRows}

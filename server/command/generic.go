@@ -183,7 +183,7 @@ func cmdFlushdb(c *Ctx) {
 		c.Env.Flushed(c.DBIndex)
 	}
 	c.Store.FlushDB(c.DBIndex)
-	c.ForcePropagate()
+	c.ForcePropagate(0)
 	c.Out.OK()
 }
 
@@ -198,7 +198,7 @@ func cmdFlushall(c *Ctx) {
 		c.Env.Flushed(-1)
 	}
 	c.Store.FlushAll()
-	c.ForcePropagate()
+	c.ForcePropagate(0)
 	c.Out.OK()
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net"
+	"sync/atomic"
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/resp"
@@ -27,6 +28,7 @@ const (
 	IsMonitor                           // MONITOR
 	Internal                            // has no connection: may do what pause and authentication forbid
 	WantsMaster                         // came in on the primary port: a writable master executes its commands, or nobody here does
+	Receives                            // has ever asked for messages besides replies; never cleared
 )
 
 // special are the flags that take a command off the fast path.
@@ -40,6 +42,9 @@ type Owner interface {
 	// Deliver writes a reply of a client that was blocked and lets it go on with its next command. The reply is subject
 	// to the gate under ticket. write is called even when the connection is gone, so that it can let go of what it holds.
 	Deliver(ticket Ticket, write func(w *resp.Writer))
+	// Push writes bytes that are no reply (a message, an invalidation) before the reply of the first command whose
+	// Item.Before is at least after. p is shared and must not be changed.
+	Push(after uint64, p []byte)
 	// Kill closes the connection without a further reply.
 	Kill(why string)
 	// Detach takes the socket from the loop once the replies so far have left, and gives it to fn in a goroutine of
@@ -68,11 +73,16 @@ type Client struct {
 	LastCmd     *command.Cmd
 	LastUse     int64 // unix seconds of the latest command
 
+	// ran is twice the number of commands executed since Receives was set, plus one while one is executing. It orders
+	// pushes among the replies. Its owner's lane counts; others read it with the lock held in either mode.
+	ran atomic.Uint64
+
 	multi     transaction
 	inExec    bool // EXEC runs its queue: nothing may block
 	casBroken bool // a watched key changed: EXEC answers null. Set by any lane, under the exclusive lock
 	watches   []*watch
 	waiter    *Waiter
+	keepReply bool // the running command's reply is not subject to CLIENT REPLY
 }
 
 var _ command.Client = (*Client)(nil)
@@ -112,6 +122,9 @@ func (c *Client) SkipNextReply() {
 
 // ReplyOn is CLIENT REPLY ON: it is answered itself, even right after a SKIP.
 func (c *Client) ReplyOn() { c.Clear(ReplyOff | replySkip | skipNext) }
+
+// KeepReply lets the reply of the running command leave even with CLIENT REPLY OFF or SKIP: it consists of pushes.
+func (c *Client) KeepReply() { c.keepReply = c.Has(ReplyOff | replySkip) }
 
 // Of returns the engine's client behind a handler's context, nil when a stream or a file is applied.
 func Of(c *command.Ctx) *Client {

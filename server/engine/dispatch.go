@@ -68,9 +68,10 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 
 // mute takes the reply back when CLIENT REPLY says so.
 func (l *Lane) mute(c *Client, mark int) {
-	if c.Has(ReplyOff | replySkip) {
+	if c.Has(ReplyOff|replySkip) && !c.keepReply {
 		l.Out.Truncate(mark)
 	}
+	c.keepReply = false
 	c.Clear(replySkip)
 	if c.Has(skipNext) {
 		c.Clear(skipNext)

@@ -50,11 +50,11 @@ type Engine struct {
 	own     ownKeys // guarded by mu
 	pause   pauser
 	info    infoRegistry
+	notify  func(db int, class command.EventClass, event string, key []byte)
 	stats   statistics
 	lanes   laneList
 	expiry  expiry
 	memory  memoryLimit
-	env     env
 	bg      *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
 	done    chan struct{}
 	once    sync.Once
@@ -68,7 +68,6 @@ func New(o Options) *Engine {
 		e.logf = func(string, ...any) {}
 	}
 	e.state.Store(uint32(ServeStale | ReadOnly))
-	e.env.e = e
 	e.watched = make([]map[string][]*watch, e.store.Databases())
 	e.waits.queues = make([]map[string]*waitQueue, e.store.Databases())
 	e.expiry.on.Store(true)

@@ -66,7 +66,8 @@ type fakeOwner struct {
 	killed    string
 }
 
-func (o *fakeOwner) Post(fn func()) { fn() }
+func (o *fakeOwner) Post(fn func())      { fn() }
+func (o *fakeOwner) Push(uint64, []byte) {}
 func (o *fakeOwner) Deliver(_ Ticket, write func(w *resp.Writer)) {
 	w := resp.NewWriter(nil)
 	write(w)

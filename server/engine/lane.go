@@ -28,6 +28,8 @@ type Item struct {
 	Args    [][]byte
 	Outcome Outcome
 	Wrote   bool // changed the data set: its reply is subject to the gate
+	// Before orders the reply among the client's pushes; see Owner.Push.
+	Before uint64
 	// Start and End delimit the reply in the lane's Out.
 	Start, End int
 	// Mark belongs to the caller: where the command lies in its buffer.
@@ -42,6 +44,7 @@ type Lane struct {
 
 	e      *Engine
 	ctx    command.Ctx
+	env    env
 	stats  laneStats
 	door   door
 	st     State // read at the start of the hold
@@ -70,7 +73,8 @@ type laneList struct {
 func (e *Engine) NewLane() *Lane {
 	l := &Lane{e: e, Out: resp.NewWriter(make([]byte, 0, 16<<10))}
 	l.ctx.Out = l.Out
-	l.ctx.Env = &e.env
+	l.env = env{e, l}
+	l.ctx.Env = &l.env
 	l.ctx.Conf = &e.Conf
 	l.ctx.Store = e.store
 	l.ctx.Seed(rand.Uint64())
@@ -218,7 +222,13 @@ func (l *Lane) one(it *Item) {
 	default:
 		l.held = nil
 		l.Out.SetProto(c.Proto)
+		if c.Flags&Receives == 0 {
+			it.Outcome = l.dispatch(c, it)
+			break
+		}
+		it.Before = c.ran.Add(1) - 1
 		it.Outcome = l.dispatch(c, it)
+		c.ran.Add(1)
 	}
 	it.End = l.Out.Len()
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"strconv"
 
+	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/resp"
 )
@@ -11,9 +12,10 @@ import (
 // goes out whole, in MULTI/EXEC when it has several effects, with SELECT where the database changes. Units of one hold
 // are gathered and appended together.
 //
-// Invariant: pend holds whole units only, so no append cuts a transaction.
+// Invariant: outside of endUnit pend holds whole units, so no hold of the lock ends within a transaction.
 type door struct {
 	pend     []byte
+	target   oplog.Target // of what is pending
 	wanted   oplog.Target
 	selected int
 }
@@ -31,6 +33,7 @@ func (d *door) begin(e *Engine, st State) {
 	if st&Replica != 0 {
 		d.wanted &= oplog.ToFile // what a replica writes on its own is no part of the master's stream
 	}
+	d.target = d.wanted
 	d.selected = e.Log.Selected()
 }
 
@@ -45,21 +48,65 @@ func (l *Lane) endUnit() {
 		l.ctx.ResetEffects()
 		return
 	}
-	wrap := len(effects) > 1
+	union, n := d.readers(effects)
+	wrap := n > 1
 	for i := range effects {
+		to := d.to(effects[i].Skip)
+		if to == 0 {
+			continue
+		}
 		if db := effects[i].DB; db != d.selected {
+			l.pendFor(d.wanted)
 			d.pend = appendSelect(d.pend, db)
 			d.selected = db
 		}
-		if i == 0 && wrap {
+		if wrap {
+			l.pendFor(union)
 			d.pend = append(d.pend, multiBytes...)
+			wrap = false
 		}
+		l.pendFor(to)
 		d.pend = append(d.pend, effects[i].Bytes...)
 	}
-	if wrap {
+	if n > 1 {
+		l.pendFor(union)
 		d.pend = append(d.pend, execBytes...)
 	}
 	l.ctx.ResetEffects()
+}
+
+// to is who gets an effect.
+func (d *door) to(skip command.Skip) oplog.Target {
+	to := d.wanted
+	if skip&command.SkipReplicas != 0 {
+		to &^= oplog.ToReplicas
+	}
+	if skip&command.SkipFile != 0 {
+		to &^= oplog.ToFile
+	}
+	return to
+}
+
+// readers tells who gets any of the effects, and how many of them anybody gets.
+func (d *door) readers(effects []command.Effect) (union oplog.Target, n int) {
+	for i := range effects {
+		if to := d.to(effects[i].Skip); to != 0 {
+			union |= to
+			n++
+		}
+	}
+	return union, n
+}
+
+// pendFor appends what is pending for other readers, so that what follows can be for these. It all happens under one hold
+// of the lock: nobody sees the log between the parts of a unit.
+func (l *Lane) pendFor(to oplog.Target) {
+	d := &l.door
+	if d.target != to && len(d.pend) > 0 {
+		l.e.Log.Append(d.pend, d.target)
+		d.pend = d.pend[:0]
+	}
+	d.target = to
 }
 
 // flushAll appends what is pending to the log. The lock must be held exclusively when there is something.
@@ -69,7 +116,7 @@ func (l *Lane) flushAll() {
 	if len(d.pend) == 0 {
 		return
 	}
-	l.e.Log.Append(d.pend, d.wanted)
+	l.e.Log.Append(d.pend, d.target)
 	l.e.Log.SetSelected(d.selected)
 	if cap(d.pend) > keepPending {
 		d.pend = nil

@@ -7,5 +7,5 @@ import "github.com/understudy-db/understudy/server/store"
 func (e *Engine) ReplaceData(n *store.Store) {
 	e.store.Adopt(n)
 	e.own = nil
-	e.env.Flushed(-1)
+	e.bg.env.Flushed(-1)
 }

@@ -88,7 +88,10 @@ func (l *Lane) watchBroken(c *Client) bool {
 func (c *Client) CASBroken() bool { return c.casBroken }
 
 // env is what handlers see of the engine.
-type env struct{ e *Engine }
+type env struct {
+	e *Engine
+	l *Lane
+}
 
 var _ command.Env = (*env)(nil)
 
@@ -158,5 +161,9 @@ func (v *env) replaced(m map[string][]*watch, before, after int, now int64) {
 	}
 }
 
-// Notify publishes keyspace events; without publish/subscribe nobody can listen.
-func (v *env) Notify(int, command.EventClass, string, []byte) {}
+// Notify publishes a keyspace event.
+func (v *env) Notify(db int, class command.EventClass, event string, key []byte) {
+	if v.e.notify != nil {
+		v.e.notify(db, class, event, key)
+	}
+}

@@ -38,6 +38,8 @@ func quit(ctx *command.Ctx) {
 
 func (srv *Server) reset(ctx *command.Ctx) {
 	s := self(ctx)
+	srv.hub.Forget(&s.subs)
+	srv.followSubscriptions(s)
 	srv.e.Reset(&s.Client)
 	s.Name = ""
 	if srv.password() != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/pubsub"
 	"github.com/understudy-db/understudy/server/settings"
 	"golang.org/x/sys/unix"
 )
@@ -150,9 +151,9 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 	w.Field("evicted_keys", t.Evicted)
 	w.Field("keyspace_hits", t.Hits)
 	w.Field("keyspace_misses", t.Misses)
-	w.Field("pubsub_channels", 0)
-	w.Field("pubsub_patterns", 0)
-	w.Field("pubsubshard_channels", 0)
+	w.Field("pubsub_channels", srv.hub.Count(pubsub.Channel))
+	w.Field("pubsub_patterns", srv.hub.Count(pubsub.Pattern))
+	w.Field("pubsubshard_channels", srv.hub.Count(pubsub.Shard))
 	w.Field("latest_fork_usec", 0)
 	w.Field("total_forks", 0)
 	w.Field("tracking_total_keys", 0)

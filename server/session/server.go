@@ -9,6 +9,7 @@ import (
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/pubsub"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/settings"
 )
@@ -58,6 +59,7 @@ type Server struct {
 	logf     func(format string, args ...any)
 	start    time.Time
 	clients  registry
+	hub      pubsub.Hub
 	accepted atomic.Int64
 	rejected atomic.Int64
 	net      func() (in, out int64)
@@ -80,6 +82,7 @@ func New(o Options) *Server {
 	srv.net = func() (int64, int64) { return 0, 0 }
 	srv.port.Store(srv.cfg.Int(settings.Port))
 	srv.attach()
+	srv.attachPubSub()
 	srv.registerInfo()
 	srv.watchSettings()
 	srv.e.OnSlow(time.Duration(srv.cfg.Int(settings.SlowlogLogSlowerThan))*time.Microsecond, srv.noteSlow)
@@ -126,9 +129,9 @@ func (srv *Server) IdleTimeout() time.Duration {
 // KeepAlive is tcp-keepalive in seconds.
 func (srv *Server) KeepAlive() int { return int(srv.cfg.Int(settings.TCPKeepalive)) }
 
-// OutputLimit is client-output-buffer-limit of normal clients.
-func (srv *Server) OutputLimit() (hard, soft int64, patience time.Duration) {
-	l := srv.cfg.OutputLimits()[0]
+// OutputLimit is client-output-buffer-limit for the class of a client.
+func (srv *Server) OutputLimit(s *Session) (hard, soft int64, patience time.Duration) {
+	l := srv.cfg.OutputLimits()[s.class.Load()]
 	return int64(l.Hard), int64(l.Soft), time.Duration(l.SoftSeconds) * time.Second
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/pubsub"
 )
 
 // Session is one client.
@@ -25,6 +26,11 @@ type Session struct {
 	// QueryBytes and OutputBytes are what the owner buffers for the client, for CLIENT LIST.
 	QueryBytes  atomic.Int64
 	OutputBytes atomic.Int64
+	// PushBytes are the messages that wait for their place among the replies.
+	PushBytes atomic.Int64
+
+	subs  pubsub.Subscriptions // guarded by the engine's lock
+	class atomic.Int32         // of client-output-buffer-limit
 
 	srv      *Server
 	restored []byte // the state with which it came from another member
@@ -62,8 +68,11 @@ func (srv *Server) Closed(s *Session) {
 	srv.clients.mu.Lock()
 	delete(srv.clients.byID, s.Num)
 	srv.clients.mu.Unlock()
-	if !s.Bare() {
-		srv.e.Exclusive(func() { srv.e.Forget(&s.Client) })
+	if !s.Bare() || s.Has(engine.Receives) {
+		srv.e.Exclusive(func() {
+			srv.hub.Forget(&s.subs)
+			srv.e.Forget(&s.Client)
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/understudy-db/understudy/server/engine"
@@ -40,7 +41,16 @@ type conn struct {
 	paused  bool       // held back by CLIENT PAUSE
 	listed  bool       // in loop.paused
 	primary *atPrimary // came in on the primary port; nil: it did not
+	overrun atomic.Bool
 	detach  func(net.Conn, []byte)
+
+	pushes []push // guarded by the mailbox's lock
+}
+
+// push is a message that waits for its place among the replies.
+type push struct {
+	after uint64
+	data  []byte
 }
 
 // chunk is a piece of output that could not be sent at once.
@@ -61,6 +71,64 @@ func (c *conn) ends() bool { return c.ending || c.sess.Has(engine.CloseAfter) }
 
 // Post runs fn on the loop.
 func (c *conn) Post(fn func()) { c.l.post(fn) }
+
+// Push queues a message. A client that lets messages pile up beyond its hard output limit is closed without them.
+func (c *conn) Push(after uint64, p []byte) {
+	queued := c.sess.PushBytes.Add(int64(len(p)))
+	if hard, _, _ := c.l.t.sessions.OutputLimit(&c.sess); hard > 0 && queued+c.sess.OutputBytes.Load() >= hard {
+		if !c.overrun.Swap(true) {
+			c.l.post(func() {
+				if !c.closed {
+					c.l.overLimit(c)
+				}
+			})
+		}
+		return
+	}
+	m := &c.l.mail
+	m.mu.Lock()
+	if len(c.pushes) == 0 {
+		m.pushed = append(m.pushed, c)
+	}
+	c.pushes = append(c.pushes, push{after, p})
+	c.l.wakeAndUnlock()
+}
+
+// takePushes empties the queue of messages.
+func (c *conn) takePushes() []push {
+	if c.sess.PushBytes.Load() == 0 {
+		return nil
+	}
+	m := &c.l.mail
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := c.pushes
+	c.pushes = nil
+	return list
+}
+
+// enqueuePush puts a message behind the unsent output without copying it.
+func (l *loop) enqueuePush(c *conn, p push) {
+	c.out = append(c.out, chunk{data: p.data[:len(p.data):len(p.data)]})
+	c.outLen += int64(len(p.data))
+	c.sess.OutputBytes.Store(c.outLen)
+	c.sess.PushBytes.Add(-int64(len(p.data)))
+}
+
+// sendPushes sends the messages that nothing unsent goes before.
+func (l *loop) sendPushes(c *conn) {
+	if c.closed || c.inBatch {
+		return // finish sends them in their places
+	}
+	list := c.takePushes()
+	if len(list) == 0 || c.ends() {
+		return
+	}
+	for _, p := range list {
+		l.enqueuePush(c, p)
+	}
+	l.flush(c)
+}
 
 // Deliver answers a client that was blocked.
 func (c *conn) Deliver(ticket engine.Ticket, write func(w *resp.Writer)) {
@@ -135,7 +203,7 @@ func (l *loop) reply(c *conn, from, to int) {
 // withinHardLimit closes a client whose replies, with n bytes more, reach the hard output limit: before the first of
 // them is sent, as in Redis, even if the socket would take them.
 func (l *loop) withinHardLimit(c *conn, n int64) bool {
-	hard, _, _ := l.t.outputLimit()
+	hard, _, _ := l.t.sessions.OutputLimit(&c.sess)
 	if hard == 0 || c.outLen+n < hard {
 		return true
 	}
@@ -257,7 +325,7 @@ func (l *loop) limitOutput(c *conn) {
 		c.overAt = time.Time{}
 		return
 	}
-	hard, soft, patience := l.t.outputLimit()
+	hard, soft, patience := l.t.sessions.OutputLimit(&c.sess)
 	switch {
 	case hard > 0 && c.outLen >= hard:
 	case soft > 0 && c.outLen >= soft:
@@ -426,6 +494,7 @@ type detached struct {
 
 func (d *detached) Post(fn func())                              { go fn() }
 func (d *detached) Deliver(engine.Ticket, func(w *resp.Writer)) {}
+func (d *detached) Push(uint64, []byte)                         {}
 func (d *detached) Kill(string)                                 { d.Conn.Close() }
 func (d *detached) Detach(func(net.Conn, []byte))               {}
 func (d *detached) RemoteAddr() string                          { return d.remote }

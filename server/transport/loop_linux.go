@@ -51,6 +51,8 @@ type mailbox struct {
 	fns   []func()
 	spare []func()
 	awake bool
+
+	pushed, sparePushed []*conn // have messages to send
 }
 
 func newLoop(t *Server) (*loop, error) {
@@ -85,6 +87,12 @@ func (l *loop) post(fn func()) {
 	m := &l.mail
 	m.mu.Lock()
 	m.fns = append(m.fns, fn)
+	l.wakeAndUnlock()
+}
+
+// wakeAndUnlock wakes the loop for new mail and gives the mailbox's lock up.
+func (l *loop) wakeAndUnlock() {
+	m := &l.mail
 	wake := !m.awake
 	m.awake = true
 	m.mu.Unlock()
@@ -101,14 +109,20 @@ func (l *loop) readMail() {
 	m.mu.Lock()
 	fns := m.fns
 	m.fns, m.spare = m.spare[:0], nil
+	pushed := m.pushed
+	m.pushed, m.sparePushed = m.sparePushed[:0], nil
 	m.awake = false
 	m.mu.Unlock()
 	for i, fn := range fns {
 		fn()
 		fns[i] = nil
 	}
+	for i, c := range pushed {
+		l.sendPushes(c)
+		pushed[i] = nil
+	}
 	m.mu.Lock()
-	m.spare = fns[:0]
+	m.spare, m.sparePushed = fns[:0], pushed[:0]
 	m.mu.Unlock()
 }
 
@@ -321,10 +335,39 @@ func (l *loop) answer(c *conn, items []engine.Item) bool {
 		}
 		c.ticket = l.lane.Ticket()
 	}
-	if ran > 0 {
+	if list := c.takePushes(); len(list) > 0 {
+		l.interleave(c, items[:ran], list)
+	} else if ran > 0 {
 		l.reply(c, items[0].Start, items[ran-1].End)
 	}
 	return !c.closed
+}
+
+// interleave sends replies and messages in the order in which they came to be.
+func (l *loop) interleave(c *conn, items []engine.Item, list []push) {
+	replies := func(from, to int) {
+		l.lane.Out.Segments(from, to, func(plain []byte, blob resp.Blob) { l.enqueue(c, plain, blob) })
+	}
+	from, to := 0, 0
+	if len(items) > 0 {
+		from, to = items[0].Start, items[0].Start
+	}
+	for i := range items {
+		for len(list) > 0 && list[0].after <= items[i].Before {
+			replies(from, to)
+			from = to
+			l.enqueuePush(c, list[0])
+			list = list[1:]
+		}
+		to = items[i].End
+	}
+	replies(from, to)
+	for _, p := range list {
+		l.enqueuePush(c, p)
+	}
+	if l.withinHardLimit(c, 0) {
+		l.flush(c)
+	}
 }
 
 // keepRest copies the bytes that were not executed to the connection.

@@ -170,10 +170,6 @@ func (l *loop) cron(now time.Time) {
 
 func (t *Server) queryLimit() int64 { return t.sessions.QueryLimit() }
 
-func (t *Server) outputLimit() (hard, soft int64, patience time.Duration) {
-	return t.sessions.OutputLimit()
-}
-
 func newConn(fd int, remote, local netip.AddrPort, path string) *conn {
 	c := &conn{fd: fd, unix: path != ""}
 	c.sess.FD, c.sess.Remote, c.sess.Local, c.sess.Path = fd, remote, local, path
