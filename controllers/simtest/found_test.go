@@ -65,7 +65,43 @@ func init() {
 		story{"late-handshake", "a replica is stopped in the middle of a handshake and wakes up when its upstream has long gone over to another line",
 			func(o *Options) { o.Seed, o.Spec.Members, o.For = 36, 4, 20*sec }, lateHandshake,
 			func(t *testing.T, w *World, r Result) { want(t, r.Changes, 1, "changes of master") }},
+		story{"not-whole-twice", "a member that came back with less restarts once more, keeping all of that: it must not count as whole, and a person is needed",
+			func(o *Options) { byReplicas(o); o.Spec.K, o.Nodes = 1, 3 }, notWholeTwice,
+			func(t *testing.T, w *World, r Result) {
+				if !r.Override {
+					t.Error("a master was found without a person")
+				}
+				if m := w.master(); m.pod.name != "orders-0" {
+					t.Errorf("master is %s, not the one with everything", m.pod.name)
+				}
+			}},
 	)
+}
+
+// notWholeTwice: a reigns with b in sync and c behind; a dies and comes back from its old disk; b reigns, alone, and dies; a
+// dies once more. What b alone held was acknowledged.
+func notWholeTwice(w *World) {
+	atMaster(3*sec, func(w *World, a *server) {
+		first := a.pod
+		var b, c *pod
+		for _, p := range w.pods {
+			switch {
+			case p == first:
+			case b == nil:
+				b = p
+			default:
+				c = p
+			}
+		}
+		w.cutFor(first.node.name, c.node.name, true, 12*sec)
+		w.after(sec, func() {
+			w.cutFor(b.node.name, first.node.name, true, 8*sec)
+			w.cutFor(b.node.name, c.node.name, true, 8*sec)
+			a.crash()
+		})
+		w.after(2*sec, func() { first.srv.crash() })
+		w.after(3*sec, func() { b.killContainer("out of memory") })
+	})(w)
 }
 
 // lateHandshake: a and b, on one node, lose the others and have a tail of their own; b connects to a anew and is stopped
@@ -102,6 +138,7 @@ var found = map[int64]string{
 	1795365983: "a person's word began a new history while the pod with the data was being made",
 	1795367381: "the same, in the very pass that asked the member with the data",
 	1795372228: "the same, one member",
+	1797013170: "a member that was not whole restarted, lost nothing of what it had, and counted as whole",
 	1795382954: "the same, two members with data",
 }
 

@@ -124,7 +124,7 @@ type disk struct {
 	history member.History
 	any     bool
 	maker   member.Voter // the pod it was made for
-	stale   bool         // its server went on without it
+	whole   bool         // it holds all that its server held, which was whole
 }
 
 func (a *api) create(c plan.CreatePod) {

@@ -62,7 +62,7 @@ func newServer(p *pod) *server {
 	s.lostRecord = boot.Record == nil
 	if p.disk != nil && p.disk.any {
 		s.log, s.history = p.disk.log, cloneHistory(p.disk.history)
-		boot.Whole = w.opt.AOF && !p.disk.stale
+		boot.Whole = w.opt.AOF && p.disk.whole
 		s.persisted = true
 	} else {
 		boot.Whole = p.starts == 1 && boot.Record == nil && p.disk == nil && w.api.status.Lost
@@ -117,14 +117,17 @@ func (s *server) kill(cause string, report bool) {
 // flush writes the data set to the disk.
 func (s *server) flush() {
 	d := s.pod.disk
-	if d == nil || s.loading {
+	if d == nil {
 		return
 	}
+	if s.loading { // what the disk has is older than what was given up for the load
+		d.whole = false
+		return
+	}
+	d.whole = s.m.Whole() && !s.relieved() // what was missing before is missing from the file too
 	if s.relieved() {
-		d.stale = true
 		return
 	}
-	d.stale = false
 	d.log, d.history, d.any = s.log.cut(s.log.end()), cloneHistory(s.history), len(s.history) > 0
 	s.persisted = d.any
 }

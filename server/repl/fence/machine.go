@@ -21,7 +21,8 @@ type Config struct {
 type Boot struct {
 	// Record is nil when it was lost or there never was one.
 	Record *Record
-	// Whole: the data set recovered is all that the previous incarnation ever held.
+	// Whole: the data set recovered is all that the previous incarnation held, and that one was whole.
+	// To have lost nothing at the last restart alone proves nothing about the one before.
 	Whole bool
 }
 
