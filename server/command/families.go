@@ -1,4 +1,15 @@
 package command
 
-// families lists the rows of this package, one slice per family.
-var families = [][]Row{stringRows, bitmapRows, hashRows, setRows, genericRows, connectionRows, transactionRows, serverRows, pubsubRows}
+// families lists the rows of this package, one slice per family and line.
+var families = [][]Row{
+	stringRows,
+	bitmapRows,
+	hashRows,
+	listRows,
+	setRows,
+	genericRows,
+	connectionRows,
+	transactionRows,
+	serverRows,
+	pubsubRows,
+}

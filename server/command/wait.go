@@ -24,6 +24,8 @@ type Wait struct {
 	Bereft bool
 }
 
+const errNegativeTimeout = "timeout is negative"
+
 // Block lets the client wait. It answers false where nothing may wait, in a transaction, a script, a stream: the command
 // then replies as if its time were up. On true the command writes no reply.
 func (c *Ctx) Block(w Wait) bool { return c.Env != nil && c.Env.Block(c, w) }
@@ -36,17 +38,13 @@ func (c *Ctx) secondsArg(i int) (ms int64, ok bool) {
 		return 0, false
 	}
 	if f.IsInf() {
-		if f.Signbit() {
-			c.Out.Error("timeout is negative")
-		} else {
-			c.Out.Error("timeout is out of range")
-		}
+		c.Out.Error(errNegativeTimeout)
 		return 0, false
 	}
 	ms, accuracy := new(big.Float).SetPrec(longDoubleBits).Mul(f, big.NewFloat(1000)).Int64()
 	if accuracy == big.Below {
-		if ms == math.MaxInt64 {
-			c.Out.Error("timeout is out of range")
+		if ms == math.MaxInt64 { // as x86 converts it for Redis 7.0
+			c.Out.Error(errNegativeTimeout)
 			return 0, false
 		}
 		ms++ // rounded up
@@ -67,7 +65,7 @@ func (c *Ctx) millisecondsArg(i int) (ms int64, ok bool) {
 func (c *Ctx) timeoutOK(ms int64) bool {
 	switch {
 	case ms < 0:
-		c.Out.Error("timeout is negative")
+		c.Out.Error(errNegativeTimeout)
 	case ms > math.MaxInt64-c.Now:
 		c.Out.Error("timeout is out of range")
 	default:

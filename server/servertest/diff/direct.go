@@ -36,8 +36,11 @@ func (d *Direct) Flushed(int) {}
 // Swapped implements command.Env.
 func (d *Direct) Swapped(int, int, int64) {}
 
-// Block implements command.Env: nothing waits here.
-func (d *Direct) Block(*command.Ctx, command.Wait) bool { return false }
+// Block implements command.Env: nobody comes, so the time is up at once.
+func (d *Direct) Block(c *command.Ctx, w command.Wait) bool {
+	w.Expired(c.Out)
+	return true
+}
 
 // Notify implements command.Env.
 func (d *Direct) Notify(db int, _ command.EventClass, event string, key []byte) {

@@ -29,7 +29,7 @@ var unsuited = map[string]bool{
 	"command|getkeys": true, "command|getkeysandflags": true,
 }
 
-// rare commands would empty the key space too often.
+// rare commands would empty the key space too often; so are blocking ones, which take their time.
 var rare = map[string]bool{"flushall": true, "flushdb": true, "swapdb": true, "move": true}
 
 // NewGen draws from the commands that suits accepts.
@@ -51,7 +51,7 @@ func pick[T any](g *Gen, list []T) T { return list[g.r.IntN(len(list))] }
 // Next returns a command, the name first; mostly well formed.
 func (g *Gen) Next() []string {
 	c := pick(g, g.cmds)
-	for rare[c.FullName] && !g.chance(5) {
+	for (rare[c.FullName] || c.Flags&command.Blocking != 0) && !g.chance(5) {
 		c = pick(g, g.cmds)
 	}
 	g.current = c
@@ -61,6 +61,7 @@ func (g *Gen) Next() []string {
 	}
 	args = g.sequence(args, c.Documented())
 	switch {
+	case c.Flags&command.Blocking != 0: // a number that got to the timeout's place would take its time
 	case g.chance(2) && len(args) > 1:
 		args = args[:len(args)-1]
 	case g.chance(2):
@@ -118,6 +119,9 @@ func (g *Gen) value(args []string, a *command.Arg) []string {
 	case "integer":
 		return append(args, g.integer(a.Name))
 	case "double":
+		if a.Name == "timeout" {
+			return append(args, g.timeout())
+		}
 		return append(args, g.float())
 	case "unix-time":
 		return append(args, g.time(a.Name))
@@ -182,6 +186,8 @@ func (g *Gen) bitfieldOr(name string) string {
 		return g.field()
 	case "member":
 		return g.member()
+	case "element", "pivot":
+		return g.element()
 	}
 	return g.text()
 }
