@@ -19,13 +19,19 @@ func redisImage(redis *oracle.Server) map[string]value {
 		for _, e := range redis.Must("KEYS", "*").Elems {
 			k := string(e.Str)
 			v := value{expire: max(redis.Must("PEXPIRETIME", k).Int, 0)}
-			if string(redis.Must("TYPE", k).Str) == "hash" {
+			switch string(redis.Must("TYPE", k).Str) {
+			case "hash":
 				v.fields = map[string]string{}
 				all := redis.Must("HGETALL", k).Elems
 				for i := 0; i < len(all); i += 2 {
 					v.fields[string(all[i].Str)] = string(all[i+1].Str)
 				}
-			} else {
+			case "set":
+				v.fields = map[string]string{}
+				for _, m := range redis.Must("SMEMBERS", k).Elems {
+					v.fields["member "+string(m.Str)] = ""
+				}
+			default:
 				v.str = string(redis.Must("GET", k).Str)
 			}
 			m[fmt.Sprintf("%d/%s", db, k)] = v

@@ -45,11 +45,16 @@ func image(s *store.Store) map[string]value {
 	for i := range s.Databases() {
 		s.DB(i).EachKey(func(k []byte, e store.Entry) bool {
 			v := value{expire: e.ExpireAt()}
-			if e.Kind() == store.HashKind {
+			switch e.Kind() {
+			case store.HashKind:
 				v.fields = map[string]string{}
 				h := e.Hash()
 				h.Each(func(f, val []byte) bool { v.fields[string(f)] = string(val); return true })
-			} else {
+			case store.SetKind:
+				v.fields = map[string]string{}
+				s := e.Set()
+				s.Each(func(m []byte) bool { v.fields["member "+string(m)] = ""; return true })
+			default:
 				v.str = string(e.Bytes(nil))
 			}
 			m[fmt.Sprintf("%d/%s", i, k)] = v
@@ -87,7 +92,7 @@ func load(t *testing.T, b []byte) (map[string]value, Meta) {
 func mutate(s *store.Store, r *rand.Rand) {
 	d := s.DB(r.Intn(3))
 	k := fmt.Appendf(nil, "k%d", r.Intn(3000))
-	switch r.Intn(14) {
+	switch r.Intn(17) {
 	case 0:
 		d.Delete(k)
 	case 1:
@@ -109,6 +114,10 @@ func mutate(s *store.Store, r *rand.Rand) {
 				h.Set(f, bytes.Repeat([]byte{'h'}, r.Intn(100)*r.Intn(20)))
 			}
 		}
+	case 11, 12:
+		mutateSet(d, k, r, 300)
+	case 13:
+		mutateSet(d, []byte("huge set"), r, 50000)
 	case 10:
 		if r.Intn(2000) == 0 {
 			s.SwapDB(0, 1)
