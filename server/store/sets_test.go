@@ -177,28 +177,33 @@ func TestIntsetWidths(t *testing.T) {
 	}
 }
 
-// TestSetRandomIsFair draws from each encoding.
+// TestSetRandomIsFair draws from each encoding, and from a table that was emptied but for a few.
 func TestSetRandomIsFair(t *testing.T) {
-	for _, n := range []int{10, 100, 1000} {
-		for _, prefix := range []string{"", "m"} {
-			st := New(Options{Seed: 3})
-			s, _ := st.DB(0).SetForWrite([]byte("s"))
-			for i := range n {
-				s.Add(fmt.Append(nil, prefix, i))
-			}
-			counts, r := map[string]int{}, rand.New(rand.NewSource(1))
-			var scratch [24]byte
-			for range 50 * n {
-				counts[string(s.Random(r.Uint64(), scratch[:0]))]++
-			}
-			if len(counts) != n {
-				t.Errorf("%d members of %q were never drawn", n-len(counts), prefix)
-			}
-			for m, c := range counts {
-				if c > 50*3 {
-					t.Errorf("%q was drawn %d times", m, c)
-				}
-			}
+	for _, c := range []struct {
+		prefix  string
+		n, left int
+	}{{"", 10, 10}, {"", 300, 300}, {"m", 10, 10}, {"m", 100, 100}, {"m", 1000, 1000}, {"m", 20000, 200}} {
+		st := New(Options{Seed: 3})
+		s, _ := st.DB(0).SetForWrite([]byte("s"))
+		for i := range c.n {
+			s.Add(fmt.Append(nil, c.prefix, i))
+		}
+		for i := c.left; i < c.n; i++ {
+			s.Remove(fmt.Append(nil, c.prefix, i))
+		}
+		const each = 100
+		counts, r := map[string]int{}, rand.New(rand.NewSource(1))
+		var scratch [24]byte
+		for range each * c.left {
+			counts[string(s.Random(r.Uint64(), scratch[:0]))]++
+		}
+		chi := 0.0
+		for _, n := range counts {
+			chi += float64((n-each)*(n-each)) / each
+		}
+		chi += float64(each * (c.left - len(counts)))
+		if df := float64(c.left - 1); math.Abs(chi-df) > 6*math.Sqrt(2*df) {
+			t.Errorf("%d members left of %d: chi square %.0f for %.0f degrees of freedom, %d were drawn", c.left, c.n, chi, df, len(counts))
 		}
 	}
 }
