@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/understudy-db/understudy/server/command"
+import (
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+)
 
 // Clients of the primary port want the master, whichever member that is. Where it is not, none of their commands is
 // executed, and what they have reached so far goes with them to the server that is.
@@ -86,6 +89,24 @@ func (e *Engine) Unpack(c *Client, k Carried) bool {
 
 // Interrupt ends the wait of a blocked client that the role has left behind, as Redis does. The lock must be held
 // exclusively.
-func (e *Engine) Interrupt(c *Client) bool { return e.Unblock(c, errUnblocked) }
+func (e *Engine) Interrupt(c *Client) bool { return e.Unblock(c, errChanged) }
 
-const errUnblocked = "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+// Requeuer is an Owner whose client need not know that it waited here.
+type Requeuer interface {
+	// Requeue ends the client's wait without a reply: its command stands before what it has sent since, unexecuted.
+	Requeue(cmd []byte)
+}
+
+// waitElsewhere lets a client of the primary port wait with the master. A command that takes something has taken nothing
+// while it waits, so it may be given anew, only that its time begins again. One that reads from "now on" (XREAD with $)
+// would miss what comes in between.
+func (e *Engine) waitElsewhere(kw *keyWaiter) bool {
+	c := kw.w.c
+	r, ok := c.Owner.(Requeuer)
+	if !ok || !c.Has(WantsMaster) || !kw.cmd.IsWrite() {
+		return false
+	}
+	kw.w.giveUp()
+	r.Requeue(resp.AppendCommand(nil, kw.args...))
+	return true
+}

@@ -222,14 +222,19 @@ func (e *Engine) serveLocked() {
 const errChanged = "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 
 // DropWaiting answers the clients that wait for keys with an error and closes them: the server becomes a replica, and
-// what they wait for may not come, or not be theirs. The lock must be held exclusively.
+// what they wait for may not come, or not be theirs. Those that want the master, whichever server that is, wait there
+// instead. The lock must be held exclusively.
 func (e *Engine) DropWaiting() {
 	for _, m := range e.waits.queues {
 		for _, q := range m {
 			for q.first != nil {
-				c := q.first.kw.w.c
-				e.Unblock(c, errChanged)
-				c.Owner.Kill("the server became a replica")
+				kw := q.first.kw
+				if c := kw.w.c; !e.waitElsewhere(kw) {
+					e.Unblock(c, errChanged)
+					if !c.Has(WantsMaster) {
+						c.Owner.Kill("the server became a replica")
+					}
+				}
 			}
 		}
 	}

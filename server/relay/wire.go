@@ -21,6 +21,8 @@ const (
 
 	// MaxRequest bounds a request, whose sender nobody knows yet.
 	MaxRequest = 16 << 10
+	// MaxState bounds the state in it: a bigger session cannot be carried.
+	MaxState   = MaxRequest - 2<<10
 	maxAnswer  = 512
 	markDigits = 32
 )

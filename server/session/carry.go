@@ -17,20 +17,26 @@ type carried struct {
 	LibVer  string `json:"ver,omitempty"`
 }
 
-// ErrClings says that a session's state cannot leave this server.
-var ErrClings = errors.New("its subscriptions or its role are bound to this server")
+// Reasons why a session's state cannot leave this server.
+var (
+	errClings = errors.New("its subscriptions or its role are bound to this server")
+	errTooBig = errors.New("its transaction is too big to be carried")
+)
 
 // Pack is the session's state for another server, nil for a session that has reached nothing yet, and whether it has
 // authenticated itself: one that needed no password here has not. Only its owner may ask, outside of a batch.
 func (s *Session) Pack() (state []byte, auth bool, err error) {
 	switch {
 	case s.Clings():
-		return nil, false, ErrClings
+		return nil, false, errClings
 	case s.Has(engine.NeedAuth) || (s.LastCmd == nil && s.restored == nil):
 		return nil, false, nil
 	}
 	k := carried{Carried: s.Client.Pack(), Name: s.Name, LibName: s.LibName, LibVer: s.LibVer}
 	state, err = json.Marshal(k)
+	if err == nil && len(state) > relay.MaxState {
+		err = errTooBig
+	}
 	return state, s.srv.password() != "", err
 }
 

@@ -224,6 +224,17 @@ func (l *loop) giveBack(c *conn) {
 	}()
 }
 
+// Requeue implements engine.Requeuer.
+func (c *conn) Requeue(cmd []byte) {
+	c.l.post(func() {
+		if !c.closed {
+			c.query, c.waiting = append(cmd, c.query...), false
+			c.parser.Reset()
+			c.l.resume(c)
+		}
+	})
+}
+
 // Home takes a relayed connection back: this server has become the master.
 func (t *Server) Home(c *relay.Client) error {
 	fd, err := duplicate(c.Conn)
