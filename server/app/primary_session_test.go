@@ -324,3 +324,50 @@ func TestAbuseOfThePrimaryPort(t *testing.T) {
 		t.Errorf("%d relays, want 101", n)
 	}
 }
+
+// TestSubscribersMissNothing: they stay where they are, and hear what is published at the new master.
+func TestSubscribersMissNothing(t *testing.T) {
+	s := startSet(t, "a", "b")
+	a, b := s.members[0], s.members[1]
+	ear, voice := a.p.wants(), a.p.wants()
+	ear.must("OK", "AUTH", "pw")
+	voice.must("OK", "AUTH", "pw")
+	if got := ear.do("SUBSCRIBE", "news"); !strings.Contains(got, "subscribe") {
+		t.Fatal(got)
+	}
+	stop, last := make(chan struct{}), make(chan int, 1)
+	go func() {
+		for n := 1; ; n++ {
+			if got := voice.do("PUBLISH", "news", fmt.Sprint(n)); strings.Contains(got, "error") {
+				t.Errorf("PUBLISH: %s", got)
+			}
+			select {
+			case <-stop:
+				last <- n
+				return
+			default:
+			}
+		}
+	}()
+	for _, to := range []*leader{b, a} {
+		time.Sleep(50 * time.Millisecond)
+		s.switchOver(to)
+	}
+	time.Sleep(50 * time.Millisecond)
+	close(stop)
+	for n, end := 1, <-last; n <= end; n++ {
+		if got, want := ear.reply(), fmt.Sprintf(`*["message" "news" "%d"]`, n); got != want {
+			t.Fatalf("heard %s, want %s", got, want)
+		}
+	}
+	s.switchOver(b)
+	if got := ear.do("SUBSCRIBE", "more"); !strings.Contains(got, "more") {
+		t.Errorf("a further channel: %s", got)
+	}
+	for _, ch := range []string{"news", "more"} {
+		if got := ear.do("UNSUBSCRIBE", ch); !strings.Contains(got, ch) {
+			t.Errorf("the end of %s: %s", ch, got)
+		}
+	}
+	ear.must("OK", "SET", "k", "v") // like any other client again
+}

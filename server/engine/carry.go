@@ -20,6 +20,8 @@ func (e *Engine) Led() bool { return e.State()&(Replica|Parked) != 0 }
 // right may come back within a moment, and whoever is promoted gets it a moment after the role.
 func (l *Lane) masterFor(c *Client, cmd *command.Cmd) bool {
 	switch {
+	case c.Has(Subscribed) && cmd != nil && allowedSubscribed(cmd):
+		return true // what is published comes with the stream, without a gap
 	case l.st&(Replica|Parked) != 0:
 		return false
 	case l.gateOpen || cmd == nil || c.Has(NeedAuth):

@@ -138,3 +138,29 @@ func TestRoleChangeDropsTheWaiting(t *testing.T) {
 		t.Errorf("%q, killed: %q", o.got(), o.killed)
 	}
 }
+
+// requeuing is an owner that takes a command back.
+type requeuing struct {
+	*fakeOwner
+	back string
+}
+
+func (o *requeuing) Requeue(cmd []byte) { o.back = string(cmd) }
+
+// TestWhoWantsTheMasterWaitsThere: a taker that waits has taken nothing; its command comes back as it was sent.
+func TestWhoWantsTheMasterWaitsThere(t *testing.T) {
+	b := newBench(t)
+	b.take()
+	c := b.client()
+	r := &requeuing{fakeOwner: &fakeOwner{}}
+	c.Owner = r
+	c.Set(WantsMaster)
+	b.run(c, "UNLINK 0 k")
+	if !c.Blocked() {
+		t.Fatal("it does not wait")
+	}
+	b.e.Exclusive(b.e.DropWaiting)
+	if r.back != "*3\r\n$6\r\nUNLINK\r\n$1\r\n0\r\n$1\r\nk\r\n" || r.got() != "" || r.killed != "" || c.Blocked() {
+		t.Errorf("came back %q, answered %q, killed %q, blocked %v", r.back, r.got(), r.killed, c.Blocked())
+	}
+}

@@ -117,6 +117,7 @@ func (srv *Server) CloseNormal(why string) (dropped int) {
 			case s.Has(engine.IsReplica):
 			case !s.Has(engine.WantsMaster):
 				s.Owner.Kill(why)
+			case s.Has(engine.Subscribed): // hears the messages of the stream: none is missed
 			case s.Clings():
 				dropped++
 				s.Owner.Kill(why)

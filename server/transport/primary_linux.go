@@ -141,7 +141,9 @@ func (l *loop) seekMaster() {
 // place does the first of what can be done for c.
 func (l *loop) place(c *conn, now time.Time) {
 	p, e := c.primary, l.t.e
+	l.sendPushes(c)
 	switch {
+	case c.closed:
 	case p.asking && e.Serving():
 		p.asking, p.astray = false, false
 		l.welcome(c)
