@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/store"
 )
 
 // A client in BLPOP and its kin stands in one queue per key. A write to such a key makes the queue ready; when the unit of
@@ -20,6 +23,7 @@ type keyWaiter struct {
 	cmd    *command.Cmd
 	args   [][]byte // copied: the request's buffer is reused
 	db     int
+	number uint64 // in the order of arrival
 	wait   command.Wait
 	places []*place
 }
@@ -43,6 +47,7 @@ type waitQueue struct {
 // keyWaits are the queues of all keys. The engine's lock guards them.
 type keyWaits struct {
 	queues []map[string]*waitQueue // by database
+	count  uint64                  // of arrivals
 	ready  []*waitQueue
 }
 
@@ -58,6 +63,8 @@ func (v *env) Block(ctx *command.Ctx, wait command.Wait) bool {
 	if wait.Timeout > 0 && wait.Timeout < int64(1<<63-1)/int64(time.Millisecond) {
 		timeout = time.Duration(wait.Timeout) * time.Millisecond // later than that is never
 	}
+	e.waits.count++
+	kw.number = e.waits.count
 	kw.w = e.Block(c, wait.Kind, timeout, wait.Expired, func() { e.waits.leave(kw) })
 	for _, key := range wait.Keys {
 		e.waits.join(kw, key)
@@ -129,13 +136,27 @@ func (k *keyWaits) leave(kw *keyWaiter) {
 	kw.places = nil
 }
 
-// changed makes a key's queue ready.
-func (k *keyWaits) changed(db int, key []byte) {
-	if m := k.queues[db]; len(m) > 0 {
-		if q := m[string(key)]; q != nil {
-			k.markReady(q)
+// changed makes a key's queue ready when there may be something for somebody. The order in which queues become ready is
+// the order in which they are served, so it must be that in which the keys came: a key that went does not count.
+func (e *Engine) changed(db int, key []byte) {
+	if m := e.waits.queues[db]; len(m) > 0 {
+		if q := m[string(key)]; q != nil && e.mayServe(q) {
+			e.waits.markReady(q)
 		}
 	}
+}
+
+// mayServe tells whether the key of a queue has a value of a kind for which clients wait, or is awaited in any case.
+func (e *Engine) mayServe(q *waitQueue) bool {
+	entry, there := e.store.DB(q.db).Peek([]byte(q.key))
+	if !there {
+		return q.bereft > 0
+	}
+	switch entry.Kind() {
+	case store.ListKind, store.ZSetKind, store.StreamKind:
+		return true
+	}
+	return q.bereft > 0
 }
 
 func (k *keyWaits) markReady(q *waitQueue) {
@@ -145,10 +166,26 @@ func (k *keyWaits) markReady(q *waitQueue) {
 	}
 }
 
-// replaced makes all queues of a database ready: its contents are others now.
-func (k *keyWaits) replaced(db int) {
+// swapped makes the queues of a database whose contents are others now ready, the longest waiting client's first.
+func (e *Engine) swapped(db int) {
+	var ready []*waitQueue
+	for _, q := range e.waits.queues[db] {
+		if e.mayServe(q) {
+			ready = append(ready, q)
+		}
+	}
+	slices.SortFunc(ready, func(a, b *waitQueue) int { return cmp.Compare(a.first.kw.number, b.first.kw.number) })
+	for _, q := range ready {
+		e.waits.markReady(q)
+	}
+}
+
+// flushed makes the queues of a database that loses its contents ready as far as somebody wants to know.
+func (k *keyWaits) flushed(db int) {
 	for _, q := range k.queues[db] {
-		k.markReady(q)
+		if q.bereft > 0 {
+			k.markReady(q)
+		}
 	}
 }
 

@@ -10,15 +10,16 @@ import (
 	"github.com/understudy-db/understudy/server/store"
 )
 
-// take makes UNLINK "unlink timeout key...": it takes the first string among keys away, or
+// take makes UNLINK "unlink timeout key...": it takes the first list among keys away, or
 // waits for one.
 func (b *bench) take() {
 	grab := func(c *command.Ctx, key []byte) bool {
 		e, ok := c.LookupWrite(key)
-		if !ok || e.Kind() != store.String {
+		if !ok || e.Kind() != store.ListKind {
 			return false
 		}
-		c.Out.Bulk(e.AppendString(nil))
+		l := e.List()
+		c.Out.Bulk(l.At(0).Append(nil))
 		c.DB.Delete(key)
 		c.Dirty(1)
 		c.Modified(key)
@@ -52,15 +53,15 @@ func TestBlockedClientsAreServedInOrderOfArrival(t *testing.T) {
 	if got := b.e.Totals().Blocked; got != 3 {
 		t.Fatalf("%d clients are blocked, want 3", got)
 	}
-	want(t, b.run(pusher, "set k 1", "set k 2"), "+OK\r\n+OK\r\n")
+	want(t, b.run(pusher, "rpush k 1", "rpush k 2"), ":1\r\n:1\r\n")
 	want(t, first.Owner.(*fakeOwner).got(), "$1\r\n1\r\n")
 	want(t, second.Owner.(*fakeOwner).got(), "$1\r\n2\r\n")
-	want(t, b.stream(), "SELECT 0; set k 1; DEL k; set k 2; DEL k")
+	want(t, b.stream(), "SELECT 0; rpush k 1; DEL k; rpush k 2; DEL k")
 
 	// A transaction serves at its end, and the third stands in two queues: it gets one thing only.
-	b.run(pusher, "multi", "set other 3", "set k 4", "exec")
+	b.run(pusher, "multi", "rpush other 3", "rpush k 4", "exec")
 	want(t, third.Owner.(*fakeOwner).got(), "$1\r\n3\r\n")
-	want(t, b.stream(), "MULTI; set other 3; set k 4; EXEC; DEL other")
+	want(t, b.stream(), "MULTI; rpush other 3; rpush k 4; EXEC; DEL other")
 	if n := len(b.e.waits.queues[0]); n != 0 {
 		t.Errorf("%d queues are left", n)
 	}
@@ -70,8 +71,8 @@ func TestBlockedClientsAreServedByEveryWayAKeyComes(t *testing.T) {
 	b := newBench(t)
 	b.take()
 	for _, way := range [][]string{
-		{"set x 1", "rename x k"}, {"set x 1", "copy x k"}, {"select 1", "set k 1", "move k 0", "select 0"},
-		{"select 1", "set k 1", "swapdb 0 1", "select 0"}, {"multi", "set k 2", "del k", "set k 1", "exec"},
+		{"rpush x 1", "rename x k"}, {"rpush x 1", "copy x k"}, {"select 1", "rpush k 1", "move k 0", "select 0"},
+		{"select 1", "rpush k 1", "swapdb 0 1", "select 0"}, {"multi", "rpush k 2", "del k", "rpush k 1", "exec"},
 	} {
 		c, pusher := b.client(), b.client()
 		want(t, b.run(c, "unlink 0 k"), "")
@@ -101,7 +102,7 @@ func TestWhoIsGoneSwallowsNothing(t *testing.T) {
 		}
 	}
 	want(t, timed.Owner.(*fakeOwner).got(), "*-1\r\n")
-	b.run(b.client(), "set k v")
+	b.run(b.client(), "rpush k v")
 	want(t, unblocked.Owner.(*fakeOwner).got(), "-UNBLOCKED now\r\n")
 	want(t, gone.Owner.(*fakeOwner).got()+killed.Owner.(*fakeOwner).got(), "")
 	want(t, last.Owner.(*fakeOwner).got(), "$1\r\nv\r\n")
@@ -123,7 +124,7 @@ func TestTheMastersStreamServes(t *testing.T) {
 	c := b.client()
 	b.run(c, "unlink 0 k")
 	a := b.e.NewApplier("test")
-	a.Apply([][][]byte{{[]byte("SET"), []byte("k"), []byte("v")}}, nil, nil)
+	a.Apply([][][]byte{{[]byte("RPUSH"), []byte("k"), []byte("v")}}, nil, nil)
 	want(t, c.Owner.(*fakeOwner).got(), "$1\r\nv\r\n")
 }
 

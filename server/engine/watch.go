@@ -96,7 +96,7 @@ type env struct {
 var _ command.Env = (*env)(nil)
 
 func (v *env) Modified(db int, key []byte) {
-	v.e.waits.changed(db, key)
+	v.e.changed(db, key)
 	m := v.e.watched[db]
 	if len(m) == 0 {
 		return
@@ -119,7 +119,7 @@ func (v *env) Modified(db int, key []byte) {
 func (v *env) Flushed(db int) {
 	for i, m := range v.e.watched {
 		if db < 0 || i == db {
-			v.e.waits.replaced(i)
+			v.e.waits.flushed(i)
 			v.replaced(m, i, -1, 0)
 		}
 	}
@@ -128,8 +128,8 @@ func (v *env) Flushed(db int) {
 // Swapped breaks the watches of both databases where a key is, or comes, under that name. The databases have changed
 // places already.
 func (v *env) Swapped(a, b int, now int64) {
-	v.e.waits.replaced(a)
-	v.e.waits.replaced(b)
+	v.e.swapped(a)
+	v.e.swapped(b)
 	v.replaced(v.e.watched[a], b, a, now)
 	v.replaced(v.e.watched[b], a, b, now)
 }
