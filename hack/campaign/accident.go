@@ -62,6 +62,7 @@ func accident(ctx context.Context, w *world, o options, r *report) error {
 				}
 				if err != nil {
 					verdict = "FAILED: " + strings.SplitN(err.Error(), "\n", 2)[0]
+					fmt.Fprintf(w.out, "%s: %v\n", name, err)
 					failed = append(failed, fmt.Errorf("%s: %w", name, err))
 				}
 				r.line("%-50s %4.0f s  %s", name, time.Since(begin).Seconds(), verdict)
@@ -104,8 +105,11 @@ func accidentCase(ctx context.Context, w *world, name string, m moment, wy way, 
 		return 0, err
 	}
 	if load != nil {
+		if _, err := w.set.WaitMaster(ctx, a.name); err != nil { // until then the lost one may still answer
+			return 0, err
+		}
 		if err := load.next(ctx); err != nil {
-			return 0, fmt.Errorf("no write was accepted: %w", err)
+			return 0, fmt.Errorf("no write was accepted: %w; the writer's last failure: %w\n%s", err, load.lastError(), w.set.Describe())
 		}
 		load.end()
 		gap = load.gap

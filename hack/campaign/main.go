@@ -22,6 +22,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
+
+	"github.com/understudy-db/understudy/hack/internal/testbed"
 )
 
 type options struct {
@@ -89,7 +91,11 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	c := campaigns[name]
-	r := newReport(name, c.what, o)
+	root, err := testbed.Root()
+	if err != nil {
+		return err
+	}
+	r := newReport(root, name, c.what, o)
 	w, err := newWorld(ctx, name, out)
 	if err != nil {
 		return err
@@ -100,13 +106,13 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	begin := time.Now()
 	err = c.run(ctx, w, o, r)
 	r.finish(time.Since(begin), err)
-	path := filepath.Join(w.bed.Root, "docs", "campaigns", r.file())
+	path := filepath.Join(root, "docs", "campaigns", r.file())
 	if e := os.MkdirAll(filepath.Dir(path), 0o755); e != nil {
 		return e
 	}
-	if e := os.WriteFile(path, r.markdown(w.bed.Root), 0o644); e != nil {
+	if e := os.WriteFile(path, r.markdown(), 0o644); e != nil {
 		return e
 	}
-	fmt.Fprintf(out, "%s\nwritten to %s\n", r.markdown(w.bed.Root), path)
+	fmt.Fprintf(out, "%s\nwritten to %s\n", r.markdown(), path)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 // report is one result file.
 type report struct {
 	name, what string
+	commit     string // of the source when the campaign began
 	o          options
 	facts      []string // rows of the table
 	lines      []string // one per round that a reader wants to see
@@ -20,7 +21,9 @@ type report struct {
 	err        error
 }
 
-func newReport(name, what string, o options) *report { return &report{name: name, what: what, o: o} }
+func newReport(root, name, what string, o options) *report {
+	return &report{name: name, what: what, commit: commit(root), o: o}
+}
 
 func (r *report) file() string {
 	if r.o.unfenced {
@@ -40,13 +43,13 @@ func (r *report) line(format string, args ...any) {
 
 func (r *report) finish(took time.Duration, err error) { r.took, r.err = took, err }
 
-func (r *report) markdown(root string) []byte {
+func (r *report) markdown() []byte {
 	var b strings.Builder
 	verdict := "held"
 	if r.err != nil {
 		verdict = "FAILED: " + strings.SplitN(r.err.Error(), "\n", 2)[0]
 	}
-	fmt.Fprintf(&b, "# %s: %s\n\nCommit %s, seed %d, %s, on %s. Verdict: %s.\n\n", r.name, r.what, commit(root), r.o.seed,
+	fmt.Fprintf(&b, "# %s: %s\n\nCommit %s, seed %d, %s, on %s. Verdict: %s.\n\n", r.name, r.what, r.commit, r.o.seed,
 		r.took.Round(time.Second), cmp.Or(r.where, cores()), verdict)
 	b.WriteString("| figure | value | budget |\n|---|---|---|\n")
 	for _, f := range r.facts {

@@ -18,10 +18,10 @@ func TestSpread(t *testing.T) {
 }
 
 func TestReportTellsAFailure(t *testing.T) {
-	r := newReport("crash", "x", options{seed: 7})
+	r := newReport(".", "crash", "x", options{seed: 7})
 	r.fact("keys lost", 3, "0")
 	r.finish(time.Minute, errors.New("round 4: 3 keys lost\nand a long tail"))
-	md := string(r.markdown("/nowhere"))
+	md := string(r.markdown())
 	for _, want := range []string{"seed 7", "FAILED: round 4: 3 keys lost.", "| keys lost | 3 | 0 |"} {
 		if !strings.Contains(md, want) {
 			t.Errorf("no %q in:\n%s", want, md)

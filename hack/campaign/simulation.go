@@ -67,7 +67,7 @@ func simulation(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	r := newReport("simulation", simulationWhat, options{seed: uint64(*first)})
+	r := newReport(".", "simulation", simulationWhat, options{seed: uint64(*first)})
 	r.where = fmt.Sprintf("%d workers", *workers)
 	begin := time.Now()
 	debug.SetGCPercent(800) // a world is small and lives for milliseconds
@@ -75,10 +75,10 @@ func simulation(ctx context.Context, args []string, out io.Writer) error {
 	err := r.tell(t, *first, *seeds, liveOnce)
 	r.finish(time.Since(begin), err)
 	path := filepath.Join("docs", "campaigns", r.file())
-	if e := os.WriteFile(path, r.markdown("."), 0o644); e != nil {
+	if e := os.WriteFile(path, r.markdown(), 0o644); e != nil {
 		return fmt.Errorf("run from the repository's root: %w", e)
 	}
-	fmt.Fprintf(out, "%s\nwritten to %s\n", r.markdown("."), path)
+	fmt.Fprintf(out, "%s\nwritten to %s\n", r.markdown(), path)
 	return err
 }
 

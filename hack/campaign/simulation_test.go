@@ -28,9 +28,9 @@ func TestSimulationTellsWhatItFinds(t *testing.T) {
 	if all.seeds != 20 || all.acks != 40 || all.masters != 20 {
 		t.Errorf("%+v", all)
 	}
-	r := newReport("simulation", simulationWhat, options{seed: 100})
+	r := newReport(".", "simulation", simulationWhat, options{seed: 100})
 	r.finish(0, r.tell(all, 100, 20, run))
-	page := string(r.markdown("."))
+	page := string(r.markdown())
 	for _, want := range []string{"20, seeds 100 to 119", "FAILED: seed 103: 1.000s: S1: two", "-seed 103 -seeds 1 -trace", "step 1 of 103\n", "NOT THE SAME"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in\n%s", want, page)
@@ -50,7 +50,7 @@ func TestSimulationStops(t *testing.T) {
 		return simtest.Result{Seed: seed}
 	}
 	short := liveThrough(ctx, 1, 1000, 1, run, io.Discard)
-	if err := newReport("simulation", "", options{}).tell(short, 1, 1000, run); err == nil || short.seeds != 5 {
+	if err := newReport(".", "simulation", "", options{}).tell(short, 1, 1000, run); err == nil || short.seeds != 5 {
 		t.Errorf("%d worlds, verdict %v", short.seeds, err)
 	}
 	broken := func(seed int64, _ io.Writer) simtest.Result { return simtest.Result{Seed: seed, Violation: "S2"} }

@@ -24,7 +24,7 @@ type writer struct {
 	gap    time.Duration
 	last   time.Time
 	errors int
-	first  error
+	why    error // of the latest failure
 	waits  []chan struct{}
 }
 
@@ -72,9 +72,7 @@ func (wr *writer) failed(ctx context.Context, err error) {
 	}
 	wr.mu.Lock()
 	wr.errors++
-	if wr.first == nil {
-		wr.first = err
-	}
+	wr.why = err
 	wr.mu.Unlock()
 	time.Sleep(2 * time.Millisecond)
 }
@@ -107,6 +105,13 @@ func (wr *writer) next(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// lastError is the latest failure.
+func (wr *writer) lastError() error {
+	wr.mu.Lock()
+	defer wr.mu.Unlock()
+	return wr.why
 }
 
 func (wr *writer) end() {
