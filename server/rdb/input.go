@@ -40,6 +40,7 @@ type input struct {
 	base       int64 // stream position of buf[0]
 	crc        uint64
 	checksum   bool
+	tap        tap
 }
 
 func (in *input) pos() int64 { return in.base + int64(in.start) }
@@ -65,6 +66,12 @@ func (in *input) sum() {
 func (in *input) need(n int) error {
 	if in.end-in.start >= n {
 		return nil
+	}
+	if in.tap.on {
+		if err := in.pour(); err != nil {
+			return err
+		}
+		in.tap.from = 0
 	}
 	in.sum()
 	copy(in.buf, in.buf[in.start:in.end])
@@ -121,6 +128,12 @@ func (in *input) appendTo(dst []byte, n int64) ([]byte, error) {
 
 // appendDirect reads a long string past the empty buffer.
 func (in *input) appendDirect(dst []byte, n int64) ([]byte, error) {
+	if in.tap.on {
+		if err := in.pour(); err != nil {
+			return dst, err
+		}
+		in.tap.from = 0
+	}
 	in.sum()
 	in.base += int64(in.start)
 	in.start, in.end, in.summed = 0, 0, 0
@@ -132,6 +145,11 @@ func (in *input) appendDirect(dst []byte, n int64) ([]byte, error) {
 		in.base += int64(got)
 		if in.checksum {
 			in.crc = CRC64(in.crc, dst[mark:mark+got])
+		}
+		if err == nil && in.tap.on {
+			if err := in.give(dst[mark:]); err != nil {
+				return dst, err
+			}
 		}
 		if err != nil {
 			return dst[:mark+got], in.failure(err)

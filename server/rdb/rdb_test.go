@@ -110,7 +110,10 @@ func readAll(t testing.TB, src io.Reader) (records []record, aux map[string]stri
 }
 
 func tryRead(src io.Reader) (records []record, aux map[string]string, err error) {
-	r := NewReader(src, Limits{})
+	return readRecords(NewReader(src, Limits{}))
+}
+
+func readRecords(r *Reader) (records []record, aux map[string]string, err error) {
 	aux = map[string]string{}
 	db := 0
 	for {

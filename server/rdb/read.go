@@ -54,6 +54,7 @@ type Reader struct {
 	version int
 
 	key, val, blob []byte // rooms that outlive a read
+	raw            Event  // of NextRaw
 	fieldNum       [24]byte
 
 	// the value of the entry given out last, as far as it is unread
@@ -230,10 +231,18 @@ func (r *Reader) finish() error {
 	return nil
 }
 
+// known refuses a byte that is no type.
+func (r *Reader) known(t Type) error {
+	if t.Name() != "unknown" {
+		return nil
+	}
+	r.src.start-- // name the byte itself
+	return r.src.fail(fmt.Sprintf("unknown object type %d", t))
+}
+
 func (r *Reader) entry(t Type, ev *Event) error {
-	if t.Name() == "unknown" {
-		r.src.start-- // name the byte itself
-		return r.src.fail(fmt.Sprintf("unknown object type %d", t))
+	if err := r.known(t); err != nil {
+		return err
 	}
 	ev.Kind, ev.Type = Entry, t
 	if err := r.readKey(ev); err != nil {

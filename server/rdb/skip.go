@@ -2,9 +2,13 @@ package rdb
 
 import "fmt"
 
-// skipValue passes over the value of an entry of a type that is not given out.
+// skipValue passes over a whole value, of any type.
 func (s *stringSource) skipValue(t Type) error {
 	switch t {
+	case TypeString, TypeHashListpack, TypeHashZiplist, TypeHashZipmap:
+		return s.skipString()
+	case TypeHash:
+		return s.skipCounted(2)
 	case TypeList, TypeSet, TypeListQuicklist:
 		return s.skipCounted(1)
 	case TypeZset:

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -21,6 +22,8 @@ type LoadOptions struct {
 	KeyDelay func() time.Duration
 	// Progress is told the bytes read and the keys loaded now and then.
 	Progress func(bytes int64, keys int)
+	// Workers is the number of goroutines that load into an empty store; 0 means as many as there are processors.
+	Workers int
 }
 
 // Meta is what a loaded RDB says of itself. Offsets are -1 and StreamDB is -1 when it does not say.
@@ -40,26 +43,49 @@ const (
 	batchBytes = 256 << 10
 )
 
-// Load reads an RDB into a store, replacing keys of the same name. On an error what was loaded so far stays: the
-// caller flushes or drops the store. rest are bytes that were read behind the end.
+// maxSize bounds what is believed of an announced number of keys.
+const maxSize = 1 << 31
+
+// Load reads an RDB into a store, replacing keys of the same name; an empty store is filled in parallel and without
+// Locked, which then is called once at the end. On an error what was loaded so far stays: the caller flushes or drops
+// the store. rest are bytes that were read behind the end.
 func Load(r io.Reader, into *store.Store, o LoadOptions) (meta Meta, rest []byte, err error) {
-	l := &loader{
-		store: into, opts: o, in: rdb.NewReader(r, rdb.Limits{SkipChecksum: o.NoChecksum}),
-		meta: Meta{ReplOffset: -1, StreamDB: -1, Aux: map[string]string{}}, db: into.DB(0),
+	l := &loader{store: into, opts: o, in: rdb.NewReader(r, rdb.Limits{SkipChecksum: o.NoChecksum}), meta: newMeta(), db: into.DB(0)}
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	into.Tick(o.Now)
-	for more := true; more && err == nil; {
-		keys := l.meta.Keys
-		l.locked(func() { more, err = l.some() })
-		if d := l.keyDelay(); d > 0 {
-			time.Sleep(time.Duration(l.meta.Keys-keys) * d)
-		}
-		if o.Progress != nil {
-			o.Progress(l.in.Pos(), l.meta.Keys)
-		}
+	fillable := false
+	l.locked(func() {
+		into.Tick(o.Now)
+		fillable = into.Fillable()
+	})
+	if fillable && o.Workers > 1 {
+		err = l.parallel(o.Workers)
+	} else {
+		err = l.steps(func() (more bool, err error) {
+			l.locked(func() { more, err = l.some() })
+			return more, err
+		})
 	}
 	l.meta.Version = l.in.Version()
 	return l.meta, l.in.Rest(), err
+}
+
+func newMeta() Meta { return Meta{ReplOffset: -1, StreamDB: -1, Aux: map[string]string{}} }
+
+// steps repeats a step until it says that nothing follows.
+func (l *loader) steps(step func() (more bool, err error)) (err error) {
+	for more := true; more && err == nil; {
+		keys := l.meta.Keys
+		more, err = step()
+		if d := l.keyDelay(); d > 0 {
+			time.Sleep(time.Duration(l.meta.Keys-keys) * d)
+		}
+		if l.opts.Progress != nil {
+			l.opts.Progress(l.in.Pos(), l.meta.Keys)
+		}
+	}
+	return err
 }
 
 type loader struct {
@@ -73,6 +99,10 @@ type loader struct {
 	fill   func(n *int) (done bool, err error)
 	key    []byte
 	expire int64
+
+	entries int   // begun
+	current int   // number of the one at hand, from 0
+	began   int64 // position at which that one begins
 }
 
 func (l *loader) locked(fn func()) {
@@ -90,13 +120,19 @@ func (l *loader) keyDelay() time.Duration {
 	return l.opts.KeyDelay()
 }
 
+// batch is the number of items of one step.
+func (l *loader) batch() int {
+	if l.keyDelay() > 0 {
+		return 1
+	}
+	return batchItems
+}
+
 // some stores a batch and reports whether more follow.
 func (l *loader) some() (more bool, err error) {
-	from, items := l.in.Pos(), batchItems
-	if l.keyDelay() > 0 {
-		items = 1
-	}
-	for n := 0; n < items && l.in.Pos()-from < batchBytes; n++ {
+	from, items := l.in.Pos(), l.batch()
+	n := 0 // outside the loop: fill makes it escape
+	for ; n < items && l.in.Pos()-from < batchBytes; n++ {
 		if l.fill != nil {
 			done, err := l.fill(&n)
 			if err != nil {
@@ -107,6 +143,7 @@ func (l *loader) some() (more bool, err error) {
 			}
 			continue
 		}
+		l.began, l.current = l.in.Pos(), l.entries
 		ev, err := l.in.Next()
 		if err != nil {
 			return false, err
@@ -154,16 +191,33 @@ func (l *loader) aux(name, value string) (err error) {
 	return nil
 }
 
-func (l *loader) entry(ev *rdb.Event) error {
-	if !ev.Supported() {
-		return fmt.Errorf("snapshot: key %q has a value type (%d) that this server does not support yet", ev.Key, ev.Type)
+// supported refuses what cannot be loaded.
+func supported(ev *rdb.Event) error {
+	if ev.Type == rdb.TypeString || ev.Supported() {
+		return nil
 	}
-	if l.opts.DropExpired && ev.ExpireMS != 0 && ev.ExpireMS < l.opts.Now {
-		l.meta.Expired++ // the reader skips a hash's fields by itself
+	return fmt.Errorf("snapshot: key %q has a value type (%d) that this server does not support yet", ev.Key, ev.Type)
+}
+
+// leftOut reports and counts an entry that is not to be loaded because it has expired.
+func (l *loader) leftOut(ev *rdb.Event) bool {
+	if !l.opts.DropExpired || ev.ExpireMS == 0 || ev.ExpireMS >= l.opts.Now {
+		return false
+	}
+	l.meta.Expired++
+	return true
+}
+
+func (l *loader) entry(ev *rdb.Event) error {
+	l.entries++
+	if err := supported(ev); err != nil {
+		return err
+	}
+	if l.leftOut(ev) { // the reader skips a hash's fields by itself
 		return nil
 	}
 	l.meta.Keys++
-	if ev.Type.Name() == "string" {
+	if ev.Type == rdb.TypeString {
 		l.db.SetString(ev.Key, ev.Value, ev.ExpireMS)
 		return nil
 	}

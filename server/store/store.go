@@ -44,6 +44,8 @@ type Store struct {
 	blobs     *blobStats // shared with siblings
 	dead      []*space   // detached keyspaces to be freed
 	deadObjs  []object   // detached big values to be freed
+
+	shard, shards int // of a shard: its number, and how many there are; see Shards
 }
 
 // DB is one numbered database. FLUSHDB and SWAPDB change the keyspace behind it, never the DB itself.
@@ -315,6 +317,9 @@ func (d *DB) Reserve(keys int) {
 		return
 	}
 	for i := range d.space.parts {
+		if !d.store.mine(i) {
+			continue
+		}
 		if p := d.space.part(i); p.keys.dir == nil {
 			p.keys.reserve(p, depth)
 		}

@@ -46,6 +46,17 @@ func (d *DB) warm(keys [][]byte) (sum uint32) {
 	return sum
 }
 
+// WarmForInsert is Warm for keys that are expected not to be there yet, given by their hashes.
+func (d *DB) WarmForInsert(hashes []uint64) (sum uint32) {
+	for _, h := range hashes {
+		if p := d.space.partOf(h); p != nil && p.keys.dir != nil {
+			seg := p.keys.segmentFor(p, h)
+			sum += seg.buckets[seg.home(h)].shift
+		}
+	}
+	return sum
+}
+
 // touch loads the first word of a slot.
 func (s *slab) touch(ref uint32) uint32 {
 	if page := int(ref >> pageBits); page < len(s.pages) && s.pages[page] != nil {
