@@ -31,12 +31,14 @@ type ReplicaSetStatus struct {
 	// The last spec.master that was acted on or spent.
 	// +optional
 	SpentMaster string `json:"spentMaster,omitempty"`
-	// The password version that every member is known to use, a keyed digest; and the step of a rotation
-	// under way towards another one.
+	// The password version that every member is known to use, a keyed digest; the step of a rotation under way, and
+	// the version that it is to bring.
 	// +optional
 	AuthVersion string `json:"authVersion,omitempty"`
 	// +optional
 	AuthStep string `json:"authStep,omitempty"`
+	// +optional
+	AuthTarget string `json:"authTarget,omitempty"`
 	// Who may write. Only the operator's leader changes it, by compare-and-set on the resource version.
 	// +optional
 	Term *TermRecord `json:"term,omitempty"`
@@ -68,6 +70,9 @@ type TermRecord struct {
 	// The last recorded master until a new one is recorded: it may still write.
 	// +optional
 	Unfenced *Reign `json:"unfenced,omitempty"`
+	// Since when there was no master, kept until there is none again: from here the duration of a failover is counted.
+	// +optional
+	VacantSince *metav1.MicroTime `json:"vacantSince,omitempty"`
 	// Voters proven never to run again, noted before their pods, which hold the proof, are deleted.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -189,7 +194,8 @@ type Transition struct {
 	// Bytes of the old master's tail that are known to be set aside.
 	// +optional
 	Lost int64 `json:"lost,omitempty"`
-	// From the suspicion or request to the record of the new master.
+	// From the record that ended the old reign (its loss was certain, or a switchover was ready) until the new master was
+	// seen to accept writes.
 	// +optional
 	Duration string `json:"duration,omitempty"`
 	// +optional

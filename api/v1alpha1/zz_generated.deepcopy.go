@@ -395,6 +395,10 @@ func (in *TermRecord) DeepCopyInto(out *TermRecord) {
 		*out = new(Reign)
 		**out = **in
 	}
+	if in.VacantSince != nil {
+		in, out := &in.VacantSince, &out.VacantSince
+		*out = (*in).DeepCopy()
+	}
 	if in.Gone != nil {
 		in, out := &in.Gone, &out.Gone
 		*out = make([]types.UID, len(*in))

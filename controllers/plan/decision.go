@@ -174,6 +174,7 @@ const (
 	ConditionStalled      = "Stalled"
 	ConditionGuardTripped = "GuardTripped"
 	ConditionDataLost     = "DataLost"
+	ConditionDataSetAside = "DataSetAside"
 	ConditionMemoryOnly   = "MemoryOnly"
 	ConditionUnfenced     = "FencingOff"
 )

@@ -38,10 +38,30 @@ func (p *pass) describe() {
 		}
 	}
 	cond(ConditionGuardTripped, trip != "", word(trip != "", "Refused", "Quiet"), trip)
+	if files, all := p.setAside(); all || files != "" {
+		cond(ConditionDataSetAside, files != "", word(files != "", "FilesKept", "None"), files)
+	}
 	cond(ConditionMemoryOnly, p.o.Spec.Persist == PersistNone, word(p.o.Spec.Persist == PersistNone, "NoPersistence", "Persistent"),
 		word(p.o.Spec.Persist == PersistNone, "data lives in memory only: losing all members at once loses it", ""))
 	cond(ConditionUnfenced, !p.o.Spec.Strict, word(!p.o.Spec.Strict, "None", "Strict"),
 		word(!p.o.Spec.Strict, "two masters may accept writes for a while during a partition", ""))
+}
+
+// setAside names the files in which members keep what only they had (rule 11). all: every member has spoken, so that none
+// named means that there is none.
+func (p *pass) setAside() (files string, all bool) {
+	all = true
+	for _, m := range p.o.Members {
+		switch {
+		case m.Report == nil:
+			all = false
+		case m.Report.Divergent != "" && files != "":
+			files += ", " + m.Name + " " + m.Report.Divergent
+		case m.Report.Divergent != "":
+			files = "writes that no other member has are kept by " + m.Name + " in " + m.Report.Divergent
+		}
+	}
+	return files, all
 }
 
 func word(on bool, a, b string) string {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/understudy-db/understudy/api/member"
@@ -261,5 +262,49 @@ func TestFoundDiskOfAMasterBeyondTheSet(t *testing.T) {
 	}
 	if got := w.does(Mutation{}, "CreatePod m-1"); len(got) != 1 {
 		t.Fatalf("nobody brings the disk back: %s", Plan(w.Observed))
+	}
+}
+
+// What members keep aside stands in a condition until nobody keeps anything, and a member that restarts hides nothing.
+func TestDataSetAside(t *testing.T) {
+	w := settled(3)
+	cond := func() string {
+		for _, c := range Plan(w.Observed).Conditions {
+			if c.Type == ConditionDataSetAside {
+				return fmt.Sprint(c.True, " ", c.Message)
+			}
+		}
+		return "left as it was"
+	}
+	if got := cond(); got != "false " {
+		t.Error(got)
+	}
+	w.Members[2].Report.Divergent = "divergent-1-x-5.aof"
+	if got := cond(); got != "true writes that no other member has are kept by m-2 in divergent-1-x-5.aof" {
+		t.Error(got)
+	}
+	w.Members[2].Report = nil
+	if got := cond(); got != "left as it was" {
+		t.Error(got)
+	}
+}
+
+// A password that changed while another one was being rotated in was put to use before anybody accepted it.
+func TestFoundPasswordChangedDuringARotation(t *testing.T) {
+	w := settled(3)
+	w.Status.AuthVersion, w.Status.AuthTarget, w.Status.AuthStep, w.Spec.AuthVersion = "v1", "v2", member.RotateUse, "v3"
+	for i := range w.Members {
+		w.Members[i].Report.Auth, w.Members[i].Report.AuthStep = "v2", member.RotateUse
+	}
+	if got := w.does(Mutation{}, "Rotate"); len(got) != 3 || !strings.HasSuffix(got[0], "accept v3") {
+		t.Errorf("%v", got)
+	}
+	d := Plan(w.Observed)
+	if d.Status.AuthTarget != "v3" || d.Status.AuthStep != member.RotateAccept {
+		t.Errorf("at %s of %s", d.Status.AuthStep, d.Status.AuthTarget)
+	}
+	w.Spec.AuthVersion = "v2"
+	if got := w.does(Mutation{}, "Rotate"); len(got) != 0 {
+		t.Errorf("everybody uses it: %v", got)
 	}
 }

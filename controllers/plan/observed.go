@@ -96,9 +96,10 @@ type Status struct {
 	SpentRequest string
 	// AuthVersion is the password that every member is known to use; a rotation ends by setting it.
 	AuthVersion string
-	// AuthStep is the step of a rotation in progress towards Spec.AuthVersion, "" if none.
-	AuthStep member.Rotation
-	History  []Failover // last ten
+	// AuthStep is the step of a rotation in progress towards AuthTarget, "" if none.
+	AuthStep   member.Rotation
+	AuthTarget string
+	History    []Failover // last ten
 }
 
 // TermRecord is status.term: the only truth about who may be master.

@@ -115,6 +115,9 @@ func (p *pass) credentials() {
 	if s.AuthVersion == "" || s.AuthVersion == st.AuthVersion {
 		return
 	}
+	if st.AuthTarget != s.AuthVersion { // another one than the rotation under way was for: nobody accepts it yet
+		st.AuthTarget, st.AuthStep = s.AuthVersion, ""
+	}
 	steps := []member.Rotation{member.RotateAccept, member.RotateUse, member.RotateDrop}
 	at := 0
 	for i, step := range steps {
@@ -143,7 +146,7 @@ func (p *pass) credentials() {
 	switch {
 	case !done:
 	case at == len(steps)-1:
-		st.AuthVersion, st.AuthStep = s.AuthVersion, ""
+		st.AuthVersion, st.AuthStep, st.AuthTarget = s.AuthVersion, "", ""
 		p.event(false, "PasswordRotated", "every member uses the new password only")
 	default:
 		st.AuthStep = steps[at+1]

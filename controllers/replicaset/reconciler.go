@@ -115,7 +115,7 @@ func (r *Reconciler) again(ctx context.Context, set *memberclient.Set, d plan.De
 // will come: changes of status wake nobody.
 func progressed(v observe.View, d plan.Decision) bool {
 	was, is := v.Status, d.Status
-	return was.AuthStep != is.AuthStep || was.AuthVersion != is.AuthVersion || was.SpentRequest != is.SpentRequest ||
+	return was.AuthStep != is.AuthStep || was.AuthTarget != is.AuthTarget || was.AuthVersion != is.AuthVersion || was.SpentRequest != is.SpentRequest ||
 		slices.ContainsFunc(d.Steps, func(s plan.Step) bool { _, ok := s.Action.(plan.RecordTerm); return ok })
 }
 

@@ -440,13 +440,14 @@ func (o *operator) finish(d plan.Decision) {
 	a := o.w.api
 	done := func(bool) { o.passDone(d.Again) }
 	cur := a.status
-	if cur.SpentRequest == d.Status.SpentRequest && cur.AuthVersion == d.Status.AuthVersion && cur.AuthStep == d.Status.AuthStep && fmt.Sprint(cur.History) == fmt.Sprint(d.Status.History) {
+	if cur.SpentRequest == d.Status.SpentRequest && cur.AuthVersion == d.Status.AuthVersion && cur.AuthStep == d.Status.AuthStep && cur.AuthTarget == d.Status.AuthTarget && fmt.Sprint(cur.History) == fmt.Sprint(d.Status.History) {
 		done(true)
 		return
 	}
 	a.call(o, func() {
 		a.update(fmt.Sprint(a.version), func(s *plan.Status) {
-			s.SpentRequest, s.AuthVersion, s.AuthStep, s.History = d.Status.SpentRequest, d.Status.AuthVersion, d.Status.AuthStep, d.Status.History
+			s.SpentRequest, s.History = d.Status.SpentRequest, d.Status.History
+			s.AuthVersion, s.AuthStep, s.AuthTarget = d.Status.AuthVersion, d.Status.AuthStep, d.Status.AuthTarget
 		})
 	}, done)
 }

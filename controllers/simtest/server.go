@@ -203,6 +203,10 @@ func (s *server) order(from *operator, msg member.Message) {
 	case member.Configure:
 		s.config = msg.Version
 	case member.Rotate:
+		if mounted := s.w.api.spec.AuthVersion; msg.Version != mounted {
+			s.answer(from, member.Refusal{Code: member.RefusedInvalid, Why: "the mounted file holds another version", Term: s.m.Term()})
+			return
+		}
 		s.auth, s.authStep = msg.Version, msg.Step
 	case member.Save:
 		s.flush()

@@ -28,6 +28,7 @@ var rows = []row{
 	{ConditionPaused, metav1.ConditionTrue, false},
 	{plan.ConditionReady, metav1.ConditionFalse, false},
 	{plan.ConditionReconciling, metav1.ConditionTrue, false},
+	{plan.ConditionDataSetAside, metav1.ConditionTrue, true},
 	{plan.ConditionMemoryOnly, "", false},
 	{plan.ConditionUnfenced, "", false},
 }

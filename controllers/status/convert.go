@@ -18,6 +18,7 @@ func Read(rs *v1alpha1.ReplicaSet) plan.Status {
 		SpentRequest: st.SpentMaster,
 		AuthVersion:  st.AuthVersion,
 		AuthStep:     member.Rotation(st.AuthStep),
+		AuthTarget:   st.AuthTarget,
 	}
 	if st.Term != nil {
 		out.Term = readTerm(*st.Term)

@@ -200,3 +200,57 @@ func TestHistoryKeepsTimes(t *testing.T) {
 		t.Errorf("%+v", known)
 	}
 }
+
+// TestDurationOfAFailover: from the record that ended the old reign until the new master accepts writes.
+func TestDurationOfAFailover(t *testing.T) {
+	c, _ := newSet(t)
+	ctx := context.Background()
+	at := func(ms int) Facts {
+		f := facts
+		f.Now = facts.Now.Add(time.Duration(ms) * time.Millisecond)
+		return f
+	}
+	record := func(ms int, next plan.TermRecord, d plan.Decision) {
+		t.Helper()
+		rs := get(t, c)
+		if err := NewWriter(c, rs).Record(ctx, rs.ResourceVersion, next, d, at(ms)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func(ready bool) plan.Decision {
+		return plan.Decision{Conditions: []plan.Condition{{Type: plan.ConditionReady, True: ready, Reason: "x"}},
+			Status: plan.Status{History: []plan.Failover{{Term: 2, From: "orders-0", To: "orders-1"}}}}
+	}
+	master := &plan.Reign{Term: 1, Name: "orders-0"}
+	record(0, plan.TermRecord{Number: 1, Master: master}, plan.Decision{})
+	record(1000, plan.TermRecord{Number: 2, Unfenced: master}, plan.Decision{})
+	record(1100, plan.TermRecord{Number: 2, Unfenced: master, Gone: []member.Voter{"u0"}}, plan.Decision{})
+	record(1200, plan.TermRecord{Number: 2, Master: &plan.Reign{Term: 2, Name: "orders-1"}}, told(false))
+	for _, step := range []struct {
+		ms    int
+		ready bool
+		want  string
+	}{{1250, false, ""}, {1321, true, "321ms"}, {9000, true, "321ms"}, {9500, false, "321ms"}} {
+		if _, err := NewWriter(c, get(t, c)).Finish(ctx, told(step.ready), at(step.ms)); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, c).Status.History[0].Duration; got != step.want {
+			t.Errorf("after %d ms: %q, want %q", step.ms, got, step.want)
+		}
+	}
+}
+
+// TestEveryFileSetAsideIsNews: a second file is told too; the same one is told once.
+func TestEveryFileSetAsideIsNews(t *testing.T) {
+	c, _ := newSet(t)
+	for i, step := range []struct {
+		files string
+		told  int
+	}{{"orders-0 a.aof", 1}, {"orders-0 a.aof", 0}, {"orders-0 a.aof, orders-1 b.rdb", 1}, {"", 0}} {
+		d := plan.Decision{Conditions: []plan.Condition{{Type: plan.ConditionDataSetAside, True: step.files != "", Reason: "FilesKept", Message: step.files}}}
+		notices, err := NewWriter(c, get(t, c)).Finish(context.Background(), d, facts)
+		if err != nil || len(notices) != step.told {
+			t.Errorf("step %d: %v %v", i, notices, err)
+		}
+	}
+}

@@ -50,6 +50,7 @@ func (w *Writer) Record(ctx context.Context, expect string, next plan.TermRecord
 	rs := w.rs.DeepCopy()
 	rs.Status = Render(w.rs, d, f)
 	rs.Status.Term = writeTerm(next)
+	rs.Status.Term.VacantSince = vacantSince(w.rs.Status.Term, next, f.Now)
 	finish(rs)
 	return w.write(ctx, rs)
 }
@@ -59,6 +60,7 @@ func (w *Writer) Record(ctx context.Context, expect string, next plan.TermRecord
 func (w *Writer) Finish(ctx context.Context, d plan.Decision, f Facts) ([]plan.Event, error) {
 	rs := w.rs.DeepCopy()
 	rs.Status = Render(w.rs, d, f)
+	took(&rs.Status, f.Now)
 	finish(rs)
 	notices := turned(w.rs.Status, rs.Status)
 	if equality.Semantic.DeepEqual(w.rs.Status, rs.Status) {
@@ -87,7 +89,7 @@ func Render(rs *v1alpha1.ReplicaSet, d plan.Decision, f Facts) v1alpha1.ReplicaS
 	st.ObservedGeneration = rs.Generation
 	st.Image = f.Image
 	st.SpentMaster = d.Status.SpentRequest
-	st.AuthVersion, st.AuthStep = d.Status.AuthVersion, string(d.Status.AuthStep)
+	st.AuthVersion, st.AuthStep, st.AuthTarget = d.Status.AuthVersion, string(d.Status.AuthStep), d.Status.AuthTarget
 	st.Selector = labels.SelectorFromSet(resources.PodSelector(rs)).String()
 	st.Replicas = int32(len(f.Pods))
 	st.Members = nil
@@ -114,6 +116,27 @@ func finish(rs *v1alpha1.ReplicaSet) {
 	rs.Status.Phase = phase(rs)
 }
 
+// vacantSince is when the term now recorded, or the one before it, lost its master.
+func vacantSince(before *v1alpha1.TermRecord, next plan.TermRecord, now time.Time) *metav1.MicroTime {
+	if next.Master == nil && (before == nil || before.Master != nil) || before == nil {
+		at := metav1.NewMicroTime(now)
+		return &at
+	}
+	return before.VacantSince
+}
+
+// took fills in how long the last change of master took, once the new one accepts writes.
+func took(st *v1alpha1.ReplicaSetStatus, now time.Time) {
+	if len(st.History) == 0 || st.Term == nil || st.Term.VacantSince == nil {
+		return
+	}
+	last := &st.History[0]
+	if last.Duration != "" || last.Term != st.Term.Number || !meta.IsStatusConditionTrue(st.Conditions, plan.ConditionReady) {
+		return
+	}
+	last.Duration = max(now.Sub(st.Term.VacantSince.Time), time.Millisecond).Round(time.Millisecond).String()
+}
+
 // history keeps the times of what was known and gives the newest entry its own.
 func history(old []v1alpha1.Transition, now []plan.Failover, at time.Time) []v1alpha1.Transition {
 	var out []v1alpha1.Transition
@@ -137,7 +160,9 @@ func turned(before, after v1alpha1.ReplicaSetStatus) []plan.Event {
 	var out []plan.Event
 	for _, c := range after.Conditions {
 		old := meta.FindStatusCondition(before.Conditions, c.Type)
-		if warns(c) && (old == nil || old.Status != c.Status || old.Reason != c.Reason) {
+		told := old != nil && old.Status == c.Status && old.Reason == c.Reason &&
+			(old.Message == c.Message || c.Type != plan.ConditionDataSetAside) // each file is news
+		if warns(c) && !told {
 			out = append(out, plan.Event{Warning: true, Reason: c.Type, Note: c.Message})
 		}
 	}

@@ -106,7 +106,10 @@ func liveThrough(ctx context.Context, first int64, n, workers int, run live, out
 				mu.Lock()
 				t.add(r)
 				if t.seeds%5000 == 0 || r.Violation != "" {
-					fmt.Fprintf(out, "%d of %d worlds, %d found %s\n", t.seeds, n, len(t.found), r.Violation)
+					fmt.Fprintf(out, "%d of %d worlds, %d found\n", t.seeds, n, len(t.found))
+				}
+				if r.Violation != "" {
+					fmt.Fprintf(out, "seed %d: %s\n", seed, r.Violation)
 				}
 				mu.Unlock()
 			}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/server/fsys"
@@ -37,15 +36,18 @@ type tails struct {
 
 func openTails(fs fsys.FS, dir string) (tails, error) {
 	t := tails{fs: fs, dir: dir}
-	names, err := t.list()
+	names, err := t.list(".rdb")
+	if err == nil && len(names) == 0 {
+		names, err = t.list(".aof")
+	}
 	if len(names) > 0 {
 		t.last = names[len(names)-1]
 	}
 	return t, err
 }
 
-// list has the oldest first.
-func (t *tails) list() ([]string, error) {
+// list has the oldest first, of tails (.aof) or of whole data sets (.rdb).
+func (t *tails) list(kind string) ([]string, error) {
 	type tail struct {
 		name         string
 		term, offset uint64
@@ -57,7 +59,7 @@ func (t *tails) list() ([]string, error) {
 	var found []tail
 	for _, name := range all {
 		e, id := tail{name: name}, ""
-		if n, _ := fmt.Sscanf(name, "divergent-%d-%40s-%d.aof", &e.term, &id, &e.offset); n == 3 && name == tailName(e.term, id, e.offset) {
+		if n, _ := fmt.Sscanf(name, "divergent-%d-%40s-%d", &e.term, &id, &e.offset); n == 3 && name == setAsideName(e.term, id, e.offset, kind) {
 			found = append(found, e)
 		}
 	}
@@ -72,7 +74,11 @@ func (t *tails) list() ([]string, error) {
 }
 
 func tailName(term uint64, replID string, offset uint64) string {
-	return fmt.Sprintf("divergent-%d-%s-%d.aof", term, replID, offset)
+	return setAsideName(term, replID, offset, ".aof")
+}
+
+func setAsideName(term uint64, replID string, offset uint64, kind string) string {
+	return fmt.Sprintf("divergent-%d-%s-%d%s", term, replID, offset, kind)
 }
 
 // keep returns when the tail behind offset common is durable. Old files go only after that.
@@ -111,7 +117,7 @@ func lastReign(own member.Data) (reign member.Epoch) {
 }
 
 func (t *tails) prune() error {
-	names, err := t.list()
+	names, err := t.list(".aof")
 	if err != nil {
 		return err
 	}
@@ -136,7 +142,7 @@ func (d *Driver) giveWay(own member.Data, v fence.Verdict) error {
 // setAllAside saves the whole data set beside its own file. Such files stay until a person removes them.
 func (d *Driver) setAllAside(own member.Data) error {
 	at := lastReign(own)
-	name := strings.TrimSuffix(tailName(uint64(at.Term), at.ReplID, uint64(own.Offset)), ".aof") + ".rdb"
+	name := setAsideName(uint64(at.Term), at.ReplID, uint64(own.Offset), ".rdb")
 	if d.Divergent() == name {
 		return nil // an earlier attempt to join got that far
 	}
@@ -149,6 +155,27 @@ func (d *Driver) setAllAside(own member.Data) error {
 	defer d.mu.Unlock()
 	d.divergent = name
 	return nil
+}
+
+// forgetRemoved looks whether a person took the file away that reports name. It must be called without the lock: the disk may
+// be slow, and reports must not be.
+func (d *Driver) forgetRemoved() {
+	name := d.Divergent()
+	if name == "" {
+		return
+	}
+	if _, err := d.tails.fs.Size(filepath.Join(d.tails.dir, name)); !fsys.IsNotExist(err) {
+		return
+	}
+	left, err := openTails(d.tails.fs, d.tails.dir)
+	if err != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.divergent == name {
+		d.divergent = left.last
+	}
 }
 
 // setAside keeps what only this member has behind offset common before it gives way. An error means that it must not give

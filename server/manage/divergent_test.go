@@ -51,6 +51,12 @@ func TestDivergentTailIsSetAsideBeforeItGivesWay(t *testing.T) { // rule 11
 	if r := w.d.Report(); r.Divergent != name {
 		t.Errorf("the report names %q", r.Divergent)
 	}
+	if err := fs.Remove(filepath.Join(w.state.Dir, name)); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.d.Report(); r.Divergent != "" {
+		t.Errorf("a person took the file away, and the report names %q", r.Divergent)
+	}
 }
 
 func TestDivergentTailThatCannotBeWrittenKeepsTheData(t *testing.T) { // rule 11
@@ -70,7 +76,8 @@ func TestDivergentTailThatCannotBeWrittenKeepsTheData(t *testing.T) { // rule 11
 // TestDataGivenUpIsSavedBeforeItGivesWay: all of it, for nothing of it is on the new line (rule 11, S2).
 func TestDataGivenUpIsSavedBeforeItGivesWay(t *testing.T) {
 	lost := member.History{{Term: 1, ReplID: strings.Repeat("a", 40)}}
-	w := newWorld(t, fsys.NewMem(), func(o *Options) { o.History = lost })
+	fs := fsys.NewMem()
+	w := newWorld(t, fs, func(o *Options) { o.History = lost })
 	w.node.offset.Store(150)
 	w.node.tailErr = errors.New("only the whole data set can be set aside")
 	c := w.operator()
@@ -90,6 +97,9 @@ func TestDataGivenUpIsSavedBeforeItGivesWay(t *testing.T) {
 	}
 	w.node.refuse = nil
 	name := "divergent-1-" + strings.Repeat("a", 40) + "-150.rdb"
+	if err := fsys.ReplaceBytes(fs, filepath.Join(w.state.Dir, name), []byte("what the node saves")); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 { // the second time it is there already
 		if why := w.d.Offer(offer); why != "" {
 			t.Fatal(why)
@@ -119,7 +129,7 @@ func TestWhatNeedsNoFile(t *testing.T) {
 		if why := w.d.Offer(offer); why != "" {
 			t.Errorf("%s: refused: %s", name, why)
 		}
-		if names, _ := w.d.tails.list(); len(names) > 0 || w.d.Report().Divergent != "" {
+		if names, _ := w.d.tails.list(".aof"); len(names) > 0 || w.d.Report().Divergent != "" {
 			t.Errorf("%s: left %v", name, names)
 		}
 	}
@@ -145,7 +155,7 @@ func TestOnlyTheLastTailsStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, _ := again.list()
+	names, _ := again.list(".aof")
 	if len(names) != keptTails || names[0] != tailName(5, id, 100) || again.last != tailName(keptTails+4, id, 100) {
 		t.Errorf("kept %v, last %s", names, again.last)
 	}

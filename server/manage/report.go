@@ -14,6 +14,7 @@ const silentAfter = 1500 * time.Millisecond
 // Report is what this member says about itself now.
 func (d *Driver) Report() member.Report {
 	file := d.authFile()
+	d.forgetRemoved()
 	st := d.node.Status()
 	d.mu.Lock()
 	defer d.mu.Unlock()
