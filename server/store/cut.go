@@ -36,6 +36,8 @@ type Visitor interface {
 	BigField(id uint64, f Entry)
 	// BigChunk gives the next piece of an ordered value, in the layout of its kind.
 	BigChunk(id uint64, c Chunk)
+	// StreamPart gives the next piece of a stream.
+	StreamPart(id uint64, p *StreamPart)
 	BigClose(id uint64)
 }
 

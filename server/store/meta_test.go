@@ -133,6 +133,8 @@ func (r *recorder) BigChunk(id uint64, c Chunk) {
 	r.listChunk(r.hashes[id], c)
 }
 
+func (r *recorder) StreamPart(id uint64, p *StreamPart) { r.t.Fatal("a part of a stream") }
+
 func (r *recorder) BigClose(id uint64) {
 	h := r.hashes[id]
 	if r.open != id || h.closed || len(h.v.fields) != h.n {
@@ -194,6 +196,9 @@ func recount(o object) (slots, tables int64) {
 		return slots, o.fields.bytes
 	case *listObject:
 		return o.tree.recount(), chunkNodeBytes * int64(len(o.tree.nodes))
+	}
+	if n, held, ok := recountStream(o); ok {
+		return n, held
 	}
 	panic("recount of an object of no known type")
 }

@@ -15,11 +15,13 @@ type Options struct {
 
 // Config holds the settings that may change at any time.
 type Config struct {
-	HashMaxListpackEntries int // a hash with more fields becomes a table
-	HashMaxListpackValue   int // or with a longer field or value, in bytes
-	ZSetMaxListpackEntries int // a sorted set with more members becomes a table with an order
-	ZSetMaxListpackValue   int // or with a longer member
-	SetMaxIntsetEntries    int // a set of more integers is no intset any more
+	HashMaxListpackEntries int   // a hash with more fields becomes a table
+	HashMaxListpackValue   int   // or with a longer field or value, in bytes
+	ZSetMaxListpackEntries int   // a sorted set with more members becomes a table with an order
+	ZSetMaxListpackValue   int   // or with a longer member
+	SetMaxIntsetEntries    int   // a set of more integers is no intset any more
+	StreamNodeMaxBytes     int64 // a chunk of a stream that would get longer is full, 0: never
+	StreamNodeMaxEntries   int64 // or with as many entries, 0: never
 	LFU                    bool
 	LFULogFactor           int
 	LFUDecayTime           int // minutes
@@ -99,7 +101,7 @@ func New(o Options) *Store {
 		o.Pages = goPages{}
 	}
 	s := &Store{
-		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64, SetMaxIntsetEntries: 512, LFULogFactor: 10, LFUDecayTime: 1},
+		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64, SetMaxIntsetEntries: 512, StreamNodeMaxBytes: 4096, StreamNodeMaxEntries: 100, LFULogFactor: 10, LFUDecayTime: 1},
 		hash:   newHasher(o.Seed),
 		blobs:  &blobStats{}, fragSlack: fragSlack,
 		mem: o.Pages, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),
