@@ -35,6 +35,8 @@ type Client interface {
 type Env interface {
 	// Modified tells WATCH and client-side caching that a key changed.
 	Modified(db int, key []byte)
+	// Wake has the clients that wait for a key look at it again, where Modified does not.
+	Wake(db int, key []byte)
 	// Flushed tells them that all keys of a database (-1: of all) are gone.
 	Flushed(db int)
 	// Swapped tells them that two databases changed places, at a time in unix milliseconds.

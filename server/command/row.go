@@ -48,8 +48,11 @@ type Cmd struct {
 // IsWrite tells whether the command may change the data set.
 func (c *Cmd) IsWrite() bool { return c.Flags&Write != 0 }
 
-// IsReadOnly tells whether the command can run under the shared lock: it reads keys and changes nothing.
-func (c *Cmd) IsReadOnly() bool { return c.Flags&ReadOnly != 0 && c.Flags&(Write|MayReplicate) == 0 }
+// IsReadOnly tells whether the command can run under the shared lock: it reads keys and changes nothing, the queues of
+// clients that wait included.
+func (c *Cmd) IsReadOnly() bool {
+	return c.Flags&ReadOnly != 0 && c.Flags&(Write|MayReplicate|Blocking) == 0
+}
 
 // ArityOK checks the number of arguments, the name included.
 func (c *Cmd) ArityOK(n int) bool {

@@ -73,3 +73,10 @@ func (c *Ctx) timeoutOK(ms int64) bool {
 	}
 	return false
 }
+
+// wake has the clients that wait for a key look at it again though its value counts as unchanged.
+func (c *Ctx) wake(key []byte) {
+	if c.Env != nil {
+		c.Env.Wake(c.DBIndex, key)
+	}
+}

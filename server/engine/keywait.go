@@ -73,6 +73,9 @@ func (v *env) Block(ctx *command.Ctx, wait command.Wait) bool {
 	return true
 }
 
+// Wake implements command.Env.
+func (v *env) Wake(db int, key []byte) { v.e.waits.changed(db, key) }
+
 func copyArgs(args [][]byte) [][]byte {
 	var t transaction
 	t.add(&command.Cmd{Row: &command.Row{}}, args)

@@ -42,7 +42,7 @@ type Event struct {
 func (e *Event) IsHash() bool { return e.Type.Name() == "hash" }
 
 // supported are the types of values that can be read, by name.
-var supported = map[string]bool{"string": true, "hash": true, "list": true, "set": true}
+var supported = map[string]bool{"string": true, "hash": true, "list": true, "set": true, "stream": true}
 
 // Supported reports whether the entry's value can be read; others can only be skipped, which the next
 // call of Next does.
@@ -64,6 +64,7 @@ type Reader struct {
 	rest     []byte // unread part of a packed hash
 	fields   int
 	width    int // bytes of an intset's integers
+	stream   streamReader
 	hasMagic bool
 }
 
@@ -259,6 +260,9 @@ func (r *Reader) entry(t Type, ev *Event) error {
 		return r.openList(t, ev)
 	case "set":
 		return r.openSet(t, ev)
+	case "stream":
+		r.openStream(t)
+		return nil
 	}
 	r.pending, r.isOpen = t, false
 	return nil
@@ -277,6 +281,8 @@ func (r *Reader) skipPending() error {
 		return r.skipList(t, wasOpen)
 	case "set":
 		return r.skipSet(t, wasOpen)
+	case "stream":
+		return r.skipStream(t, wasOpen)
 	}
 	return r.src.skipValue(t)
 }

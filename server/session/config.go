@@ -120,6 +120,8 @@ func (srv *Server) followLimits() {
 	st.Config.HashMaxListpackEntries = int(srv.cfg.Int(settings.HashMaxListpackEntries))
 	st.Config.HashMaxListpackValue = int(srv.cfg.Int(settings.HashMaxListpackValue))
 	st.Config.SetMaxIntsetEntries = int(srv.cfg.Int(settings.SetMaxIntsetEntries))
+	st.Config.StreamNodeMaxBytes = srv.cfg.Int(settings.StreamNodeMaxBytes)
+	st.Config.StreamNodeMaxEntries = srv.cfg.Int(settings.StreamNodeMaxEntries)
 	st.Config.LFU = strings.HasSuffix(policy, "-lfu")
 	st.Config.LFULogFactor = int(srv.cfg.Int(settings.LFULogFactor))
 	st.Config.LFUDecayTime = int(srv.cfg.Int(settings.LFUDecayTime))

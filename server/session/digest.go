@@ -60,6 +60,10 @@ func (d *digest) mixEntry(e store.Entry) {
 			return true
 		})
 	}
+	if e.Kind() == store.StreamKind {
+		s := e.Stream()
+		d.mixStream(&s)
+	}
 	if e.ExpireAt() != 0 {
 		d.xor([]byte("!!expire!!"))
 	}

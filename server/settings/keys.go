@@ -110,6 +110,8 @@ var (
 	HashMaxListpackEntries    = intKey("hash-max-listpack-entries")
 	HashMaxListpackValue      = intKey("hash-max-listpack-value")
 	SetMaxIntsetEntries       = intKey("set-max-intset-entries")
+	StreamNodeMaxBytes        = intKey("stream-node-max-bytes")
+	StreamNodeMaxEntries      = intKey("stream-node-max-entries")
 	ProtoMaxBulkLen           = intKey("proto-max-bulk-len")
 	ClientQueryBufferLimit    = intKey("client-query-buffer-limit")
 	RDBKeySaveDelay           = intKey("rdb-key-save-delay")

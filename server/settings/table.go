@@ -7,7 +7,6 @@ const (
 	notAOF       = "the append-only file is not written by this build"
 	notLists     = "lists are not stored by this build"
 	notZsets     = "sorted sets are not stored by this build"
-	notStreams   = "streams are not stored by this build"
 	notHLL       = "HyperLogLogs are not stored by this build"
 	notScripts   = "scripts are not run by this build"
 	notTracking  = "client-side caching is not served by this build"
@@ -178,7 +177,7 @@ var table = []Directive{
 	integer("cluster-node-timeout", "15000", 0, maxInt64).inert(notCluster),
 	integer("slowlog-log-slower-than", "10000", -1, maxInt64),
 	integer("latency-monitor-threshold", "0", 0, maxInt64).inert(notLatency),
-	integer("stream-node-max-entries", "100", 0, maxInt64).inert(notStreams),
+	integer("stream-node-max-entries", "100", 0, maxInt64),
 	integer("hash-max-listpack-entries", "512", 0, maxInt64).alias("hash-max-ziplist-entries"),
 	integer("set-max-intset-entries", "512", 0, maxInt64),
 	integer("zset-max-listpack-entries", "128", 0, maxInt64).alias("zset-max-ziplist-entries").inert(notZsets),
@@ -196,7 +195,7 @@ var table = []Directive{
 	memory("cluster-link-sendbuf-limit", "0", 0, -1).with(flagUnsigned).inert(notCluster),
 	memory("active-defrag-ignore-bytes", "104857600", 1, maxInt64).inert(notAllocator),
 	memory("hash-max-listpack-value", "64", 0, maxInt64).alias("hash-max-ziplist-value"),
-	memory("stream-node-max-bytes", "4096", 0, maxInt64).inert(notStreams),
+	memory("stream-node-max-bytes", "4096", 0, maxInt64),
 	memory("zset-max-listpack-value", "64", 0, maxInt64).alias("zset-max-ziplist-value").inert(notZsets),
 	memory("hll-sparse-max-bytes", "3000", 0, maxInt64).inert(notHLL),
 	memory("client-query-buffer-limit", "1073741824", 1<<20, maxInt64),

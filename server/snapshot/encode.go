@@ -24,6 +24,7 @@ type encoder struct {
 	values   map[uint64]*bigValue
 	open     uint64 // 0: none
 	listpack []byte
+	part     rdb.StreamPart
 	effort   effort
 }
 
@@ -218,7 +219,7 @@ func (c *encoder) BigOpen(id uint64) {
 	}
 	v, s := c.values[id], &c.q.main
 	c.open = id
-	if v.n == 0 {
+	if v.n == 0 && v.kind != store.StreamKind {
 		return
 	}
 	c.begin(s, v.db, v.expire)
@@ -229,6 +230,8 @@ func (c *encoder) BigOpen(id uint64) {
 		s.tail = rdb.AppendListEntry(s.tail, v.key, v.nodes, c.compress)
 	case store.SetKind:
 		s.tail = rdb.AppendSetEntry(s.tail, v.key, v.n, c.compress)
+	case store.StreamKind:
+		s.tail = rdb.AppendStreamEntry(s.tail, v.key, c.compress)
 	default:
 		panic("snapshot: a big " + v.kind.String() + " in the store, which nothing encodes")
 	}

@@ -233,6 +233,9 @@ func (l *loader) entry(ev *rdb.Event) error {
 	case "set":
 		l.fill = l.members
 		l.db.SetForWrite(l.key)
+	case "stream":
+		l.fill = (&streamLoader{loader: l}).parts
+		l.db.StreamForWrite(l.key)
 	default:
 		panic("snapshot: values of type " + ev.Type.Name() + " are said to be supported, but nothing loads them")
 	}

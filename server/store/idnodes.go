@@ -8,14 +8,14 @@ import "encoding/binary"
 //	u32  typeField | owner's id << 8
 //	u32  holders: nodes, roots of trees and versions (stream.go) that name it
 //	u32  its number
-//	u8   level of a tree node, or nodeChunk
+//	u8   level of a tree node, or idNodeChunk
 //	u8   bytes of a record's value; of a chunk: 1 when it is a blob
 //	u16  records
 //	...  records; of a chunk the listpack, or the blob's index
 //
 // Invariant: a node with more than one holder, or below such a node, does not change. A write copies what it passes on
 // its way down; so holding a root keeps a whole tree as it is, at no cost.
-type nodes struct {
+type idNodes struct {
 	p     *part
 	owner uint32
 	refs  []uint32 // by number; 0 is nobody's
@@ -25,20 +25,20 @@ type nodes struct {
 }
 
 const (
-	nodeHead  = 16
-	nodeMax   = 1024 // bytes of a tree node
-	nodeChunk = 0xff
+	idNodeHead  = 16
+	idNodeMax   = 1024 // bytes of a tree node
+	idNodeChunk = 0xff
 )
 
-func (a *nodes) init(p *part, owner uint32) { a.p, a.owner, a.refs = p, owner, make([]uint32, 1, 4) }
+func (a *idNodes) init(p *part, owner uint32) { a.p, a.owner, a.refs = p, owner, make([]uint32, 1, 4) }
 
 // at returns a node's bytes, to the slot's end or beyond.
-func (a *nodes) at(no uint32) []byte { return a.p.slab.at(a.refs[no]) }
+func (a *idNodes) at(no uint32) []byte { return a.p.slab.at(a.refs[no]) }
 
-func (a *nodes) room(no uint32) int { return a.p.slab.size(a.refs[no]) - nodeHead }
+func (a *idNodes) room(no uint32) int { return a.p.slab.size(a.refs[no]) - idNodeHead }
 
 // alloc makes a node with one holder and room for n bytes behind its head.
-func (a *nodes) alloc(n int, level, val uint8) (no uint32) {
+func (a *idNodes) alloc(n int, level, val uint8) (no uint32) {
 	if k := len(a.spare); k > 0 {
 		no = a.spare[k-1]
 		a.spare = a.spare[:k-1]
@@ -49,7 +49,7 @@ func (a *nodes) alloc(n int, level, val uint8) (no uint32) {
 		no = uint32(len(a.refs) - 1)
 	}
 	a.live++
-	a.refs[no] = a.p.slab.alloc(nodeHead + n)
+	a.refs[no] = a.p.slab.alloc(idNodeHead + n)
 	b := a.at(no)
 	binary.LittleEndian.PutUint32(b, a.owner<<8|typeField)
 	binary.LittleEndian.PutUint32(b[4:], 1)
@@ -59,7 +59,7 @@ func (a *nodes) alloc(n int, level, val uint8) (no uint32) {
 }
 
 // free gives a node's slot and number back.
-func (a *nodes) free(no uint32) {
+func (a *idNodes) free(no uint32) {
 	a.p.slab.free(a.refs[no])
 	a.refs[no] = 0
 	a.spare = append(a.spare, no)
@@ -67,7 +67,7 @@ func (a *nodes) free(no uint32) {
 }
 
 // relocate moves a node out of its slot; see object.
-func (a *nodes) relocate(ref uint32, b []byte) {
+func (a *idNodes) relocate(ref uint32, b []byte) {
 	no := binary.LittleEndian.Uint32(b[8:])
 	to := a.p.slab.alloc(len(b))
 	copy(a.p.slab.at(to)[:len(b)], b)
@@ -76,35 +76,35 @@ func (a *nodes) relocate(ref uint32, b []byte) {
 }
 
 // resize moves a node into a slot with room for n bytes, of which keep are copied.
-func (a *nodes) resize(no uint32, n, keep int) {
-	to := a.p.slab.alloc(nodeHead + n)
-	copy(a.p.slab.at(to)[:nodeHead+keep], a.at(no))
+func (a *idNodes) resize(no uint32, n, keep int) {
+	to := a.p.slab.alloc(idNodeHead + n)
+	copy(a.p.slab.at(to)[:idNodeHead+keep], a.at(no))
 	a.p.slab.free(a.refs[no])
 	a.refs[no] = to
 }
 
 func holders(b []byte) uint32 { return binary.LittleEndian.Uint32(b[4:]) }
 
-func (a *nodes) hold(no uint32) {
+func (a *idNodes) hold(no uint32) {
 	b := a.at(no)
 	binary.LittleEndian.PutUint32(b[4:], holders(b)+1)
 }
 
 // letGo takes a holder from a node that has others too.
-func (a *nodes) letGo(no uint32) {
+func (a *idNodes) letGo(no uint32) {
 	b := a.at(no)
 	binary.LittleEndian.PutUint32(b[4:], holders(b)-1)
 }
 
 // drop takes a holder from a node, when sweep comes to it.
-func (a *nodes) drop(no uint32) {
+func (a *idNodes) drop(no uint32) {
 	if no != 0 {
 		a.dead = append(a.dead, no)
 	}
 }
 
 // sweep takes holders from about n dropped nodes, frees those that have none left and drops what they held.
-func (a *nodes) sweep(n int) (left int) {
+func (a *idNodes) sweep(n int) (left int) {
 	for ; n > 0 && len(a.dead) > 0; n-- {
 		no := a.dead[len(a.dead)-1]
 		a.dead = a.dead[:len(a.dead)-1]
@@ -114,8 +114,8 @@ func (a *nodes) sweep(n int) (left int) {
 			continue
 		}
 		a.eachChild(no, a.drop)
-		if b[12] == nodeChunk && b[13] == 1 {
-			a.p.dropBlob(binary.LittleEndian.Uint32(b[nodeHead:]))
+		if b[12] == idNodeChunk && b[13] == 1 {
+			a.p.dropBlob(binary.LittleEndian.Uint32(b[idNodeHead:]))
 		}
 		a.free(no)
 	}
@@ -123,35 +123,35 @@ func (a *nodes) sweep(n int) (left int) {
 }
 
 // release gives the table of numbers back; no node is left.
-func (a *nodes) release() {
+func (a *idNodes) release() {
 	a.p.tables -= 4 * int64(cap(a.refs)-4)
 	a.refs, a.spare, a.dead = nil, nil, nil
 }
 
 // eachChild calls fn for the nodes that a node holds.
-func (a *nodes) eachChild(no uint32, fn func(uint32)) {
+func (a *idNodes) eachChild(no uint32, fn func(uint32)) {
 	b := a.at(no)
-	if b[12] == nodeChunk || b[12] == 0 && b[13] != chunkVal {
+	if b[12] == idNodeChunk || b[12] == 0 && b[13] != chunkVal {
 		return
 	}
-	n := nodeOf(b)
+	n := idNodeOf(b)
 	for i := range n.len() {
 		fn(n.child(i))
 	}
 }
 
 // own returns a node that only its caller holds: the given one, or a copy in its place.
-func (a *nodes) own(no uint32) uint32 {
+func (a *idNodes) own(no uint32) uint32 {
 	if holders(a.at(no)) == 1 {
 		return no
 	}
-	if b := a.at(no); b[12] == nodeChunk {
+	if b := a.at(no); b[12] == idNodeChunk {
 		return a.copyChunk(no)
 	}
-	used := nodeOf(a.at(no)).used()
+	used := idNodeOf(a.at(no)).used()
 	twin := a.alloc(used, 0, 0)
 	b, t := a.at(no), a.at(twin)
-	copy(t[12:nodeHead+used], b[12:])
+	copy(t[12:idNodeHead+used], b[12:])
 	a.letGo(no)
 	a.eachChild(twin, a.hold)
 	return twin
@@ -160,38 +160,38 @@ func (a *nodes) own(no uint32) uint32 {
 // Chunks
 
 // newChunk makes a chunk of a listpack, with room for some bytes more.
-func (a *nodes) newChunk(lp []byte, more int) (no uint32) {
-	if n := len(lp) + more; nodeHead+n <= maxSlot {
-		no = a.alloc(n, nodeChunk, 0)
-		copy(a.at(no)[nodeHead:], lp)
+func (a *idNodes) newChunk(lp []byte, more int) (no uint32) {
+	if n := len(lp) + more; idNodeHead+n <= maxSlot {
+		no = a.alloc(n, idNodeChunk, 0)
+		copy(a.at(no)[idNodeHead:], lp)
 		return no
 	}
-	no = a.alloc(4, nodeChunk, 1)
+	no = a.alloc(4, idNodeChunk, 1)
 	blob := a.p.space.store.newBlob(len(lp), len(lp)+more)
 	copy(blob.data, lp)
-	binary.LittleEndian.PutUint32(a.at(no)[nodeHead:], a.p.addBlob(blob))
+	binary.LittleEndian.PutUint32(a.at(no)[idNodeHead:], a.p.addBlob(blob))
 	return no
 }
 
 // chunk returns a chunk's listpack and the blob that it lies in, if it does.
-func (a *nodes) chunk(no uint32) ([]byte, *Blob) {
+func (a *idNodes) chunk(no uint32) ([]byte, *Blob) {
 	b := a.at(no)
 	if b[13] == 1 {
-		blob := a.p.blobAt(b[nodeHead:])
+		blob := a.p.blobAt(b[idNodeHead:])
 		return blob.data, blob
 	}
-	n := nodeHead + int(binary.LittleEndian.Uint32(b[nodeHead:]))
-	return b[nodeHead:n:n], nil
+	n := idNodeHead + int(binary.LittleEndian.Uint32(b[idNodeHead:]))
+	return b[idNodeHead:n:n], nil
 }
 
-func (a *nodes) copyChunk(no uint32) (twin uint32) {
+func (a *idNodes) copyChunk(no uint32) (twin uint32) {
 	a.letGo(no)
 	if lp, blob := a.chunk(no); blob != nil {
 		return a.newChunk(lp, 0)
 	}
-	twin = a.alloc(a.room(no), nodeChunk, 0)
+	twin = a.alloc(a.room(no), idNodeChunk, 0)
 	lp, _ := a.chunk(no)
-	copy(a.at(twin)[nodeHead:], lp)
+	copy(a.at(twin)[idNodeHead:], lp)
 	return twin
 }
 
@@ -200,31 +200,31 @@ func growth(n, most int) int { return max(n, min(n+n/2, most)) }
 
 // editChunk returns the listpack of a chunk that only the caller holds, for writing; it may grow by more bytes where it
 // stands. keepChunk must follow. most is the size at which chunks usually end.
-func (a *nodes) editChunk(no uint32, more, most int) []byte {
+func (a *idNodes) editChunk(no uint32, more, most int) []byte {
 	lp, blob := a.chunk(no)
 	need := len(lp) + more
 	if blob == nil {
 		if need > a.room(no) {
-			if nodeHead+need > maxSlot {
+			if idNodeHead+need > maxSlot {
 				a.toBlob(no, need)
 				return a.editChunk(no, more, most)
 			}
-			a.resize(no, min(growth(need, most), maxSlot-nodeHead), len(lp))
+			a.resize(no, min(growth(need, most), maxSlot-idNodeHead), len(lp))
 		}
-		return a.at(no)[nodeHead : nodeHead+len(lp) : nodeHead+a.room(no)]
+		return a.at(no)[idNodeHead : idNodeHead+len(lp) : idNodeHead+a.room(no)]
 	}
 	if blob.refs.Load() > 1 || need > len(blob.whole) {
 		fresh := a.p.space.store.newBlob(len(lp), max(len(lp), room(need)))
 		copy(fresh.data, lp)
 		blob.Release()
-		a.p.blobs[binary.LittleEndian.Uint32(a.at(no)[nodeHead:])] = fresh
+		a.p.blobs[binary.LittleEndian.Uint32(a.at(no)[idNodeHead:])] = fresh
 		blob = fresh
 	}
 	return blob.whole[:len(lp)]
 }
 
 // toBlob moves a chunk into a blob of n bytes.
-func (a *nodes) toBlob(no uint32, n int) {
+func (a *idNodes) toBlob(no uint32, n int) {
 	lp, _ := a.chunk(no)
 	blob := a.p.space.store.newBlob(len(lp), room(n))
 	copy(blob.data, lp)
@@ -232,20 +232,20 @@ func (a *nodes) toBlob(no uint32, n int) {
 	a.resize(no, 4, 0)
 	b := a.at(no)
 	b[13] = 1
-	binary.LittleEndian.PutUint32(b[nodeHead:], i)
+	binary.LittleEndian.PutUint32(b[idNodeHead:], i)
 }
 
 // keepChunk ends an edit: lp is what editChunk returned, changed, perhaps longer.
-func (a *nodes) keepChunk(no uint32, lp []byte) {
+func (a *idNodes) keepChunk(no uint32, lp []byte) {
 	if b := a.at(no); b[13] == 1 {
-		a.p.blobAt(b[nodeHead:]).data = lp
+		a.p.blobAt(b[idNodeHead:]).data = lp
 	}
 }
 
 // fitChunk gives back the room that a chunk does not need any more.
-func (a *nodes) fitChunk(no uint32) {
+func (a *idNodes) fitChunk(no uint32) {
 	lp, blob := a.chunk(no)
-	if blob == nil && slotSize(nodeHead+len(lp)) < a.p.slab.size(a.refs[no]) {
+	if blob == nil && slotSize(idNodeHead+len(lp)) < a.p.slab.size(a.refs[no]) {
 		a.resize(no, len(lp), len(lp))
 	}
 }

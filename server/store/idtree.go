@@ -52,50 +52,50 @@ const (
 	idBytes   = 16
 	childVal  = 4
 	chunkVal  = 4 // the directory of a stream: the chunk's number
-	minFill   = nodeMax / 4
-	joinFill  = nodeMax * 3 / 4
+	minFill   = idNodeMax / 4
+	joinFill  = idNodeMax * 3 / 4
 	firstRoom = 4 // records that a new leaf has room for
 )
 
 // node is a tree node's bytes; they stay good until a node is made or moved.
-type node struct {
+type idNode struct {
 	b    []byte
 	size int // of a record
 }
 
-func nodeOf(b []byte) node {
+func idNodeOf(b []byte) idNode {
 	size := idBytes + int(b[13])
 	if b[12] > 0 {
 		size = idBytes + childVal
 	}
-	return node{b, size}
+	return idNode{b, size}
 }
 
-func (n node) leaf() bool       { return n.b[12] == 0 }
-func (n node) len() int         { return int(binary.LittleEndian.Uint16(n.b[14:])) }
-func (n node) used() int        { return n.len() * n.size }
-func (n node) most() int        { return (nodeMax - nodeHead) / n.size }
-func (n node) setLen(l int)     { binary.LittleEndian.PutUint16(n.b[14:], uint16(l)) }
-func (n node) rec(i int) []byte { return n.b[nodeHead+i*n.size : nodeHead+(i+1)*n.size] }
-func (n node) val(i int) []byte { return n.rec(i)[idBytes:] }
+func (n idNode) leaf() bool       { return n.b[12] == 0 }
+func (n idNode) len() int         { return int(binary.LittleEndian.Uint16(n.b[14:])) }
+func (n idNode) used() int        { return n.len() * n.size }
+func (n idNode) most() int        { return (idNodeMax - idNodeHead) / n.size }
+func (n idNode) setLen(l int)     { binary.LittleEndian.PutUint16(n.b[14:], uint16(l)) }
+func (n idNode) rec(i int) []byte { return n.b[idNodeHead+i*n.size : idNodeHead+(i+1)*n.size] }
+func (n idNode) val(i int) []byte { return n.rec(i)[idBytes:] }
 
-func (n node) id(i int) StreamID {
+func (n idNode) id(i int) StreamID {
 	r := n.rec(i)
 	return StreamID{binary.LittleEndian.Uint64(r), binary.LittleEndian.Uint64(r[8:])}
 }
 
-func (n node) setID(i int, id StreamID) {
+func (n idNode) setID(i int, id StreamID) {
 	r := n.rec(i)
 	binary.LittleEndian.PutUint64(r, id.Ms)
 	binary.LittleEndian.PutUint64(r[8:], id.Seq)
 }
 
-func (n node) child(i int) uint32 { return binary.LittleEndian.Uint32(n.val(i)) }
+func (n idNode) child(i int) uint32 { return binary.LittleEndian.Uint32(n.val(i)) }
 
-func (n node) setChild(i int, no uint32) { binary.LittleEndian.PutUint32(n.val(i), no) }
+func (n idNode) setChild(i int, no uint32) { binary.LittleEndian.PutUint32(n.val(i), no) }
 
 // search returns the number of records with an ID of at most id.
-func (n node) search(id StreamID) int {
+func (n idNode) search(id StreamID) int {
 	lo, hi := 0, n.len()
 	if hi > 0 && n.id(hi-1).Compare(id) <= 0 { // appending is the rule
 		return hi
@@ -111,12 +111,12 @@ func (n node) search(id StreamID) int {
 }
 
 // way is the index of the child that holds id, if any does.
-func (n node) way(id StreamID) int { return max(n.search(id)-1, 0) }
+func (n idNode) way(id StreamID) int { return max(n.search(id)-1, 0) }
 
-func (a *nodes) node(no uint32) node { return nodeOf(a.at(no)) }
+func (a *idNodes) node(no uint32) idNode { return idNodeOf(a.at(no)) }
 
 // find returns the value of a record, nil when there is none.
-func (a *nodes) find(t *idTree, id StreamID) []byte {
+func (a *idNodes) find(t *idTree, id StreamID) []byte {
 	if t.root == 0 {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (a *nodes) find(t *idTree, id StreamID) []byte {
 }
 
 // put returns the value of a record for writing, and makes the record if there is none; its value is undefined then.
-func (a *nodes) put(t *idTree, val uint8, id StreamID) (v []byte, created bool) {
+func (a *idNodes) put(t *idTree, val uint8, id StreamID) (v []byte, created bool) {
 	if t.root == 0 {
 		t.root = a.alloc(firstRoom*(idBytes+int(val)), 0, val)
 	}
@@ -156,7 +156,7 @@ func (a *nodes) put(t *idTree, val uint8, id StreamID) (v []byte, created bool) 
 }
 
 // edit returns the value of a record for writing, nil when there is none. What it passes is owned afterwards.
-func (a *nodes) edit(t *idTree, id StreamID) []byte {
+func (a *idNodes) edit(t *idTree, id StreamID) []byte {
 	if t.root == 0 {
 		return nil
 	}
@@ -172,7 +172,7 @@ func (a *nodes) edit(t *idTree, id StreamID) []byte {
 }
 
 // ownChild makes child i of an owned node owned.
-func (a *nodes) ownChild(n node, i int) node {
+func (a *idNodes) ownChild(n idNode, i int) idNode {
 	no := n.child(i)
 	if twin := a.own(no); twin != no {
 		n.setChild(i, twin)
@@ -182,7 +182,7 @@ func (a *nodes) ownChild(n node, i int) node {
 }
 
 // insert adds a record to an owned tree and returns its value, and the new right half when the node was split.
-func (a *nodes) insert(no uint32, id StreamID) (right uint32, v []byte) {
+func (a *idNodes) insert(no uint32, id StreamID) (right uint32, v []byte) {
 	n := a.node(no)
 	if n.leaf() {
 		return a.open(no, n.search(id), id)
@@ -198,7 +198,7 @@ func (a *nodes) insert(no uint32, id StreamID) (right uint32, v []byte) {
 }
 
 // open makes record i of a node, and returns its value and the right half when the node had to be split.
-func (a *nodes) open(no uint32, i int, id StreamID) (right uint32, v []byte) {
+func (a *idNodes) open(no uint32, i int, id StreamID) (right uint32, v []byte) {
 	n := a.node(no)
 	if n.len() == n.most() {
 		right = a.split(no, i)
@@ -209,17 +209,17 @@ func (a *nodes) open(no uint32, i int, id StreamID) (right uint32, v []byte) {
 	}
 	l := n.len()
 	if need := (l + 1) * n.size; need > a.room(no) {
-		a.resize(no, min(need+need/2, nodeMax-nodeHead), l*n.size)
+		a.resize(no, min(need+need/2, idNodeMax-idNodeHead), l*n.size)
 		n = a.node(no)
 	}
 	n.setLen(l + 1)
-	copy(n.b[nodeHead+(i+1)*n.size:nodeHead+(l+1)*n.size], n.b[nodeHead+i*n.size:])
+	copy(n.b[idNodeHead+(i+1)*n.size:idNodeHead+(l+1)*n.size], n.b[idNodeHead+i*n.size:])
 	n.setID(i, id)
 	return right, n.val(i)
 }
 
 // split moves the upper half of a full node to a new one; when the node grows at its end it stays full.
-func (a *nodes) split(no uint32, at int) (right uint32) {
+func (a *idNodes) split(no uint32, at int) (right uint32) {
 	n := a.node(no)
 	l, half := n.len(), n.len()/2
 	if at == l {
@@ -229,13 +229,13 @@ func (a *nodes) split(no uint32, at int) (right uint32) {
 	n = a.node(no)
 	r := a.node(right)
 	r.setLen(l - half)
-	copy(r.b[nodeHead:], n.b[nodeHead+half*n.size:nodeHead+l*n.size])
+	copy(r.b[idNodeHead:], n.b[idNodeHead+half*n.size:idNodeHead+l*n.size])
 	n.setLen(half)
 	return right
 }
 
 // del removes a record and tells whether there was one. What its value names is the caller's.
-func (a *nodes) del(t *idTree, id StreamID) bool {
+func (a *idNodes) del(t *idTree, id StreamID) bool {
 	if a.find(t, id) == nil {
 		return false
 	}
@@ -259,7 +259,7 @@ func (a *nodes) del(t *idTree, id StreamID) bool {
 }
 
 // remove takes a record out of an owned tree.
-func (a *nodes) remove(no uint32, id StreamID) {
+func (a *idNodes) remove(no uint32, id StreamID) {
 	n := a.node(no)
 	if n.leaf() {
 		a.cutOut(no, n.search(id)-1)
@@ -282,10 +282,10 @@ func (a *nodes) remove(no uint32, id StreamID) {
 }
 
 // cutOut removes record i of a node, and gives back room when most of it is empty.
-func (a *nodes) cutOut(no uint32, i int) {
+func (a *idNodes) cutOut(no uint32, i int) {
 	n := a.node(no)
 	l := n.len() - 1
-	copy(n.b[nodeHead+i*n.size:], n.b[nodeHead+(i+1)*n.size:nodeHead+(l+1)*n.size])
+	copy(n.b[idNodeHead+i*n.size:], n.b[idNodeHead+(i+1)*n.size:idNodeHead+(l+1)*n.size])
 	n.setLen(l)
 	if need := max(l, firstRoom) * n.size; need*3 < a.room(no) {
 		a.resize(no, need*3/2, l*n.size)
@@ -293,9 +293,9 @@ func (a *nodes) cutOut(no uint32, i int) {
 }
 
 // join merges children i and i+1 of an owned node when they fit one.
-func (a *nodes) join(no uint32, i int) {
+func (a *idNodes) join(no uint32, i int) {
 	n := a.node(no)
-	if a.node(n.child(i)).used()+a.node(n.child(i+1)).used() > joinFill-nodeHead {
+	if a.node(n.child(i)).used()+a.node(n.child(i+1)).used() > joinFill-idNodeHead {
 		return
 	}
 	a.ownChild(n, i)
@@ -310,7 +310,7 @@ func (a *nodes) join(no uint32, i int) {
 	if !r.leaf() {
 		r.setID(0, n.id(i+1)) // the first one's may be any
 	}
-	copy(l.b[nodeHead+lu:], r.b[nodeHead:nodeHead+ru])
+	copy(l.b[idNodeHead+lu:], r.b[idNodeHead:idNodeHead+ru])
 	l.setLen((lu + ru) / l.size)
 	a.free(right)
 	a.cutOut(no, i+1)
@@ -318,7 +318,7 @@ func (a *nodes) join(no uint32, i int) {
 
 // idCursor is a place in a tree, good until the tree's next write.
 type idCursor struct {
-	a     *nodes
+	a     *idNodes
 	path  [maxLevels]idStep
 	depth int // of the leaf's step, -1 behind the ends
 }
@@ -332,7 +332,7 @@ type idStep struct {
 
 func (c *idCursor) valid() bool { return c.depth >= 0 }
 
-func (c *idCursor) leaf() (node, int) {
+func (c *idCursor) leaf() (idNode, int) {
 	s := &c.path[c.depth]
 	return c.a.node(s.no), s.i
 }
@@ -348,7 +348,7 @@ func (c *idCursor) val() []byte {
 }
 
 // seek places a cursor at the last record of at most id, if there is one, else at the first.
-func (a *nodes) seek(t *idTree, id StreamID) (c idCursor) {
+func (a *idNodes) seek(t *idTree, id StreamID) (c idCursor) {
 	c = idCursor{a: a, depth: -1}
 	for no := t.root; no != 0; {
 		n := a.node(no)
@@ -364,7 +364,7 @@ func (a *nodes) seek(t *idTree, id StreamID) (c idCursor) {
 }
 
 // from places a cursor at the first record of at least id.
-func (a *nodes) from(t *idTree, id StreamID) idCursor {
+func (a *idNodes) from(t *idTree, id StreamID) idCursor {
 	c := a.seek(t, id)
 	if c.valid() && c.id().Compare(id) < 0 {
 		c.next()
@@ -373,7 +373,7 @@ func (a *nodes) from(t *idTree, id StreamID) idCursor {
 }
 
 // upTo places a cursor at the last record of at most id.
-func (a *nodes) upTo(t *idTree, id StreamID) idCursor {
+func (a *idNodes) upTo(t *idTree, id StreamID) idCursor {
 	c := a.seek(t, id)
 	if c.valid() && c.id().Compare(id) > 0 {
 		c.depth = -1

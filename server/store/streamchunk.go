@@ -317,7 +317,7 @@ func (c *chunkChecker) entry(master StreamID, fields int64) (id StreamID, delete
 
 // StreamRange walks the entries of a stream between two IDs, good until the next write.
 type StreamRange struct {
-	mem     *nodes
+	mem     *idNodes
 	lo, hi  StreamID
 	reverse bool
 	deleted bool // deleted entries that still stand in a chunk are given too

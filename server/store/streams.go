@@ -12,7 +12,7 @@ import (
 type streamObject struct {
 	objectBase
 	streamVersion
-	mem  nodes
+	mem  idNodes
 	tail uint32 // the last chunk, when it may be written as it stands; 0 for not known
 	torn bool   // being freed
 	held int64  // bytes charged for groups and consumers
@@ -265,6 +265,39 @@ func (s *Stream) LoadCounters(length uint64, last, maxDeleted StreamID, first *S
 		o.first = *first
 	}
 	return nil
+}
+
+// HasTombstones tells whether an entry with an ID of at least from may have been deleted.
+func (s *Stream) HasTombstones(from StreamID) bool {
+	s.check()
+	o := s.o
+	return o.count > 0 && !o.maxDeleted.IsZero() && o.first.Compare(o.maxDeleted) <= 0 && from.Compare(o.maxDeleted) <= 0
+}
+
+// EntriesBefore estimates how many entries were added up to an ID, -1 when that cannot be told: what a group has read
+// whose last ID it is (streamEstimateDistanceFromFirstEverEntry).
+func (s *Stream) EntriesBefore(id StreamID) int64 {
+	s.check()
+	o := s.o
+	if o.added == 0 {
+		return 0
+	}
+	c := id.Compare(o.last)
+	switch {
+	case o.count == 0 && c < 1, c == 0:
+		return int64(o.added)
+	case c > 0:
+		return -1
+	}
+	if o.maxDeleted.IsZero() || o.maxDeleted.Compare(o.first) < 0 {
+		switch first := id.Compare(o.first); {
+		case first < 0:
+			return int64(o.added) - int64(o.count)
+		case first == 0:
+			return int64(o.added) - int64(o.count) + 1
+		}
+	}
+	return -1
 }
 
 // Limits of chunks, as Redis' stream-node-max-bytes and stream-node-max-entries.

@@ -1,0 +1,394 @@
+package command
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// pendingCall is a call of XPENDING with a range.
+type pendingCall struct {
+	minIdle    int64
+	start, end store.StreamID
+	count      int64
+	consumer   []byte // nil: all
+}
+
+func cmdXpending(c *Ctx) {
+	if n := len(c.Args); n != 3 && (n < 6 || n > 9) {
+		c.Out.Error(errSyntax)
+		return
+	}
+	var p pendingCall
+	if len(c.Args) > 3 {
+		var ok bool
+		if p, ok = c.parsePending(); !ok {
+			return
+		}
+	}
+	s, found, ok := c.streamToRead(c.Args[1])
+	if !ok {
+		return
+	}
+	var g store.StreamGroup
+	if found {
+		g, found = s.Group(c.Args[2])
+	}
+	switch {
+	case !found:
+		c.noGroup(c.Args[1], c.Args[2])
+	case len(c.Args) == 3:
+		c.pendingSummary(&g)
+	default:
+		c.pendingRange(&g, &p)
+	}
+}
+
+func (c *Ctx) parsePending() (p pendingCall, ok bool) {
+	at := 3
+	if c.is(3, "idle") {
+		if p.minIdle, ok = c.intArg(4); !ok {
+			return p, false
+		}
+		if len(c.Args) < 8 {
+			c.Out.Error(errSyntax)
+			return p, false
+		}
+		at = 5
+	}
+	if p.count, ok = c.intArg(at + 2); !ok {
+		return p, false
+	}
+	p.count = max(p.count, 0)
+	if p.start, ok = c.rangeStart(at); !ok {
+		return p, false
+	}
+	if p.end, ok = c.rangeEnd(at + 1); !ok {
+		return p, false
+	}
+	if at+3 < len(c.Args) {
+		p.consumer = c.Args[at+3]
+	}
+	return p, true
+}
+
+func (c *Ctx) pendingSummary(g *store.StreamGroup) {
+	c.Out.Array(4)
+	c.Out.Int(int64(g.Len()))
+	if g.Len() == 0 {
+		c.Out.Null()
+		c.Out.Null()
+		c.Out.NullArray()
+		return
+	}
+	g.Each(store.StreamID{}, 0, func(first store.StreamID, _ store.Pending) bool {
+		c.streamID(first)
+		return false
+	})
+	last, _ := g.Last()
+	c.streamID(last)
+	mark, n := c.Out.DeferArray(), 0
+	g.EachConsumer(func(_ uint32, name string, _ int64, pending int) {
+		if pending > 0 {
+			c.Out.Array(2)
+			c.Out.BulkString(name)
+			c.Out.BulkInt(int64(pending))
+			n++
+		}
+	})
+	c.Out.SetArrayLen(mark, n)
+}
+
+func (c *Ctx) pendingRange(g *store.StreamGroup, p *pendingCall) {
+	no := uint32(0)
+	if p.consumer != nil {
+		var ok bool
+		if no, ok = g.Consumer(p.consumer); !ok {
+			c.Out.Array(0)
+			return
+		}
+	}
+	mark, n := c.Out.DeferArray(), int64(0)
+	g.Each(p.start, no, func(id store.StreamID, e store.Pending) bool {
+		idle := c.Now - e.Time
+		switch {
+		case n >= p.count || id.Compare(p.end) > 0 || c.TooLong():
+			return false
+		case p.minIdle != 0 && idle < p.minIdle:
+			return true
+		}
+		n++
+		c.Out.Array(4)
+		c.streamID(id)
+		c.Out.BulkString(g.ConsumerName(e.Consumer))
+		c.Out.Int(max(idle, 0))
+		c.Out.Int(int64(e.Count))
+		return true
+	})
+	c.Out.SetArrayLen(mark, int(n))
+}
+
+// claim is a call of XCLAIM or XAUTOCLAIM under way.
+type claim struct {
+	s        store.Stream
+	g        store.StreamGroup
+	key      []byte
+	group    []byte
+	name     []byte // of the consumer
+	consumer uint32 // 0 until the first entry is claimed
+	minIdle  int64
+	time     int64 // of delivery
+	retries  int64 // -1: not given
+	force    bool
+	justID   bool
+	done     bool // an XCLAIM has told replicas the group's last ID
+}
+
+// findClaim finds stream and group; ok is false after an error reply.
+func (c *Ctx) findClaim(cl *claim) (ok bool) {
+	cl.key, cl.group, cl.name = c.Args[1], c.Args[2], c.Args[3]
+	cl.retries, cl.time = -1, c.Now
+	s, found, ok := c.streamCounted(cl.key)
+	if !ok {
+		return false
+	}
+	if cl.s = s; found {
+		cl.g, found = cl.s.Group(cl.group)
+	}
+	if !found {
+		c.noGroup(cl.key, cl.group)
+	}
+	return found
+}
+
+// intOption reads an integer, or replies with an error of its own text.
+func (c *Ctx) intOption(i int, errText string) (int64, bool) {
+	n, ok := ParseInt(c.Args[i])
+	if !ok {
+		c.Out.Error(errText)
+	}
+	return n, ok
+}
+
+func cmdXclaim(c *Ctx) {
+	c.NoPropagate()
+	var cl claim
+	if !c.findClaim(&cl) {
+		return
+	}
+	var ok bool
+	if cl.minIdle, ok = c.intOption(4, "Invalid min-idle-time argument for XCLAIM"); !ok {
+		return
+	}
+	var ids []store.StreamID
+	i := 5
+	for ; i < len(c.Args); i++ {
+		id, ok := parseStreamID(c.Args[i], idForm{})
+		if !ok {
+			break
+		}
+		ids = append(ids, id.StreamID)
+	}
+	last, ok := c.claimOptions(&cl, i)
+	if !ok {
+		return
+	}
+	advanced := last.Compare(cl.g.LastID()) > 0
+	if advanced {
+		cl.g.Set(last, cl.g.Read())
+	}
+	mark, n := c.Out.DeferArray(), 0
+	for j, id := range ids {
+		if c.claimOne(&cl, id, c.Args[5+j]) {
+			n++
+		}
+	}
+	c.Out.SetArrayLen(mark, n)
+	if advanced && !cl.done {
+		c.propagateGroupID(&cl.g, cl.key, cl.group)
+		c.Dirty(1)
+	}
+}
+
+// claimOptions reads what follows XCLAIM's IDs.
+func (c *Ctx) claimOptions(cl *claim, i int) (last store.StreamID, ok bool) {
+	given := int64(-1)
+	for ; i < len(c.Args); i++ {
+		more := i+1 < len(c.Args)
+		ok := true
+		switch {
+		case c.is(i, "force"):
+			cl.force = true
+		case c.is(i, "justid"):
+			cl.justID = true
+		case more && c.is(i, "idle"):
+			i++
+			given, ok = c.intOption(i, "Invalid IDLE option argument for XCLAIM")
+			given = c.Now - given
+		case more && c.is(i, "time"):
+			i++
+			given, ok = c.intOption(i, "Invalid TIME option argument for XCLAIM")
+		case more && c.is(i, "retrycount"):
+			i++
+			cl.retries, ok = c.intOption(i, "Invalid RETRYCOUNT option argument for XCLAIM")
+		case more && c.is(i, "lastid"):
+			i++
+			last, ok = c.streamIDArg(i)
+		default:
+			c.Out.Error(fmt.Sprintf("Unrecognized XCLAIM option '%s'", cText(c.Args[i])))
+			ok = false
+		}
+		if !ok {
+			return last, false
+		}
+	}
+	if given >= 0 && given <= c.Now {
+		cl.time = given // else somebody's clock is wrong: now is a sane choice
+	}
+	return last, true
+}
+
+// claimOne claims an entry, replies with it and answers true, unless it may not be claimed or is gone.
+func (c *Ctx) claimOne(cl *claim, id store.StreamID, text []byte) bool {
+	p, pending := cl.g.Find(id)
+	if !cl.s.Has(id) {
+		if pending {
+			c.claimGone(cl, id, text, p)
+		}
+		return false
+	}
+	switch {
+	case !pending && !cl.force:
+		return false
+	case !pending:
+		p = store.Pending{Count: 1}
+	case cl.minIdle > 0 && c.Now-p.Time < cl.minIdle:
+		return false
+	}
+	c.take(cl, id, text, p)
+	return true
+}
+
+// claimGone forgets an entry that is pending but deleted.
+func (c *Ctx) claimGone(cl *claim, id store.StreamID, text []byte, p store.Pending) {
+	c.propagateClaim(&cl.g, cl.key, cl.group, text, p)
+	cl.done = true
+	cl.g.Ack(id)
+	c.Dirty(1)
+}
+
+// take makes a pending entry the consumer's and replies with it.
+func (c *Ctx) take(cl *claim, id store.StreamID, text []byte, p store.Pending) {
+	if cl.consumer == 0 {
+		cl.consumer, _ = c.consumer(&cl.g, cl.key, cl.name)
+	}
+	p.Time, p.Consumer = cl.time, cl.consumer
+	switch {
+	case cl.retries >= 0:
+		p.Count = uint64(cl.retries)
+	case !cl.justID:
+		p.Count++
+	}
+	cl.g.Assign(id, p)
+	if cl.justID {
+		c.streamID(id)
+	} else {
+		c.oneEntry(&cl.s, id)
+	}
+	c.propagateClaim(&cl.g, cl.key, cl.group, text, p)
+	cl.done = true
+	c.Dirty(1)
+}
+
+// Limits of XAUTOCLAIM: entries looked at for each that is asked for, the greatest COUNT, and the greatest that the
+// memory for its reply is believed to be there for.
+const (
+	claimAttempts  = 10
+	maxClaimCount  = math.MaxInt64 / 16
+	saneClaimCount = 1 << 42
+)
+
+func cmdXautoclaim(c *Ctx) {
+	c.NoPropagate()
+	minIdle, ok := c.intOption(4, "Invalid min-idle-time argument for XAUTOCLAIM")
+	if !ok {
+		return
+	}
+	start, ok := c.rangeStart(5)
+	if !ok {
+		return
+	}
+	cl, count := claim{}, int64(100)
+	justID := false
+	for i := 6; i < len(c.Args); i++ {
+		switch {
+		case c.is(i, "count") && i+1 < len(c.Args):
+			i++
+			if count, ok = c.intOption(i, "COUNT must be > 0"); !ok {
+				return
+			}
+			if count < 1 || count > maxClaimCount {
+				c.Out.Error("COUNT must be > 0")
+				return
+			}
+		case c.is(i, "justid"):
+			justID = true
+		default:
+			c.Out.Error(errSyntax)
+			return
+		}
+	}
+	if !c.findClaim(&cl) {
+		return
+	}
+	if count > saneClaimCount {
+		c.Out.Error("Insufficient memory, failed allocating transient memory, COUNT too high.")
+		return
+	}
+	cl.minIdle, cl.justID = minIdle, justID
+	c.autoclaim(&cl, start, count)
+}
+
+func (c *Ctx) autoclaim(cl *claim, start store.StreamID, count int64) {
+	ids, next := c.claimable(cl, start, count)
+	c.Out.Array(3)
+	c.streamID(next)
+	mark, n := c.Out.DeferArray(), 0
+	var gone []store.StreamID
+	for _, id := range ids {
+		p, _ := cl.g.Find(id)
+		if cl.s.Has(id) {
+			c.take(cl, id, idText(id), p)
+			n++
+		} else {
+			c.claimGone(cl, id, idText(id), p)
+			gone = append(gone, id)
+		}
+	}
+	c.Out.SetArrayLen(mark, n)
+	c.Out.Array(len(gone))
+	for _, id := range gone {
+		c.streamID(id)
+	}
+}
+
+// claimable lists up to count pending entries from an ID on that may be claimed or are deleted, and where to go on;
+// 0-0 at the end.
+func (c *Ctx) claimable(cl *claim, start store.StreamID, count int64) (ids []store.StreamID, next store.StreamID) {
+	attempts := count * claimAttempts
+	cl.g.Each(start, 0, func(id store.StreamID, p store.Pending) bool {
+		if attempts == 0 || count == 0 {
+			next = id
+			return false
+		}
+		attempts--
+		if cl.minIdle > 0 && c.Now-p.Time < cl.minIdle && cl.s.Has(id) {
+			return true
+		}
+		ids = append(ids, id)
+		count--
+		return true
+	})
+	return ids, next
+}

@@ -1,0 +1,133 @@
+package snapshot
+
+import (
+	"fmt"
+
+	"github.com/understudy-db/understudy/server/rdb"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// StreamPart implements store.Visitor.
+func (c *encoder) StreamPart(_ uint64, p *store.StreamPart) {
+	if c.q.failed.Load() {
+		return
+	}
+	s := &c.q.main
+	c.ready(s)
+	c.part = rdb.StreamPart{
+		ID: rdb.ID(p.ID), First: rdb.ID(p.First), MaxDeleted: rdb.ID(p.MaxDeleted), N: p.N, Added: p.Added,
+		Groups: uint64(p.Groups), Read: p.Read, Time: p.Time, Bytes: append(c.part.Bytes[:0], p.Name...),
+	}
+	switch p.Kind {
+	case store.StreamHead:
+		c.part.Kind = rdb.StreamHead
+	case store.StreamChunk:
+		c.part.Kind = rdb.StreamChunk
+	case store.StreamState:
+		c.part.Kind = rdb.StreamState
+	case store.StreamGroupPart:
+		c.part.Kind = rdb.StreamGroup
+	case store.StreamPending:
+		c.part.Kind = rdb.StreamPending
+	case store.StreamOwners:
+		c.part.Kind, c.part.N = rdb.StreamOwners, uint64(p.Consumers)
+	case store.StreamOwner:
+		c.part.Kind = rdb.StreamOwner
+	case store.StreamOwned:
+		c.part.Kind = rdb.StreamOwned
+	}
+	s.tail = rdb.AppendStreamPart(s.tail, &c.part, c.compress)
+	switch {
+	case p.Kind != store.StreamChunk:
+	case p.Blob != nil:
+		p.Blob.Retain()
+		c.q.cut(s)
+		c.q.add(s, &piece{data: p.Blob.Bytes(), blob: p.Blob, encode: true, size: len(p.Chunk)})
+	default:
+		c.copied(s, p.Chunk)
+	}
+	c.finish(s)
+}
+
+// streamLoader stores the parts of the stream that is being read.
+type streamLoader struct {
+	*loader
+	group   []byte
+	inGroup bool
+	owner   uint32
+}
+
+// parts stores as many parts as the batch still takes.
+func (l *streamLoader) parts(n *int) (done bool, err error) {
+	s, _ := l.db.StreamForWrite(l.key)
+	for from := l.in.Pos(); l.room(*n, from); *n++ {
+		p, err := l.in.NextStreamPart()
+		if err != nil {
+			return true, err
+		}
+		if p.Kind == rdb.StreamEnd || p.Kind == rdb.StreamGroup {
+			if err := l.endGroup(&s); err != nil {
+				return true, err
+			}
+		}
+		if p.Kind == rdb.StreamEnd {
+			return true, nil
+		}
+		if err := l.part(&s, &p); err != nil {
+			return true, l.damaged(err)
+		}
+	}
+	return false, nil
+}
+
+func (l *streamLoader) damaged(err error) error {
+	return fmt.Errorf("snapshot: key %q before byte %d: %w", l.key, l.in.Pos(), err)
+}
+
+func (l *streamLoader) endGroup(s *store.Stream) error {
+	if !l.inGroup {
+		return nil
+	}
+	l.inGroup = false
+	g, _ := s.Group(l.group)
+	if err := g.LoadDone(); err != nil {
+		return l.damaged(err)
+	}
+	return nil
+}
+
+func (l *streamLoader) part(s *store.Stream, p *rdb.StreamPart) error {
+	switch p.Kind {
+	case rdb.StreamChunk:
+		return s.LoadChunk(store.StreamID(p.ID), p.Bytes)
+	case rdb.StreamState:
+		first := (*store.StreamID)(&p.First)
+		if p.Old {
+			first = nil
+		}
+		return s.LoadCounters(p.N, store.StreamID(p.ID), store.StreamID(p.MaxDeleted), first, p.Added)
+	case rdb.StreamGroup:
+		read := p.Read
+		if p.Old {
+			read = s.EntriesBefore(store.StreamID(p.ID))
+		}
+		l.group, l.inGroup = append(l.group[:0], p.Bytes...), true
+		if !s.CreateGroup(p.Bytes, store.StreamID(p.ID), read) {
+			return fmt.Errorf("the stream's group %q is there twice", p.Bytes)
+		}
+		return nil
+	}
+	g, _ := s.Group(l.group)
+	switch p.Kind {
+	case rdb.StreamPending:
+		return g.LoadPending(store.StreamID(p.ID), p.Time, p.N)
+	case rdb.StreamOwner:
+		if _, ok := g.Consumer(p.Bytes); ok {
+			return fmt.Errorf("the consumer %q of the stream's group %q is there twice", p.Bytes, l.group)
+		}
+		l.owner = g.AddConsumer(p.Bytes, p.Time)
+	case rdb.StreamOwned:
+		return g.LoadOwned(l.owner, store.StreamID(p.ID))
+	}
+	return nil
+}
