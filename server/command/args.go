@@ -122,7 +122,7 @@ func (p *argParser) suffixes(a *Arg) {
 			a.Multiple, a.MultipleToken = true, true
 		case strings.HasPrefix(w, "@"):
 			a.Since = w[1:]
-		case strings.HasPrefix(w, "~"):
+		case len(w) > 1 && w[0] == '~' && w[1] >= '0' && w[1] <= '9':
 			a.Deprecated = w[1:]
 		default:
 			return

@@ -238,11 +238,14 @@ func cmdXadd(c *Ctx) {
 			args = a.exact(args, &s)
 		}
 	}
-	if c.Unheard || a.idGiven && !a.id.auto && !a.Whole {
+	exact := a.idGiven && !a.id.auto
+	if c.Unheard || exact && !a.Whole {
 		return
 	}
-	args = append([][]byte(nil), args...)
-	args[a.next] = idText(id)
+	if !exact {
+		args = append([][]byte(nil), args...)
+		args[a.next] = idText(id)
+	}
 	c.Propagate(c.canonical(args)...)
 }
 
@@ -467,10 +470,6 @@ func cmdXsetid(c *Ctx) {
 }
 
 func (c *Ctx) xsetid(s *store.Stream, id, deleted store.StreamID, added int64) {
-	if id.Compare(s.MaxDeletedID()) < 0 {
-		c.Out.Error("The ID specified in XSETID is smaller than current max_deleted_entry_id")
-		return
-	}
 	if s.Len() > 0 {
 		top, _ := s.Edge(false, true)
 		switch {

@@ -147,11 +147,20 @@ type claim struct {
 
 // findClaim finds stream and group; ok is false after an error reply.
 func (c *Ctx) findClaim(cl *claim) (ok bool) {
+	e, found := c.lookupCounted(c.Args[1])
+	return c.openClaim(cl, e, found)
+}
+
+// openClaim is findClaim for a key that was looked up.
+func (c *Ctx) openClaim(cl *claim, e store.Entry, found bool) (ok bool) {
 	cl.key, cl.group, cl.name = c.Args[1], c.Args[2], c.Args[3]
 	cl.retries, cl.time = -1, c.Now
-	s, found, ok := c.streamCounted(cl.key)
+	s, found, ok := c.streamOf(e, found)
 	if !ok {
 		return false
+	}
+	if found {
+		s, _ = c.DB.StreamForWrite(cl.key)
 	}
 	if cl.s = s; found {
 		cl.g, found = cl.s.Group(cl.group)
@@ -311,6 +320,7 @@ const (
 
 func cmdXautoclaim(c *Ctx) {
 	c.NoPropagate()
+	e, found := c.lookupCounted(c.Args[1])
 	minIdle, ok := c.intOption(4, "Invalid min-idle-time argument for XAUTOCLAIM")
 	if !ok {
 		return
@@ -339,7 +349,7 @@ func cmdXautoclaim(c *Ctx) {
 			return
 		}
 	}
-	if !c.findClaim(&cl) {
+	if !c.openClaim(&cl, e, found) {
 		return
 	}
 	if count > saneClaimCount {

@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
@@ -72,7 +71,7 @@ func (c *Ctx) parseRead(grouped bool) (r *readCall, ok bool) {
 		case more > 0 && c.is(i, "streams"):
 			r.first, r.n = i+1, more/2
 			if more%2 == 1 {
-				c.unbalanced(grouped)
+				c.Out.Error("Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.")
 				return r, false
 			}
 		case more > 1 && c.is(i, "group"):
@@ -100,14 +99,6 @@ func (c *Ctx) parseRead(grouped bool) (r *readCall, ok bool) {
 		return r, false
 	}
 	return r, true
-}
-
-func (c *Ctx) unbalanced(grouped bool) {
-	symbol := '$'
-	if grouped {
-		symbol = '>'
-	}
-	c.Out.Error(fmt.Sprintf("Unbalanced '%s' list of streams: for each stream key an ID or '%c' must be specified.", c.Cmd.FullName, symbol))
 }
 
 func (c *Ctx) onlyGrouped(grouped bool, option string) bool {
@@ -198,26 +189,32 @@ func (c *Ctx) beginStream(key []byte) {
 	c.Out.Bulk(key)
 }
 
+// readGroup is readStream for a group; a consumer that gets nothing is not made.
 func (c *Ctx) readGroup(r *readCall, i int, s *store.Stream, g *store.StreamGroup) bool {
 	key := c.Args[r.first+i]
+	if r.fresh[i] {
+		if top, ok := s.Edge(false, true); !ok || top.Compare(g.LastID()) <= 0 {
+			return false
+		}
+	}
+	no := c.reader(r, g, key)
+	c.beginStream(key)
+	if r.fresh[i] {
+		c.deliver(r, s, g, no, key)
+	} else {
+		c.history(r, s, g, no, r.ids[i])
+	}
+	c.Dirty(1)
+	return true
+}
+
+// reader is the consumer that reads, made if need be.
+func (c *Ctx) reader(r *readCall, g *store.StreamGroup, key []byte) (no uint32) {
 	no, created := c.consumer(g, key, c.Args[r.group+1])
 	if created && r.noAck {
 		c.Propagate(verbXGroup, wordCreateCons, key, c.Args[r.group], c.Args[r.group+1])
 	}
-	if !r.fresh[i] {
-		c.beginStream(key)
-		c.history(r, s, g, no, r.ids[i])
-		c.Dirty(1)
-		return true
-	}
-	top, ok := s.Edge(false, true)
-	if !ok || top.Compare(g.LastID()) <= 0 {
-		return false
-	}
-	c.beginStream(key)
-	c.deliver(r, s, g, no, key, r.count)
-	c.Dirty(1)
-	return true
+	return no
 }
 
 // history replies with entries that are pending for a consumer already, those that were deleted since included.
@@ -246,10 +243,10 @@ func (c *Ctx) history(r *readCall, s *store.Stream, g *store.StreamGroup, no uin
 }
 
 // deliver replies with entries that the group has not seen, which become pending for the consumer unless NOACK is set.
-func (c *Ctx) deliver(r *readCall, s *store.Stream, g *store.StreamGroup, no uint32, key []byte, count int64) {
+func (c *Ctx) deliver(r *readCall, s *store.Stream, g *store.StreamGroup, no uint32, key []byte) {
 	from, _ := g.LastID().Next()
 	mark, n := c.Out.DeferArray(), int64(0)
-	for it := s.Range(from, store.MaxStreamID, false); count == 0 || n < count; n++ {
+	for it := s.Range(from, store.MaxStreamID, false); r.count == 0 || n < r.count; n++ {
 		id, ok := it.Next()
 		if !ok {
 			break
@@ -327,12 +324,9 @@ func (c *Ctx) serveRead(r *readCall, key []byte) bool {
 		c.entries(s.Range(from, store.MaxStreamID, false), r.count)
 		return true
 	}
-	no, created := c.consumer(&g, key, c.Args[r.group+1])
-	if created && r.noAck {
-		c.Propagate(verbXGroup, wordCreateCons, key, c.Args[r.group], c.Args[r.group+1])
-	}
+	no := c.reader(r, &g, key)
 	c.beginStream(key)
-	c.deliver(r, &s, &g, no, key, min(r.count, math.MaxInt64))
+	c.deliver(r, &s, &g, no, key)
 	c.Dirty(1)
 	return true
 }

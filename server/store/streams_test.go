@@ -184,7 +184,7 @@ type streamSink struct {
 func (k *streamSink) Entry(int, Entry)                   { k.t.Fatal("an entry") }
 func (k *streamSink) BigPinned(uint64, int, Entry, int)  {}
 func (k *streamSink) BigField(uint64, Entry)             { k.t.Fatal("a field") }
-func (k *streamSink) BigChunk(id uint64, chunk []byte)   { k.t.Fatal("a chunk") }
+func (k *streamSink) BigChunk(uint64, Chunk)             { k.t.Fatal("a chunk") }
 func (k *streamSink) BigOpen(uint64)                     { k.s, _ = k.d.StreamForWrite(k.key) }
 func (k *streamSink) BigClose(uint64)                    { k.closeGroup(); k.done = true }
 func (k *streamSink) StreamPart(_ uint64, p *StreamPart) { k.must(k.load(p)) }

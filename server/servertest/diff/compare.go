@@ -23,6 +23,9 @@ func Same(args []string, a, b resp.Value) bool {
 	case "hgetall":
 		sortElems(a.Elems, 2)
 		sortElems(b.Elems, 2)
+	case "xinfo", "xpending":
+		timesOff(&a, name)
+		timesOff(&b, name)
 	case "ttl", "pttl", "expiretime", "pexpiretime":
 		if a.Kind == ':' && b.Kind == ':' && a.Int > 0 && b.Int > 0 {
 			return near(a.Int, b.Int)
@@ -88,6 +91,9 @@ func keyLine(d Doer, db, key string) string {
 	case "hash":
 		value = d.Do("HGETALL", key)
 		sortElems(value.Elems, 2)
+	case "stream":
+		value = d.Do("XINFO", "STREAM", key, "FULL", "COUNT", "0")
+		timesOff(&value, "xinfo")
 	case "set":
 		value = d.Do("SMEMBERS", key)
 		sortElems(value.Elems, 1)
@@ -109,7 +115,8 @@ func SameEffect(a, b []string) bool {
 		if a[i] == b[i] || i == 0 && strings.EqualFold(a[i], b[i]) {
 			continue
 		}
-		timed := strings.EqualFold(a[0], "PEXPIREAT") && i == 2 || i == 4 && strings.EqualFold(a[3], "PXAT")
+		timed := strings.EqualFold(a[0], "PEXPIREAT") && i == 2 || i == 4 && strings.EqualFold(a[3], "PXAT") ||
+			i == 7 && strings.EqualFold(a[0], "XCLAIM")
 		x, errX := strconv.ParseInt(a[i], 10, 64)
 		y, errY := strconv.ParseInt(b[i], 10, 64)
 		if !timed || errX != nil || errY != nil || !near(x, y) {

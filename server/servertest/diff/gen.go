@@ -15,11 +15,13 @@ type Gen struct {
 	keys    []string
 	current *command.Cmd // being made
 	now     int64        // unix milliseconds, for absolute times
+	ids     int          // drawn for streams
 }
 
 // unsuited commands are not drawn: their replies are random by nature, or they end or bind the connection.
 var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
+	"xgroup|help": true, "xinfo|help": true,
 	"spop": true, "srandmember": true, "sscan": true,
 	"object|refcount": true,                      // depends on which command made a small number
 	"slowlog|get":     true, "slowlog|len": true, // what took long
@@ -59,7 +61,11 @@ func (g *Gen) Next() []string {
 	if g.chance(20) {
 		args[0] = strings.ToUpper(args[0])
 	}
-	args = g.sequence(args, c.Documented())
+	if shape := streamShapes[c.FullName]; shape != nil {
+		args = shape(g, args)
+	} else {
+		args = g.sequence(args, c.Documented())
+	}
 	switch {
 	case c.Flags&command.Blocking != 0: // a number that got to the timeout's place would take its time
 	case g.chance(2) && len(args) > 1:

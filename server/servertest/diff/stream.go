@@ -93,7 +93,7 @@ func WithDB(list [][]string) [][]string {
 
 // DiffEffects compares two streams and describes the first difference; empty when there is none.
 func DiffEffects(real, ours [][]string) string {
-	a, b := WithDB(real), WithDB(ours)
+	a, b := WithDB(real), WithDB(asOldest(ours))
 	for i := range max(len(a), len(b)) {
 		switch {
 		case i >= len(a):
