@@ -5,6 +5,7 @@ var families = [][]Row{
 	stringRows,
 	bitmapRows,
 	hashRows,
+	streamRows,
 	listRows,
 	setRows,
 	genericRows,

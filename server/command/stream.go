@@ -373,13 +373,13 @@ func (c *Ctx) streamEntry(id store.StreamID, r *store.StreamRange) {
 	c.streamID(id)
 	c.Out.Array(2 * r.Fields())
 	r.Each(func(name, value *listpack.Value) {
-		c.element(name)
-		c.element(value)
+		c.streamText(name)
+		c.streamText(value)
 	})
 }
 
-// element replies with an element of a listpack.
-func (c *Ctx) element(v *listpack.Value) {
+// streamText replies with an element of a listpack.
+func (c *Ctx) streamText(v *listpack.Value) {
 	if v.IsInt {
 		c.Out.BulkInt(v.Int)
 	} else {

@@ -275,7 +275,7 @@ func (c *Ctx) claimOne(cl *claim, id store.StreamID, text []byte) bool {
 	case cl.minIdle > 0 && c.Now-p.Time < cl.minIdle:
 		return false
 	}
-	c.take(cl, id, text, p)
+	c.takeOver(cl, id, text, p)
 	return true
 }
 
@@ -287,8 +287,8 @@ func (c *Ctx) claimGone(cl *claim, id store.StreamID, text []byte, p store.Pendi
 	c.Dirty(1)
 }
 
-// take makes a pending entry the consumer's and replies with it.
-func (c *Ctx) take(cl *claim, id store.StreamID, text []byte, p store.Pending) {
+// takeOver makes a pending entry the consumer's and replies with it.
+func (c *Ctx) takeOver(cl *claim, id store.StreamID, text []byte, p store.Pending) {
 	if cl.consumer == 0 {
 		cl.consumer, _ = c.consumer(&cl.g, cl.key, cl.name)
 	}
@@ -369,7 +369,7 @@ func (c *Ctx) autoclaim(cl *claim, start store.StreamID, count int64) {
 	for _, id := range ids {
 		p, _ := cl.g.Find(id)
 		if cl.s.Has(id) {
-			c.take(cl, id, idText(id), p)
+			c.takeOver(cl, id, idText(id), p)
 			n++
 		} else {
 			c.claimGone(cl, id, idText(id), p)

@@ -74,7 +74,7 @@ func (v *env) Block(ctx *command.Ctx, wait command.Wait) bool {
 }
 
 // Wake implements command.Env.
-func (v *env) Wake(db int, key []byte) { v.e.waits.changed(db, key) }
+func (v *env) Wake(db int, key []byte) { v.e.changed(db, key) }
 
 func copyArgs(args [][]byte) [][]byte {
 	var t transaction
