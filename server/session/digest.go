@@ -33,7 +33,11 @@ func (d *digest) mixInt(n uint32) {
 
 // mixEntry adds a value and whether it has an expiry.
 func (d *digest) mixEntry(e store.Entry) {
-	d.mixInt(uint32(e.Kind()))
+	kind := uint32(e.Kind())
+	if e.Kind() == store.StreamKind {
+		kind++ // Redis counts modules before streams
+	}
+	d.mixInt(kind)
 	var scratch [24]byte
 	switch e.Kind() {
 	case store.String:
