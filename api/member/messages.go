@@ -60,6 +60,9 @@ type Adopt struct {
 	// Handover: clients that wait in a pause have executed nothing; keep them until the role has
 	// moved instead of dropping them at once (rule 13).
 	Handover bool `json:"handover,omitempty"`
+	// Next is host:port of the primary port of the member that is to become master: clients may ask it in
+	// advance, and it answers once it is. Nothing says that it will be.
+	Next string `json:"next,omitempty"`
 }
 
 // Adopted answers Adopt, after the term is durable. It is also what Report carries about data.

@@ -142,7 +142,7 @@ func (p *pass) message(action plan.Action) (plan.Target, member.Message) {
 	}
 	switch a := action.(type) {
 	case plan.Adopt:
-		return a.Target, member.Adopt{Order: under(a.Target, a.Term), Handover: a.Handover}
+		return a.Target, member.Adopt{Order: under(a.Target, a.Term), Handover: a.Handover, Next: a.Next}
 	case plan.Promote:
 		r := a.Record
 		return a.Target, member.Promote{Order: under(a.Target, r.Number), Voter: r.Master.Voter, Rosters: r.Rosters,

@@ -76,6 +76,7 @@ type Adopt struct {
 	Target   Target
 	Term     member.Term
 	Handover bool
+	Next     string // primary port of the member that is to become master, see member.Adopt
 }
 
 // Promote sends member.Promote with everything as recorded.

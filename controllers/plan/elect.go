@@ -24,7 +24,7 @@ func (p *pass) depose(why string, target member.Voter) {
 		p.do(StopLeases{t.Number}, why)
 	}
 	if p.do(RecordTerm{p.o.Status.Version, next}, why) {
-		p.askAll(next.Number, target != "", "every member is asked, the old master included")
+		p.askAll(next.Number, target, "every member is asked, the old master included")
 	}
 }
 
@@ -41,7 +41,7 @@ func (p *pass) recover() {
 	p.do(StopLeases{p.o.Status.Term.Number}, next.Reason)
 	if p.do(RecordTerm{p.o.Status.Version, next}, next.Reason) {
 		p.event(true, "StatusLost", next.Reason)
-		p.askAll(next.Number, false, next.Reason)
+		p.askAll(next.Number, "", next.Reason)
 	}
 }
 
@@ -84,18 +84,27 @@ func (p *pass) bootstrap() {
 		return
 	}
 	if p.do(RecordTerm{p.o.Status.Version, next}, next.Reason) {
-		p.askAll(next.Number, false, next.Reason)
+		p.askAll(next.Number, "", next.Reason)
 	}
 }
 
 func (p *pass) k(voters int) int { return max(0, min(p.o.Spec.K, voters-1)) }
 
-// askAll asks every member that has not answered for the term.
-func (p *pass) askAll(term member.Term, handover bool, why string) {
+// askAll asks every member that has not answered for the term. target is the pod that a switchover wants.
+func (p *pass) askAll(term member.Term, target member.Voter, why string) {
+	next := ""
+	if m := p.byVoter(target); m != nil {
+		next = m.Pod.Primary
+	}
 	for _, m := range p.speaking() {
-		if p.answer(m, term) == nil {
-			p.do(Adopt{p.target(m), term, handover}, why)
+		if p.answer(m, term) != nil {
+			continue
 		}
+		a := Adopt{Target: p.target(m), Term: term, Handover: target != ""}
+		if m.Pod.UID != target {
+			a.Next = next
+		}
+		p.do(a, why)
 	}
 }
 
@@ -127,7 +136,7 @@ func (p *pass) isVoter(r member.Roster, m *Member) bool {
 func (p *pass) elect() {
 	t := p.o.Status.Term
 	p.busy = t.Reason
-	p.askAll(t.Number, t.Target != "", "has not adopted the term yet")
+	p.askAll(t.Number, t.Target, "has not adopted the term yet")
 	if p.clearEnded() {
 		return
 	}

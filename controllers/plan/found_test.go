@@ -308,3 +308,46 @@ func TestFoundPasswordChangedDuringARotation(t *testing.T) {
 		t.Errorf("everybody uses it: %v", got)
 	}
 }
+
+// TestMembersLearnWhereClientsFindTheMaster: in a planned switchover already when they adopt its term, so that clients ask the
+// next master in advance; unplanned only with the order to follow it, in every topology the master itself.
+func TestMembersLearnWhereClientsFindTheMaster(t *testing.T) {
+	primaries := func(w *world) *world {
+		for i := range w.Members {
+			w.Members[i].Pod.Primary = string(uid(i)) + ":primary"
+		}
+		return w
+	}
+	told := func(w *world) (next, follow map[string]string) {
+		next, follow = map[string]string{}, map[string]string{}
+		for _, s := range Plan(w.Observed).Steps {
+			switch a := s.Action.(type) {
+			case Adopt:
+				next[a.Target.Name] = a.Next
+			case Follow:
+				follow[a.Target.Name] = a.Primary
+			}
+		}
+		return next, follow
+	}
+	w := primaries(deposing(3))
+	w.Status.Term.Target = "b"
+	w.Members[0].Connected = true
+	next, _ := told(w)
+	if len(next) != 3 || next["m-0"] != "b:primary" || next["m-1"] != "" || next["m-2"] != "b:primary" {
+		t.Errorf("in a switchover to m-1 the members are told %v", next)
+	}
+	next, _ = told(primaries(deposing(3)))
+	if len(next) != 2 || next["m-1"] != "" || next["m-2"] != "" {
+		t.Errorf("unplanned they are told %v", next)
+	}
+	w = primaries(settled(3))
+	w.Spec.Shape = Chain
+	for i := range 2 {
+		r := w.Members[i+1].Report
+		r.Role, r.Link = member.RoleParked, nil
+	}
+	if _, follow := told(w); len(follow) != 2 || follow["m-1"] != "a:primary" || follow["m-2"] != "a:primary" {
+		t.Errorf("in a chain the members are told %v", follow)
+	}
+}

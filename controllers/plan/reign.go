@@ -57,7 +57,7 @@ func (p *pass) restartInPlace(m *Member) {
 	r.ReplID = replID(p.o.Spec.UID, r.Term, r.Incarnation)
 	next.Master = &r
 	p.do(RecordTerm{p.o.Status.Version, next}, "mutated: restart in place")
-	p.do(Adopt{p.target(m), next.Number, false}, "mutated")
+	p.do(Adopt{Target: p.target(m), Term: next.Number}, "mutated")
 	p.do(Promote{p.target(m), next, !p.o.Spec.Strict}, "mutated")
 }
 

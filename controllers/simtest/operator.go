@@ -504,7 +504,7 @@ func (o *operator) applyMember(act plan.Action, since time.Duration) {
 		o.lessor.Grants(act.Reign, since)
 		o.granted = since
 	case plan.Adopt:
-		to(act.Target, member.Adopt{Order: order(act.Target, act.Term), Handover: act.Handover})
+		to(act.Target, member.Adopt{Order: order(act.Target, act.Term), Handover: act.Handover, Next: act.Next})
 	case plan.Promote:
 		to(act.Target, member.Promote{Order: order(act.Target, act.Record.Number), Voter: act.Record.Master.Voter, Rosters: act.Record.Rosters.Clone(),
 			ReplID: act.Record.Master.ReplID, GivenUp: act.Record.GivenUp, Lease: act.Record.Lease, Unfenced: act.Unfenced})

@@ -216,6 +216,7 @@ type memberNode struct{ a *App }
 func (n memberNode) Park() {
 	n.a.node.Park()
 	n.a.logger.SetReplica(true)
+	n.a.transport.RoleLost()
 }
 
 func (n memberNode) Follow(up member.Upstream) {

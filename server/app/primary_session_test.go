@@ -138,7 +138,9 @@ func TestSwitchoverThatFails(t *testing.T) {
 	c.send("INCR", "n")
 	r.send("INCR", "m")
 	time.Sleep(20 * time.Millisecond)
-	s.lead(a)
+	s.adopt(b)
+	time.Sleep(50 * time.Millisecond) // b is asked in advance
+	s.reign(a)
 	for _, want := range []string{"(integer) 1", "(integer) 2"} {
 		if got := c.reply(); got != want {
 			t.Errorf("%s, want %s", got, want)

@@ -30,7 +30,7 @@ func startSet(t *testing.T, names ...string) *set {
 	s := &set{t: t}
 	var pods []*pod
 	for _, n := range names {
-		pods = append(pods, startPod(t, ca, n, "--save", ""))
+		pods = append(pods, startPod(t, ca, n, "--save", "", "--repl-backlog-size", "64mb"))
 	}
 	for _, p := range pods {
 		s.members = append(s.members, p.meet(""))
@@ -39,13 +39,16 @@ func startSet(t *testing.T, names ...string) *set {
 	return s
 }
 
-// lead begins a term with l as its master. The members not named in late follow it at once.
-func (s *set) lead(l *leader, late ...*leader) {
+// lead begins a term with l as its master.
+func (s *set) lead(l *leader) {
 	s.t.Helper()
-	s.term++
-	for _, m := range s.members {
-		mustBe[member.Adopted](s.t, m.ask(member.Adopt{Order: m.order(s.term), Handover: true}))
-	}
+	s.adopt(l)
+	s.reign(l)
+}
+
+// reign makes l the master of the present term.
+func (s *set) reign(l *leader) {
+	s.t.Helper()
 	var names []string
 	for _, m := range s.members {
 		names = append(names, m.p.name)
@@ -53,22 +56,24 @@ func (s *set) lead(l *leader, late ...*leader) {
 	promote(l, s.term, roster(uint64(s.term), names...))
 	s.master = l
 	for _, m := range s.members {
-		if m != l && !contains(late, m) {
+		if m != l {
 			s.follow(m)
 		}
 	}
-	if len(late) == 0 {
-		s.settled()
-	}
+	s.settled()
 }
 
-func contains(list []*leader, l *leader) bool {
-	for _, m := range list {
-		if m == l {
-			return true
+// adopt begins a term without a master; next is to become it.
+func (s *set) adopt(next *leader) {
+	s.t.Helper()
+	s.term++
+	for _, m := range s.members {
+		a := member.Adopt{Order: m.order(s.term), Handover: true}
+		if m != next {
+			a.Next = next.p.primary()
 		}
+		mustBe[member.Adopted](s.t, m.ask(a))
 	}
-	return false
 }
 
 func (s *set) follow(m *leader) {

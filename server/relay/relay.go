@@ -81,6 +81,7 @@ const (
 	handshakeTime = time.Second
 	retryEach     = 2 * time.Millisecond
 	retryAtMost   = 50 * time.Millisecond
+	watchEach     = 5 * time.Millisecond
 )
 
 // New makes a Relay.
@@ -290,14 +291,35 @@ func (r *Relay) ask(c *Client, addr string, end time.Time) (up *net.TCPConn, mar
 	}
 	up = nc.(*net.TCPConn) //nolint:forcetypeassert // of the network asked for
 	_ = up.SetDeadline(end)
-	stop := context.AfterFunc(r.ctx, func() { _ = up.Close() })
-	defer stop()
-	if err := greet(up, text); err != nil {
+	answered := make(chan struct{})
+	r.work.Go(func() { r.watch(up, addr, answered) })
+	err = greet(up, text)
+	close(answered)
+	if err != nil {
 		up.Close()
 		return nil, nil, err
 	}
 	_ = up.SetDeadline(time.Time{})
 	return up, q.MarkBytes(), nil
+}
+
+// watch ends a question when the answer is of no use any more: the master is here, or at another address.
+func (r *Relay) watch(up net.Conn, addr string, answered <-chan struct{}) {
+	tick := time.NewTicker(watchEach)
+	defer tick.Stop()
+	for {
+		select {
+		case <-answered:
+			return
+		case <-tick.C:
+			if t := r.o.Target(); !t.Here && (t.Addr == addr || t.Addr == "") {
+				continue
+			}
+		case <-r.ctx.Done():
+		}
+		_ = up.Close()
+		return
+	}
 }
 
 // greet sends a request and reads the answer: nothing else comes before the first bytes are sent.

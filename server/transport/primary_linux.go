@@ -178,6 +178,28 @@ func (l *loop) welcome(c *conn) {
 	}
 }
 
+// RoleLost makes clients of the primary port that a pause holds back look for the master at once: here the pause's end lets
+// them do nothing.
+func (t *Server) RoleLost() {
+	for _, l := range t.loops {
+		l.post(l.leavePause)
+	}
+}
+
+func (l *loop) leavePause() {
+	list := l.paused
+	l.paused = nil
+	for _, c := range list {
+		if c.primary == nil {
+			l.paused = append(l.paused, c)
+			continue
+		}
+		c.listed, c.paused = false, false
+		l.t.e.HeldBack(-1)
+		l.resume(c)
+	}
+}
+
 // dropOff closes a connection whose session cannot leave this server.
 func (l *loop) dropOff(c *conn, why error) {
 	l.t.primaryStats.dropped.Add(1)

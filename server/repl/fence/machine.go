@@ -48,7 +48,7 @@ type Machine struct {
 	upstream  member.Upstream
 	master    member.Incarnation
 	masterPod member.Voter
-	primary   string // where clients find the master; "" when unknown
+	primary   string // where clients find the master, or the next one; "" when unknown
 
 	pauseUntil time.Duration // 0: no pause
 	promises
@@ -80,9 +80,10 @@ func (m *Machine) Whole() bool { return m.whole }
 // Upstream is who is followed; meaningful for a replica.
 func (m *Machine) Upstream() member.Upstream { return m.upstream }
 
-// Primary is where a replica's clients find the master of its term, "" when it is not known.
+// Primary is where clients find the master of the term, "" when that is not known: a replica knows it, and who parked for a
+// planned handover knows whom to ask first.
 func (m *Machine) Primary() string {
-	if m.role != member.RoleReplica {
+	if m.role == member.RoleMaster {
 		return ""
 	}
 	return m.primary
@@ -155,6 +156,7 @@ func (m *Machine) adopt(a member.Adopt) []Effect {
 	if a.Term > m.rec.Term {
 		m.wasMaster = m.role == member.RoleMaster
 		out = m.stop(a.Handover)
+		m.primary = a.Next
 		out = append(out, m.enter(Record{SetUID: m.id.SetUID, Term: a.Term})...)
 	}
 	return append(out, AnswerAdopted{member.Adopted{Term: m.rec.Term, Voter: m.id.Voter,
@@ -178,7 +180,7 @@ func (m *Machine) stop(handover bool) []Effect {
 		out = append(out, DropFeeds{}, BecomeParked{})
 	}
 	m.become(member.RoleParked)
-	m.joined = false
+	m.joined, m.primary = false, ""
 	return out
 }
 
@@ -238,8 +240,8 @@ func (m *Machine) follow(f member.Follow) []Effect {
 	}
 	same := m.role == member.RoleReplica && m.rec.Term == f.Term && m.upstream == f.Upstream
 	m.rec.GivenUp = f.GivenUp
-	m.primary = f.Primary
 	if same && m.spoken {
+		m.primary = f.Primary
 		return []Effect{m.done()}
 	}
 	var out []Effect
@@ -252,7 +254,7 @@ func (m *Machine) follow(f member.Follow) []Effect {
 	}
 	up := f.Upstream
 	out = append(out, m.enter(Record{SetUID: m.id.SetUID, Term: f.Term, Upstream: &up, GivenUp: f.GivenUp, Primary: f.Primary})...)
-	m.master, m.masterPod = f.Master, f.MasterPod
+	m.master, m.masterPod, m.primary = f.Master, f.MasterPod, f.Primary
 	out = append(out, m.attach(up)...)
 	if moved {
 		m.wasMaster = false

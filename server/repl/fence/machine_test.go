@@ -275,3 +275,35 @@ func TestHearsay(t *testing.T) {
 		t.Fatal("no voucher after the operator spoke")
 	}
 }
+
+// TestWhereClientsFindTheMaster: only while what was told still holds.
+func TestWhereClientsFindTheMaster(t *testing.T) {
+	m := reigning(Mutation{}, three())
+	expect := func(when, want string) {
+		t.Helper()
+		if got := m.Primary(); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	expect("as master", "")
+	m.Handle(0, member.Adopt{Order: order(m, 2), Handover: true, Next: "b:1"})
+	expect("in a planned handover", "b:1")
+	up := member.Upstream{Name: "b", Voter: "b", Incarnation: ident("b", 1).Incarnation}
+	m.Handle(0, member.Follow{Order: order(m, 2), Upstream: up, Master: up.Incarnation, MasterPod: "b", Primary: "b:2"})
+	expect("as replica", "b:2")
+	m.Handle(0, member.Adopt{Order: order(m, 3)})
+	expect("once that master is deposed", "")
+	out := m.Handle(0, member.Follow{Order: order(m, 3), Upstream: up, Master: up.Incarnation, MasterPod: "b", Primary: "b:3"})
+	i, ok := has[Persist](out)
+	if !ok || out[i].(Persist).Record.Primary != "b:3" {
+		t.Errorf("following: %#v", out)
+	}
+	rec := out[i].(Persist).Record
+	n := New(Config{ID: ident("a", 2)}, Boot{Record: &rec})
+	n.Rejoin()
+	if got := n.Primary(); got != "b:3" {
+		t.Errorf("the next process, which rejoins: %q", got)
+	}
+	m.Handle(0, member.Park{Order: order(m, 3)})
+	expect("parked", "")
+}
