@@ -241,17 +241,19 @@ func (a *App) Addr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// sample feeds the rates of INFO.
+// sample feeds the rates of INFO and minds the collector.
 func (a *App) sample() {
 	defer a.work.Done()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	heap := newCollector()
 	for {
 		select {
 		case <-a.done:
 			return
-		case <-tick.C:
+		case now := <-tick.C:
 			a.Sessions.Sample()
+			heap.look(now)
 		}
 	}
 }

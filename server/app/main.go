@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 
@@ -40,7 +39,6 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if cfg.Bool(settings.Supervise) && !supervise.Supervised() {
 		return superviseServer(cfg, args)
 	}
-	tuneCollector()
 	return run(cfg, stdout, stderr)
 }
 
@@ -56,14 +54,6 @@ Examples:
        ./server --port 7777 --replicaof 127.0.0.1 8888
        ./server /etc/myredis.conf --loglevel verbose -
 `
-
-// tuneCollector: keys and values are not on the heap, so the live heap is small and a collection of it is frequent and
-// cheap; a higher goal makes it rare. The environment's GOGC and GOMEMLIMIT win.
-func tuneCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-}
 
 func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
 	if err := os.Chdir(cfg.Dir()); err != nil {

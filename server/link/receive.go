@@ -87,10 +87,15 @@ func (r *receive) loadFile() {
 // load fills a sibling of the store. It runs in a goroutine of its own and needs no lock.
 func (r *receive) load(in io.Reader, closeIn func(error)) {
 	u := r.u
-	into := u.makeRoom(r.full.Size)
+	size := r.full.Size
+	if size < 0 && r.file != nil {
+		size = r.size
+	}
+	into := u.makeRoom(size)
+	snapshot.Background() // no lock that clients wait for is taken from here on
 	u.n.logf(repl.Notice, "MASTER <-> REPLICA sync: Loading DB in memory")
 	u.n.e.SetState(engine.AsyncLoading, 0)
-	meta, _, err := snapshot.Load(in, into, snapshot.LoadOptions{Now: time.Now().UnixMilli(), NoChecksum: !u.n.s.Bool(settings.RDBChecksum),
+	meta, _, err := snapshot.Load(in, into, snapshot.LoadOptions{Now: time.Now().UnixMilli(), NoChecksum: !u.n.s.Bool(settings.RDBChecksum), Background: true,
 		KeyDelay: func() time.Duration {
 			if r.ctx.Err() != nil {
 				return 0 // nobody waits for it any more

@@ -24,6 +24,8 @@ type LoadOptions struct {
 	Progress func(bytes int64, keys int)
 	// Workers is the number of goroutines that load into an empty store; 0 means as many as there are processors.
 	Workers int
+	// Background makes these goroutines give way to the process's others; the caller sees to its own.
+	Background bool
 }
 
 // Meta is what a loaded RDB says of itself. Offsets are -1 and StreamDB is -1 when it does not say.

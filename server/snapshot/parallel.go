@@ -200,6 +200,9 @@ func (p *partLoader) send() error {
 }
 
 func (p *partLoader) run() {
+	if p.s.opts.Background {
+		Background()
+	}
 	for more := true; more && p.err == nil; {
 		more, p.err = p.some()
 	}

@@ -26,6 +26,7 @@ var ErrTooSlow = errors.New("snapshot: the consumer and the spill file are slowe
 const (
 	pieceSize = 64 << 10
 	tailSize  = pieceSize + 8<<10
+	spareMax  = 64 // buffers that are kept for the next pieces
 )
 
 // piece is a stretch of the output: bytes as they are, or one string that the writer has yet to encode (what is long
@@ -128,9 +129,13 @@ func (q *queue) full() bool {
 	return q.main.size >= q.opts.Buffer
 }
 
-// flush makes what the walk has encoded visible to the writer.
+// flush makes what the walk has encoded visible to the writer when it has nothing else to do; otherwise a piece is worth
+// waiting for: half-filled ones take as much memory.
 func (q *queue) flush() {
-	if len(q.main.tail) >= pieceSize/4 {
+	q.mu.Lock()
+	idle := len(q.main.pieces) == 0
+	q.mu.Unlock()
+	if idle && len(q.main.tail) >= pieceSize/4 {
 		q.cut(&q.main)
 	}
 }
@@ -189,7 +194,7 @@ func (q *queue) done(p *piece) {
 	if !p.spilled {
 		q.bytes -= p.size
 	}
-	if p.blob == nil && cap(p.data) == tailSize && len(q.spare) < 32 {
+	if p.blob == nil && cap(p.data) == tailSize && len(q.spare) < spareMax {
 		q.spare = append(q.spare, p.data[:0])
 	}
 	p.release()

@@ -46,8 +46,8 @@ type Options struct {
 	NoCompress bool          // rdbcompression no
 	NoChecksum bool          // rdbchecksum no
 	Slice      time.Duration // longest hold of the lock, 150 us
-	Buffer     int           // bytes before the sink at which the walk waits, 4 MiB
-	SpillAt    int           // bytes in memory from which pre-images are spilled, 16 MiB
+	Buffer     int           // bytes before the sink at which the walk waits, 2 MiB
+	SpillAt    int           // bytes in memory from which pre-images are spilled, 8 MiB
 	Limit      int           // bytes in memory at which the snapshot fails, 256 MiB
 	KeyDelay   time.Duration // sleep after each key, without the lock: rdb-key-save-delay, for tests
 }
@@ -56,7 +56,7 @@ func (o *Options) defaults() {
 	for _, d := range []struct {
 		v *int
 		n int
-	}{{&o.Buffer, 4 << 20}, {&o.SpillAt, 16 << 20}, {&o.Limit, 256 << 20}} {
+	}{{&o.Buffer, 2 << 20}, {&o.SpillAt, 8 << 20}, {&o.Limit, 256 << 20}} {
 		if *d.v == 0 {
 			*d.v = d.n
 		}
