@@ -19,19 +19,22 @@ var debugCommands = map[string]struct {
 	min, max int
 	run      func(srv *Server, ctx *command.Ctx, args [][]byte)
 }{
-	"sleep":                    {1, 1, (*Server).debugSleep},
-	"digest":                   {0, 0, (*Server).debugDigest},
-	"digest-value":             {0, -1, (*Server).debugDigestValue},
-	"populate":                 {1, 3, (*Server).debugPopulate},
-	"set-active-expire":        {1, 1, (*Server).debugActiveExpire},
-	"change-repl-id":           {0, 0, (*Server).debugChangeReplID},
-	"reload":                   {0, 3, (*Server).debugReload},
-	"object":                   {1, 2, (*Server).debugObject},
-	"log":                      {1, 1, (*Server).debugLog},
-	"protocol":                 {1, 1, (*Server).debugProtocol},
-	"config-rewrite-force-all": {0, 0, (*Server).debugRewriteAll},
-	"jmap":                     {0, 0, (*Server).debugNothing},
-	"help":                     {0, 0, (*Server).debugHelp},
+	"sleep":                      {1, 1, (*Server).debugSleep},
+	"digest":                     {0, 0, (*Server).debugDigest},
+	"digest-value":               {0, -1, (*Server).debugDigestValue},
+	"populate":                   {1, 3, (*Server).debugPopulate},
+	"set-active-expire":          {1, 1, (*Server).debugActiveExpire},
+	"change-repl-id":             {0, 0, (*Server).debugChangeReplID},
+	"reload":                     {0, 3, (*Server).debugReload},
+	"object":                     {1, 2, (*Server).debugObject},
+	"log":                        {1, 1, (*Server).debugLog},
+	"quicklist-packed-threshold": {1, 1, (*Server).debugPlainElements},
+	"listpack":                   {1, 1, (*Server).debugListpack},
+	"quicklist":                  {1, 2, (*Server).debugListpack},
+	"protocol":                   {1, 1, (*Server).debugProtocol},
+	"config-rewrite-force-all":   {0, 0, (*Server).debugRewriteAll},
+	"jmap":                       {0, 0, (*Server).debugNothing},
+	"help":                       {0, 0, (*Server).debugHelp},
 }
 
 func (srv *Server) debug(ctx *command.Ctx) {
@@ -162,6 +165,12 @@ func serializedLength(e store.Entry) int {
 	switch e.Kind() {
 	case store.String:
 		n = e.StrLen() + 1
+	case store.ListKind:
+		l := e.List()
+		l.Each(0, false, func(x store.Elem) bool {
+			n += x.Len() + 2
+			return true
+		})
 	case store.HashKind:
 		h := e.Hash()
 		h.Each(func(field, value []byte) bool {
@@ -190,6 +199,26 @@ func (srv *Server) debugRewriteAll(ctx *command.Ctx, _ [][]byte) {
 func (srv *Server) debugLog(ctx *command.Ctx, args [][]byte) {
 	srv.logf("DEBUG LOG: %s", args[0])
 	ctx.Out.OK()
+}
+
+// debugPlainElements sets the size from which an element of a list is kept, and saved, apart from others; 0 restores it.
+func (srv *Server) debugPlainElements(ctx *command.Ctx, args [][]byte) {
+	n, ok := settings.ParseMemory(string(args[0]))
+	if !ok || n > 1<<32-1<<20 {
+		ctx.Out.Error("argument must be a memory value bigger than 1 and smaller than 4gb")
+		return
+	}
+	ctx.Store.Config.ListPlainElement = int(n)
+	ctx.Out.OK()
+}
+
+// debugListpack prints what Redis prints of its structures into the log; here there is nothing to see.
+func (srv *Server) debugListpack(ctx *command.Ctx, args [][]byte) {
+	if _, ok := ctx.DB.Peek(args[0]); !ok {
+		ctx.Out.Error("no such key")
+		return
+	}
+	ctx.Out.Simple("The structure is not that of Redis")
 }
 
 // debugNothing answers the subcommands that only make sense for Redis' own allocator.

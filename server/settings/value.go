@@ -191,6 +191,9 @@ func parseMemory(s string) (uint64, bool) {
 	return 0, false
 }
 
+// ParseMemory reads a size as directives do.
+func ParseMemory(s string) (uint64, bool) { return parseMemory(s) }
+
 // format is the text that CONFIG GET shows.
 func format(d *Directive, v *value) string {
 	switch d.kind {

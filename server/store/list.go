@@ -56,7 +56,7 @@ func (l *List) Push(head bool, v []byte) {
 	l.wrote()
 	if l.obj == nil {
 		e, b := packElem(v), l.bytes()
-		if len(v) < blobElem && len(b)+e.size <= listPackMax {
+		if len(v) < l.p.plainFrom() && len(b)+e.size <= listPackMax {
 			at := len(b)
 			if head {
 				at = listHeader
@@ -96,7 +96,7 @@ func (l *List) Insert(pos int, v []byte) {
 	l.wrote()
 	if l.obj == nil {
 		e, b := packElem(v), l.bytes()
-		if len(v) < blobElem && len(b)+e.size <= listPackMax {
+		if len(v) < l.p.plainFrom() && len(b)+e.size <= listPackMax {
 			l.insertPacked(listHeader+elemOffset(b[listHeader:], pos, packLen(b)), &e)
 			return
 		}
@@ -113,7 +113,7 @@ func (l *List) Set(pos int, v []byte) {
 		e, b := packElem(v), l.bytes()
 		at := listHeader + elemOffset(b[listHeader:], pos, packLen(b))
 		end := at + elemSize(b[at:])
-		if len(v) < blobElem && len(b)-(end-at)+e.size <= listPackMax {
+		if len(v) < l.p.plainFrom() && len(b)-(end-at)+e.size <= listPackMax {
 			e.put(l.splice(at, end, e.size)[at:])
 			return
 		}

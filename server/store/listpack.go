@@ -72,7 +72,7 @@ func (e Elem) Is(n *Needle) bool {
 	if e.b == nil {
 		return n.isInt && e.n == n.n
 	}
-	return !n.isInt && string(e.b) == string(n.b)
+	return string(e.b) == string(n.b)
 }
 
 // packedElem is an element on its way into a list.

@@ -14,6 +14,14 @@ const (
 	blobElem    = 8 << 10
 )
 
+// plainFrom is the size from which an element is a blob.
+func (p *part) plainFrom() int {
+	if n := p.space.store.Config.ListPlainElement; n > 0 {
+		return min(n, blobElem)
+	}
+	return blobElem
+}
+
 func (p *part) newList() *listObject {
 	o := &listObject{}
 	p.adopt(o)
@@ -62,7 +70,7 @@ func (o *listObject) push(head bool, v []byte) {
 // place adds an element right before all of c's leaf, or behind: in it, or in a new leaf beside it.
 func (o *listObject) place(c *chunkCursor, before bool, v []byte) {
 	t := &o.tree
-	if len(v) >= blobElem {
+	if len(v) >= o.home.plainFrom() {
 		blob := o.home.space.store.newBlob(len(v), len(v))
 		copy(blob.data, v)
 		t.insertBlob(c, before, blob, 1)
@@ -90,7 +98,7 @@ func (o *listObject) insert(pos int, v []byte) {
 	rest := t.seek(&c, uint64(pos))
 	if rest == 0 { // at the end of the leaf before, when it has the room
 		before := c
-		if e := packElem(v); t.prev(&before) && t.blob(&before) == nil && len(v) < blobElem && len(t.contents(&before))+e.size <= chunkRoom {
+		if e := packElem(v); t.prev(&before) && t.blob(&before) == nil && len(v) < o.home.plainFrom() && len(t.contents(&before))+e.size <= chunkRoom {
 			o.place(&before, false, v)
 			return
 		}
@@ -98,7 +106,7 @@ func (o *listObject) insert(pos int, v []byte) {
 		return
 	}
 	at := elemOffset(t.contents(&c), rest, t.size(&c))
-	if e := packElem(v); len(v) < blobElem && len(t.contents(&c))+e.size <= chunkRoom {
+	if e := packElem(v); len(v) < o.home.plainFrom() && len(t.contents(&c))+e.size <= chunkRoom {
 		e.put(t.splice(&c, at, at, e.size)[at:])
 		t.add(&c, 1)
 		return
@@ -123,7 +131,7 @@ func (o *listObject) set(pos int, v []byte) {
 	t := &o.tree
 	var c chunkCursor
 	rest := t.seek(&c, uint64(pos))
-	if t.blob(&c) == nil && len(v) < blobElem {
+	if t.blob(&c) == nil && len(v) < o.home.plainFrom() {
 		e, data := packElem(v), t.contents(&c)
 		at := elemOffset(data, rest, t.size(&c))
 		end := at + elemSize(data[at:])
@@ -224,7 +232,7 @@ func (o *listObject) dropFrom(c *chunkCursor, n *Needle, limit int, back bool) (
 	t := &o.tree
 	size := t.size(c)
 	if blob := t.blob(c); blob != nil {
-		if n.isInt || string(blob.data) != string(n.b) {
+		if string(blob.data) != string(n.b) {
 			return 0
 		}
 		t.remove(c)

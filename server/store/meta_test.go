@@ -585,6 +585,7 @@ func TestMetamorphic(t *testing.T) {
 			r := rand.New(rand.NewSource(seed))
 			s := New(Options{Seed: uint64(seed), Databases: 3, Partitions: 1 << r.Intn(5)})
 			s.fragSlack = int64(r.Intn(2)) * fragSlack
+			s.Config.ListPlainElement = []int{0, 0, 9, 300}[r.Intn(4)]
 			w := &world{t: t, r: r, s: s, m: make(model, 3), now: 1}
 			for i := range w.m {
 				w.m[i] = map[string]value{}

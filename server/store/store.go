@@ -22,6 +22,7 @@ type Config struct {
 	SetMaxIntsetEntries    int   // a set of more integers is no intset any more
 	StreamNodeMaxBytes     int64 // a chunk of a stream that would get longer is full, 0: never
 	StreamNodeMaxEntries   int64 // or with as many entries, 0: never
+	ListPlainElement       int   // a list's element of so many bytes is kept apart from others, 0: the default
 	LFU                    bool
 	LFULogFactor           int
 	LFUDecayTime           int // minutes
