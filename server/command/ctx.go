@@ -51,6 +51,7 @@ type Env interface {
 type Config struct {
 	NotifyEvents      EventClass
 	MaxBulk           int64 // proto-max-bulk-len: the longest string that a command may build; 0 means 512 MiB
+	HLLSparseMax      int64 // hll-sparse-max-bytes
 	LazyfreeUserDel   bool
 	LazyfreeUserFlush bool
 	LazyfreeExpire    bool

@@ -8,6 +8,7 @@ var families = [][]Row{
 	streamRows,
 	listRows,
 	setRows,
+	hyperloglogRows,
 	genericRows,
 	connectionRows,
 	transactionRows,

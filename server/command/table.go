@@ -88,7 +88,7 @@ func (r *Row) invalid() string {
 		return "group, summary and since are part of every row"
 	}
 	for _, k := range r.Keys {
-		if k.Flags&(KeyRW|KeyOW|KeyRM) != 0 && r.Flags&ReadOnly != 0 {
+		if k.Flags&(KeyRW|KeyOW|KeyRM) != 0 && r.Flags&ReadOnly != 0 && r.Flags&MayReplicate == 0 {
 			return "a readonly command has a key that it writes"
 		}
 	}

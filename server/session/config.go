@@ -91,7 +91,7 @@ func (srv *Server) watchSettings() {
 		srv.cfg.OnChange(func() error { fn(); return nil }, keys...)
 	}
 	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire", "lazyfree-lazy-eviction",
-		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "lfu-log-factor", "lfu-decay-time")
+		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "hll-sparse-max-bytes", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.port.Store(srv.cfg.Int(settings.Port)) }, "port")
 	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
 	on(func() { srv.e.SetReplicaIgnoresMaxMemory(srv.cfg.Bool(settings.ReplicaIgnoreMaxMemory)) }, "replica-ignore-maxmemory")
@@ -119,6 +119,7 @@ func (srv *Server) followLimits() {
 	conf.NotifyEvents = command.EventClass(srv.cfg.NotifyEvents())
 	st.Config.HashMaxListpackEntries = int(srv.cfg.Int(settings.HashMaxListpackEntries))
 	st.Config.HashMaxListpackValue = int(srv.cfg.Int(settings.HashMaxListpackValue))
+	conf.HLLSparseMax = srv.cfg.Int(settings.HLLSparseMaxBytes)
 	st.Config.SetMaxIntsetEntries = int(srv.cfg.Int(settings.SetMaxIntsetEntries))
 	st.Config.StreamNodeMaxBytes = srv.cfg.Int(settings.StreamNodeMaxBytes)
 	st.Config.StreamNodeMaxEntries = srv.cfg.Int(settings.StreamNodeMaxEntries)

@@ -112,6 +112,7 @@ var (
 	SetMaxIntsetEntries       = intKey("set-max-intset-entries")
 	StreamNodeMaxBytes        = intKey("stream-node-max-bytes")
 	StreamNodeMaxEntries      = intKey("stream-node-max-entries")
+	HLLSparseMaxBytes         = intKey("hll-sparse-max-bytes")
 	ProtoMaxBulkLen           = intKey("proto-max-bulk-len")
 	ClientQueryBufferLimit    = intKey("client-query-buffer-limit")
 	RDBKeySaveDelay           = intKey("rdb-key-save-delay")

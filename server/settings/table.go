@@ -7,7 +7,6 @@ const (
 	notAOF       = "the append-only file is not written by this build"
 	notLists     = "lists are not stored by this build"
 	notZsets     = "sorted sets are not stored by this build"
-	notHLL       = "HyperLogLogs are not stored by this build"
 	notScripts   = "scripts are not run by this build"
 	notTracking  = "client-side caching is not served by this build"
 	notModules   = "modules are not loaded"
@@ -197,7 +196,7 @@ var table = []Directive{
 	memory("hash-max-listpack-value", "64", 0, maxInt64).alias("hash-max-ziplist-value"),
 	memory("stream-node-max-bytes", "4096", 0, maxInt64),
 	memory("zset-max-listpack-value", "64", 0, maxInt64).alias("zset-max-ziplist-value").inert(notZsets),
-	memory("hll-sparse-max-bytes", "3000", 0, maxInt64).inert(notHLL),
+	memory("hll-sparse-max-bytes", "3000", 0, maxInt64),
 	memory("client-query-buffer-limit", "1073741824", 1<<20, maxInt64),
 	{Name: "maxmemory-clients", kind: kindPercentOrMemory, def: "0", lo: -100, hi: maxInt64,
 		Inert: "clients are limited one by one: client-output-buffer-limit, client-query-buffer-limit"},

@@ -23,7 +23,7 @@ type Direct struct {
 func NewDirect() *Direct {
 	s := store.New(store.Options{Seed: 7})
 	d := &Direct{Table: command.NewTable(), lastDB: -1}
-	d.Ctx = &command.Ctx{Store: s, DB: s.DB(0), Out: resp.NewWriter(nil), Conf: &command.Config{}, Env: d}
+	d.Ctx = &command.Ctx{Store: s, DB: s.DB(0), Out: resp.NewWriter(nil), Conf: &command.Config{HLLSparseMax: 3000}, Env: d}
 	return d
 }
 

@@ -22,7 +22,8 @@ type Gen struct {
 var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
 	"xgroup|help": true, "xinfo|help": true,
-	"spop": true, "srandmember": true, "sscan": true,
+	"pfselftest": true, // draws its own numbers
+	"spop":       true, "srandmember": true, "sscan": true,
 	"object|refcount": true,                      // depends on which command made a small number
 	"slowlog|get":     true, "slowlog|len": true, // what took long
 	"memory|usage": true, "memory|help": true,
@@ -90,7 +91,7 @@ func (g *Gen) arg(args []string, a *command.Arg) []string {
 		return args
 	}
 	times := 1
-	if a.Name == "member" && a.Multiple && g.chance(4) {
+	if (a.Name == "member" || a.Name == "element") && a.Multiple && g.chance(4) {
 		return g.crowdOf(args, g.crowd())
 	}
 	if a.Multiple {
@@ -192,6 +193,8 @@ func (g *Gen) bitfieldOr(name string) string {
 		return g.field()
 	case "member":
 		return g.member()
+	case "subcommand":
+		return pick(g, []string{"ENCODING", "decode", "TODENSE", "getreg", "nonsense"})
 	case "element", "pivot":
 		return g.element()
 	}
