@@ -30,7 +30,7 @@ func (s *Store) Defrag(n int) (more bool) {
 			if p == nil {
 				continue
 			}
-			if p.keys.count == 0 && p.slab.used == 0 && sp.pins == 0 {
+			if p.empty() && sp.pins == 0 {
 				p.slab.release(len(p.slab.pages))
 				sp.parts[i] = nil
 				continue
@@ -42,6 +42,12 @@ func (s *Store) Defrag(n int) (more bool) {
 		}
 	}
 	return more
+}
+
+// empty reports whether the partition holds nothing. A big value whose key was renamed into another partition may be
+// at home in one that has no key any more, and have no slot while it has no elements, as a stream may.
+func (p *part) empty() bool {
+	return p.keys.count == 0 && p.slab.used == 0 && len(p.objs) == len(p.noObj)
 }
 
 func (p *part) defrag(n *int) (more bool) {

@@ -207,3 +207,25 @@ func TestSetRandomIsFair(t *testing.T) {
 		}
 	}
 }
+
+// TestDefragKeepsTheHomeOfAnEmptyObject renames an empty stream into other partitions, so that its home has no keys.
+func TestDefragKeepsTheHomeOfAnEmptyObject(t *testing.T) {
+	st := New(Options{Seed: 1})
+	d := st.DB(0)
+	d.StreamForWrite([]byte("k0"))
+	for i := range 20 {
+		d.Rename(fmt.Append(nil, "k", i), fmt.Append(nil, "k", i+1))
+		for st.Defrag(1000) {
+		}
+		e, ok := d.Get(fmt.Append(nil, "k", i+1), 0)
+		if s := e.Stream(); !ok || s.Len() != 0 {
+			t.Fatal("the stream is lost")
+		}
+	}
+	d.Delete([]byte("k20"))
+	for st.Defrag(1000) || st.Reclaim(1000) {
+	}
+	if n := st.UsedBytes(); n != 0 {
+		t.Errorf("%d bytes are left", n)
+	}
+}
