@@ -41,6 +41,8 @@ func crash(ctx context.Context, w *world, o options, r *report) error {
 
 type outcome struct {
 	down   time.Duration
+	anew   time.Duration // the same for a client that dials for every write
+	why    error         // of the latest client error
 	tail   int
 	errors int
 	syncs  int
@@ -49,6 +51,7 @@ type outcome struct {
 // totals is the sum of all rounds.
 type totals struct {
 	down   spread
+	anew   spread
 	tail   int
 	errors int
 	syncs  int
@@ -64,6 +67,7 @@ func rounds(ctx context.Context, w *world, o options, one func(context.Context, 
 			return all, fmt.Errorf("round %d: %w", round, err)
 		}
 		all.down = append(all.down, out.down)
+		all.anew = append(all.anew, out.anew)
 		all.tail += out.tail
 		all.errors += out.errors
 		all.syncs += out.syncs
@@ -132,8 +136,12 @@ func switchover(ctx context.Context, w *world, o options, r *report) error {
 		return err
 	}
 	all, failure := rounds(ctx, w, o, switchRound, func(round int, out outcome) {
-		r.line("round %3d: write pause %4d ms, %d client errors, %d lost, %d full syncs", round, out.down.Milliseconds(), out.errors, out.tail, out.syncs)
+		r.line("round %3d: write pause %4d ms, dialling for every write %4d ms, %d client errors, %d lost, %d full syncs",
+			round, out.down.Milliseconds(), out.anew.Milliseconds(), out.errors, out.tail, out.syncs)
 		fmt.Fprintln(w.out, r.lines[len(r.lines)-1])
+		if out.why != nil {
+			fmt.Fprintf(w.out, "           the latest client error: %v\n", out.why)
+		}
 	})
 	pauses := all.down
 	r.fact("rounds", len(pauses), "")
@@ -141,11 +149,13 @@ func switchover(ctx context.Context, w *world, o options, r *report) error {
 	r.fact("write pause, median", pauses.median(), "")
 	r.fact("write pause, p99", pauses.at(0.99), "< 100ms")
 	r.fact("write pause, worst", pauses.worst(), "")
+	r.fact("write pause of a client that dials for every write, median", all.anew.median(), "")
+	r.fact("write pause of a client that dials for every write, p99", all.anew.at(0.99), "")
 	r.fact("acknowledged writes lost", all.tail, "0")
 	r.fact("full syncs", all.syncs, "0")
 	r.fact("client errors", all.errors, "0")
-	if failure == nil && (all.tail > 0 || all.syncs > 0) {
-		failure = fmt.Errorf("%d writes lost, %d full syncs in planned switchovers", all.tail, all.syncs)
+	if failure == nil && (all.tail > 0 || all.syncs > 0 || all.errors > 0) {
+		failure = fmt.Errorf("%d writes lost, %d full syncs, %d client errors in planned switchovers", all.tail, all.syncs, all.errors)
 	}
 	return failure
 }
@@ -168,7 +178,9 @@ func switchRound(ctx context.Context, w *world, round int) (outcome, error) {
 	}
 	load := w.write(ctx, w.service, fmt.Sprintf("r%d:", round))
 	defer load.end()
-	if err := load.next(ctx); err != nil {
+	anew := w.writeAnew(ctx, w.service, fmt.Sprintf("n%d:", round))
+	defer anew.end()
+	if err := errors.Join(load.next(ctx), anew.next(ctx)); err != nil {
 		return out, err
 	}
 	if err := w.set.RequestMaster(ctx, target); err != nil {
@@ -177,16 +189,21 @@ func switchRound(ctx context.Context, w *world, round int) (outcome, error) {
 	if _, err := w.set.Wait(ctx, "to have master "+target, func(rs *v1alpha1.ReplicaSet) bool { return rs.Status.Master == target }); err != nil {
 		return out, err
 	}
-	if err := load.next(ctx); err != nil {
+	if err := errors.Join(load.next(ctx), anew.next(ctx)); err != nil {
 		return out, err
 	}
 	load.end()
-	out.down, out.errors = load.gap, load.errors
+	anew.end()
+	out.down, out.anew, out.errors, out.why = load.gap, anew.gap, load.errors+anew.errors, errors.Join(load.why, anew.why)
 	if err := w.ready(ctx, time.Minute); err != nil {
 		return out, err
 	}
-	if out.tail, err = load.missing(ctx); err != nil {
-		return out, err
+	for _, wr := range []*writer{load, anew} {
+		missing, err := wr.missing(ctx)
+		if err != nil {
+			return out, err
+		}
+		out.tail += missing
 	}
 	after, err := w.servedSyncs(ctx)
 	if err != nil {

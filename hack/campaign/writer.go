@@ -15,6 +15,7 @@ type writer struct {
 	w      *world
 	addr   string
 	prefix string
+	anew   bool // dials for every write, as a client without a pool does
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 
@@ -29,8 +30,16 @@ type writer struct {
 }
 
 func (w *world) write(ctx context.Context, addr, prefix string) *writer {
-	ctx, stop := context.WithCancel(ctx)
-	wr := &writer{w: w, addr: addr, prefix: prefix, stop: stop}
+	return w.startWriter(ctx, &writer{w: w, addr: addr, prefix: prefix})
+}
+
+// writeAnew dials for every write.
+func (w *world) writeAnew(ctx context.Context, addr, prefix string) *writer {
+	return w.startWriter(ctx, &writer{w: w, addr: addr, prefix: prefix, anew: true})
+}
+
+func (w *world) startWriter(ctx context.Context, wr *writer) *writer {
+	ctx, wr.stop = context.WithCancel(ctx)
 	wr.done.Go(func() { wr.run(ctx) })
 	return wr
 }
@@ -60,6 +69,11 @@ func (wr *writer) run(ctx context.Context) {
 			continue
 		}
 		wr.ok(n, sent)
+		if wr.anew {
+			c.Close()
+			c = nil
+			time.Sleep(2 * time.Millisecond)
+		}
 		time.Sleep(500 * time.Microsecond)
 	}
 }
