@@ -9,6 +9,7 @@ var families = [][]Row{
 	listRows,
 	setRows,
 	hyperloglogRows,
+	zsetRows,
 	genericRows,
 	connectionRows,
 	transactionRows,

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"math"
-
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -19,21 +17,8 @@ func cmdHrandfield(c *Ctx) {
 		}
 		return
 	}
-	count, ok := c.intArg(2)
+	count, withValues, ok := c.randomOptions("withvalues")
 	if !ok {
-		return
-	}
-	if count == math.MinInt64 {
-		c.Out.Error("value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-		return
-	}
-	if len(c.Args) > 4 || len(c.Args) == 4 && !c.is(3, "withvalues") {
-		c.Out.Error(errSyntax)
-		return
-	}
-	withValues := len(c.Args) == 4
-	if withValues && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
-		c.Out.Error("value is out of range")
 		return
 	}
 	h, found, ok := c.hashToRead(c.Args[1])

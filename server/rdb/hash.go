@@ -23,7 +23,7 @@ func (r *Reader) skipHash(t Type, isOpen bool) error {
 	return nil
 }
 
-// openPacked reads a small hash held in one string.
+// openPacked reads a small hash or sorted set held in one string.
 func (r *Reader) openPacked(t Type) error {
 	p, err := r.src.str(&r.blob)
 	if err != nil {
@@ -34,12 +34,12 @@ func (r *Reader) openPacked(t Type) error {
 	r.fields = -1
 	header, count, total := 0, -1, -1
 	switch t {
-	case TypeHashListpack:
+	case TypeHashListpack, TypeZsetListpack:
 		header = listpackHeader
 		if len(p) > header {
 			total, count = int(binary.LittleEndian.Uint32(p)), int(binary.LittleEndian.Uint16(p[4:]))
 		}
-	case TypeHashZiplist:
+	case TypeHashZiplist, TypeZsetZiplist:
 		header = ziplistHeader
 		if len(p) > header {
 			total, count = int(binary.LittleEndian.Uint32(p)), int(binary.LittleEndian.Uint16(p[8:]))
@@ -48,7 +48,7 @@ func (r *Reader) openPacked(t Type) error {
 		header, total = 1, len(p)
 	}
 	if len(p) <= header || total != len(p) {
-		return r.src.fail("a packed hash is damaged: its size is wrong")
+		return r.src.fail("a packed " + t.Name() + " is damaged: its size is wrong")
 	}
 	if count >= 0 && count != 65535 {
 		r.fields = count / 2
@@ -86,9 +86,9 @@ func (r *Reader) packed(isValue bool) (elem []byte, end, ok bool) {
 		num = r.src.num[:]
 	}
 	switch r.pending {
-	case TypeHashListpack:
+	case TypeHashListpack, TypeZsetListpack:
 		elem, r.rest, end, ok = listpackNext(r.rest, num)
-	case TypeHashZiplist:
+	case TypeHashZiplist, TypeZsetZiplist:
 		elem, r.rest, end, ok = ziplistNext(r.rest, num)
 	default:
 		elem, r.rest, end, ok = zipmapNext(r.rest, isValue)

@@ -42,7 +42,7 @@ type Event struct {
 func (e *Event) IsHash() bool { return e.Type.Name() == "hash" }
 
 // supported are the types of values that can be read, by name.
-var supported = map[string]bool{"string": true, "hash": true, "list": true, "set": true, "stream": true}
+var supported = map[string]bool{"string": true, "hash": true, "list": true, "set": true, "stream": true, "zset": true}
 
 // Supported reports whether the entry's value can be read; others can only be skipped, which the next
 // call of Next does.
@@ -263,6 +263,8 @@ func (r *Reader) entry(t Type, ev *Event) error {
 	case "stream":
 		r.openStream(t)
 		return nil
+	case "zset":
+		return r.openZSet(t, ev)
 	}
 	r.pending, r.isOpen = t, false
 	return nil
@@ -283,6 +285,8 @@ func (r *Reader) skipPending() error {
 		return r.skipSet(t, wasOpen)
 	case "stream":
 		return r.skipStream(t, wasOpen)
+	case "zset":
+		return r.skipZSet(t, wasOpen)
 	}
 	return r.src.skipValue(t)
 }

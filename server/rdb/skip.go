@@ -11,11 +11,7 @@ func (s *stringSource) skipValue(t Type) error {
 		return s.skipCounted(2)
 	case TypeList, TypeSet, TypeListQuicklist:
 		return s.skipCounted(1)
-	case TypeZset:
-		return s.skipScores(s.skipOldDouble)
-	case TypeZset2:
-		return s.skipScores(func() error { return s.skip(8) })
-	case TypeListZiplist, TypeSetIntset, TypeZsetZiplist, TypeZsetListpack, TypeSetListpack:
+	case TypeListZiplist, TypeSetIntset, TypeSetListpack:
 		return s.skipString()
 	case TypeListQuicklist2:
 		return s.skipEach(func() error {
@@ -59,15 +55,6 @@ func (s *stringSource) skipStrings(n uint64, group int) error {
 		}
 	}
 	return nil
-}
-
-func (s *stringSource) skipScores(score func() error) error {
-	return s.skipEach(func() error {
-		if err := s.skipString(); err != nil {
-			return err
-		}
-		return score()
-	})
 }
 
 // skipOldDouble: a length and that many characters; 253 to 255 stand for NaN and the infinities.

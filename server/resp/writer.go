@@ -412,47 +412,17 @@ func AppendCommandStrings(dst []byte, args ...string) []byte {
 	return dst
 }
 
-// AppendDouble prints f as Redis 7.2 does (fpconv): the shortest text that reads back, plain where that is short.
+// AppendDouble prints f as Redis 7.0 does, C's %.17g: 17 digits, which always read back, without trailing zeros.
 func AppendDouble(dst []byte, f float64) []byte {
-	switch {
+	switch n := int64(f); {
+	case float64(n) == f && n > -1e17 && n < 1e17 && (n != 0 || !math.Signbit(f)):
+		return strconv.AppendInt(dst, n, 10)
 	case math.IsNaN(f):
 		return append(dst, "nan"...)
 	case math.IsInf(f, 1):
 		return append(dst, "inf"...)
 	case math.IsInf(f, -1):
 		return append(dst, "-inf"...)
-	case f == 0:
-		if math.Signbit(f) {
-			dst = append(dst, '-')
-		}
-		return append(dst, '0')
 	}
-	var tmp [32]byte
-	text := strconv.AppendFloat(tmp[:0], math.Abs(f), 'e', -1, 64)
-	digits, e10 := 0, 0
-	for i, c := range text {
-		if c == 'e' {
-			e10, _ = strconv.Atoi(string(text[i+1:]))
-			break
-		}
-		if c != '.' {
-			digits++
-		}
-	}
-	k := e10 - digits + 1 // f = digits * 10^k
-	size := max(e10, -e10)
-	if (k >= 0 && size < digits+7) || (k < 0 && (k > -7 || size < 4)) {
-		return strconv.AppendFloat(dst, f, 'f', -1, 64)
-	}
-	if f < 0 {
-		dst = append(dst, '-')
-	}
-	for i, c := range text {
-		if c != 'e' {
-			continue
-		}
-		dst = append(append(dst, text[:i+1]...), text[i+1])
-		return strconv.AppendInt(dst, int64(size), 10)
-	}
-	return dst
+	return strconv.AppendFloat(dst, f, 'g', 17, 64)
 }

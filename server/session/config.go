@@ -91,7 +91,8 @@ func (srv *Server) watchSettings() {
 		srv.cfg.OnChange(func() error { fn(); return nil }, keys...)
 	}
 	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire", "lazyfree-lazy-eviction",
-		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries", "hll-sparse-max-bytes", "lfu-log-factor", "lfu-decay-time")
+		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries",
+		"zset-max-listpack-entries", "zset-max-listpack-value", "hll-sparse-max-bytes", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.port.Store(srv.cfg.Int(settings.Port)) }, "port")
 	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
 	on(func() { srv.e.SetReplicaIgnoresMaxMemory(srv.cfg.Bool(settings.ReplicaIgnoreMaxMemory)) }, "replica-ignore-maxmemory")
@@ -123,6 +124,8 @@ func (srv *Server) followLimits() {
 	st.Config.SetMaxIntsetEntries = int(srv.cfg.Int(settings.SetMaxIntsetEntries))
 	st.Config.StreamNodeMaxBytes = srv.cfg.Int(settings.StreamNodeMaxBytes)
 	st.Config.StreamNodeMaxEntries = srv.cfg.Int(settings.StreamNodeMaxEntries)
+	st.Config.ZSetMaxListpackEntries = int(srv.cfg.Int(settings.ZSetMaxListpackEntries))
+	st.Config.ZSetMaxListpackValue = int(srv.cfg.Int(settings.ZSetMaxListpackValue))
 	st.Config.LFU = strings.HasSuffix(policy, "-lfu")
 	st.Config.LFULogFactor = int(srv.cfg.Int(settings.LFULogFactor))
 	st.Config.LFUDecayTime = int(srv.cfg.Int(settings.LFUDecayTime))

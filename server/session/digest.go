@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // the algorithm is DEBUG DIGEST's
 	"encoding/binary"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -38,7 +39,7 @@ func (d *digest) mixEntry(e store.Entry) {
 		kind++ // Redis counts modules before streams
 	}
 	d.mixInt(kind)
-	var scratch [24]byte
+	var scratch [32]byte
 	switch e.Kind() {
 	case store.String:
 		d.mix(e.Bytes(scratch[:0]))
@@ -60,6 +61,15 @@ func (d *digest) mixEntry(e store.Entry) {
 			var one digest
 			one.mix(field)
 			one.mix(value)
+			d.xor(one[:])
+			return true
+		})
+	case store.ZSetKind:
+		z := e.ZSet()
+		z.Each(func(member []byte, score float64) bool {
+			var one digest
+			one.mix(member)
+			one.mix(resp.AppendDouble(scratch[:0], score))
 			d.xor(one[:])
 			return true
 		})

@@ -113,6 +113,8 @@ var (
 	StreamNodeMaxBytes        = intKey("stream-node-max-bytes")
 	StreamNodeMaxEntries      = intKey("stream-node-max-entries")
 	HLLSparseMaxBytes         = intKey("hll-sparse-max-bytes")
+	ZSetMaxListpackEntries    = intKey("zset-max-listpack-entries")
+	ZSetMaxListpackValue      = intKey("zset-max-listpack-value")
 	ProtoMaxBulkLen           = intKey("proto-max-bulk-len")
 	ClientQueryBufferLimit    = intKey("client-query-buffer-limit")
 	RDBKeySaveDelay           = intKey("rdb-key-save-delay")

@@ -6,7 +6,6 @@ const (
 	notTLS       = "client TLS is not served by this build"
 	notAOF       = "the append-only file is not written by this build"
 	notLists     = "lists are not stored by this build"
-	notZsets     = "sorted sets are not stored by this build"
 	notScripts   = "scripts are not run by this build"
 	notTracking  = "client-side caching is not served by this build"
 	notModules   = "modules are not loaded"
@@ -179,7 +178,7 @@ var table = []Directive{
 	integer("stream-node-max-entries", "100", 0, maxInt64),
 	integer("hash-max-listpack-entries", "512", 0, maxInt64).alias("hash-max-ziplist-entries"),
 	integer("set-max-intset-entries", "512", 0, maxInt64),
-	integer("zset-max-listpack-entries", "128", 0, maxInt64).alias("zset-max-ziplist-entries").inert(notZsets),
+	integer("zset-max-listpack-entries", "128", 0, maxInt64).alias("zset-max-ziplist-entries"),
 	integer("tracking-table-max-keys", "1000000", 0, maxInt64).inert(notTracking),
 	integer("repl-backlog-ttl", "3600", 0, maxInt64),
 	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt32).with(flagHidden),
@@ -195,7 +194,7 @@ var table = []Directive{
 	memory("active-defrag-ignore-bytes", "104857600", 1, maxInt64).inert(notAllocator),
 	memory("hash-max-listpack-value", "64", 0, maxInt64).alias("hash-max-ziplist-value"),
 	memory("stream-node-max-bytes", "4096", 0, maxInt64),
-	memory("zset-max-listpack-value", "64", 0, maxInt64).alias("zset-max-ziplist-value").inert(notZsets),
+	memory("zset-max-listpack-value", "64", 0, maxInt64).alias("zset-max-ziplist-value"),
 	memory("hll-sparse-max-bytes", "3000", 0, maxInt64),
 	memory("client-query-buffer-limit", "1073741824", 1<<20, maxInt64),
 	{Name: "maxmemory-clients", kind: kindPercentOrMemory, def: "0", lo: -100, hi: maxInt64,

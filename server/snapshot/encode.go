@@ -102,6 +102,8 @@ func (c *encoder) small(s *stream, db int, e store.Entry) bool {
 		return c.smallList(s, db, e)
 	case store.SetKind:
 		return c.smallSet(s, db, e)
+	case store.ZSetKind:
+		return c.smallZSet(s, db, e)
 	default:
 		panic("snapshot: a small " + k.String() + " in the store, which nothing encodes")
 	}
@@ -232,6 +234,8 @@ func (c *encoder) BigOpen(id uint64) {
 		s.tail = rdb.AppendSetEntry(s.tail, v.key, v.n, c.compress)
 	case store.StreamKind:
 		s.tail = rdb.AppendStreamEntry(s.tail, v.key, c.compress)
+	case store.ZSetKind:
+		s.tail = rdb.AppendZSetEntry(s.tail, v.key, v.n, c.compress)
 	default:
 		panic("snapshot: a big " + v.kind.String() + " in the store, which nothing encodes")
 	}
@@ -248,8 +252,12 @@ func (c *encoder) BigField(id uint64, f store.Entry) {
 		s = &v.early
 	}
 	c.copied(s, f.Key())
-	if v.kind == store.HashKind {
+	switch v.kind {
+	case store.HashKind:
 		c.value(s, f)
+	case store.ZSetKind:
+		c.ready(s)
+		s.tail = rdb.AppendScore(s.tail, f.Score())
 	}
 	c.finish(s)
 }

@@ -238,6 +238,9 @@ func (l *loader) entry(ev *rdb.Event) error {
 	case "stream":
 		l.fill = (&streamLoader{loader: l}).parts
 		l.db.StreamForWrite(l.key)
+	case "zset":
+		l.fill = l.scored
+		l.db.ZSetForWrite(l.key)
 	default:
 		panic("snapshot: values of type " + ev.Type.Name() + " are said to be supported, but nothing loads them")
 	}

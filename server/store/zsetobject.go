@@ -25,10 +25,16 @@ func (p *part) scored(ref uint32) (member []byte, score float64) {
 	return member, scoreOf(v)
 }
 
+// Score is the score of a member that a cut gives as BigField.
+func (e Entry) Score() float64 {
+	_, score := e.p.scored(e.ref)
+	return score
+}
+
 func scoreOf(v []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(v)) }
 
-// set stores a member and reports whether it is new.
-func (o *zsetObject) set(member []byte, score float64) (created bool) {
+// set stores a member and reports whether it is new or has another score now.
+func (o *zsetObject) set(member []byte, score float64) (created, changed bool) {
 	p := o.home
 	h, at, ok := o.find(member)
 	if !ok {
@@ -37,18 +43,18 @@ func (o *zsetObject) set(member []byte, score float64) (created bool) {
 		binary.LittleEndian.PutUint64(p.openValue(ref, &s, 8), math.Float64bits(score))
 		o.fields.insert(p, h, ref)
 		o.order.insert(p, score, ref)
-		return true
+		return true, true
 	}
 	_, v := p.pair(at.ref)
 	old := scoreOf(v)
 	if old == score {
-		return false
+		return false, false
 	}
 	o.beforeWrite(h)
 	o.order.remove(p, old, member)
 	binary.LittleEndian.PutUint64(v, math.Float64bits(score))
 	o.order.insert(p, score, at.ref)
-	return false
+	return false, true
 }
 
 func (o *zsetObject) del(member []byte) bool {

@@ -10,7 +10,7 @@ import (
 //	u16 number of members; then per member: varint, member, score
 //
 // A score is one byte for an integer up to zpackDigit, else a byte that says what follows it: an int16, int32, float32
-// or float64, whichever is the shortest that says it exactly.
+// or float64, whichever is the shortest that says it exactly. A negative zero loses its sign, as it does in Redis.
 const (
 	zpackDigit = 239 + iota
 	zpackInt16
@@ -52,7 +52,7 @@ func zpackScore(b []byte) (score float64, n int) {
 
 func appendZpackItem(dst, member []byte, score float64) []byte {
 	dst = append(binary.AppendUvarint(dst, uint64(len(member))), member...)
-	if n := int32(score); float64(n) == score && (n != 0 || !math.Signbit(score)) {
+	if n := int32(score); float64(n) == score {
 		switch {
 		case n >= 0 && n <= zpackDigit:
 			return append(dst, byte(n))

@@ -51,9 +51,9 @@ func (z *ZSet) Score(member []byte) (score float64, ok bool) {
 	return it.score, ok
 }
 
-// Set gives a member a score, which must be a number, and reports whether the member is new. An equal score is left as it
-// is, so that a zero keeps its sign. member must not point into the store.
-func (z *ZSet) Set(member []byte, score float64) (created bool) {
+// Set gives a member a score, which must be a number, and reports whether the member is new or has another score now. An
+// equal score is left as it is, so that a zero keeps its sign. member must not point into the store.
+func (z *ZSet) Set(member []byte, score float64) (created, changed bool) {
 	z.check()
 	z.wrote()
 	if z.obj != nil {
@@ -65,10 +65,11 @@ func (z *ZSet) Set(member []byte, score float64) (created bool) {
 		z.convert()
 		return z.obj.set(member, score)
 	}
-	if !exists || it.score != score {
-		z.setPacked(it, exists, member, score)
+	if exists && it.score == score {
+		return false, false
 	}
-	return !exists
+	z.setPacked(it, exists, member, score)
+	return !exists, true
 }
 
 func (z *ZSet) outgrows(members, longest int) bool {

@@ -23,7 +23,7 @@ var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
 	"xgroup|help": true, "xinfo|help": true,
 	"pfselftest": true, // draws its own numbers
-	"spop":       true, "srandmember": true, "sscan": true,
+	"spop":       true, "srandmember": true, "sscan": true, "zrandmember": true, "zscan": true,
 	"object|refcount": true,                      // depends on which command made a small number
 	"slowlog|get":     true, "slowlog|len": true, // what took long
 	"memory|usage": true, "memory|help": true,
@@ -65,7 +65,7 @@ func (g *Gen) Next() []string {
 	if shape := streamShapes[c.FullName]; shape != nil {
 		args = shape(g, args)
 	} else {
-		args = g.sequence(args, c.Documented())
+		args = g.sortedSet(g.sequence(args, c.Documented()))
 	}
 	switch {
 	case c.Flags&command.Blocking != 0: // a number that got to the timeout's place would take its time
@@ -87,7 +87,7 @@ func (g *Gen) sequence(args []string, shape []command.Arg) []string {
 }
 
 func (g *Gen) arg(args []string, a *command.Arg) []string {
-	if a.Optional && !g.chance(35) {
+	if a.Optional && !g.chance(35) || a.Since == "7.2.0" {
 		return args
 	}
 	times := 1
@@ -126,8 +126,11 @@ func (g *Gen) value(args []string, a *command.Arg) []string {
 	case "integer":
 		return append(args, g.integer(a.Name))
 	case "double":
-		if a.Name == "timeout" {
+		switch a.Name {
+		case "timeout":
 			return append(args, g.timeout())
+		case "score":
+			return append(args, g.score())
 		}
 		return append(args, g.float())
 	case "unix-time":

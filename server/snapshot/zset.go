@@ -1,0 +1,46 @@
+package snapshot
+
+import (
+	"github.com/understudy-db/understudy/server/rdb"
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// smallZSet encodes a small sorted set as Redis keeps one: a listpack of members and scores in order.
+func (c *encoder) smallZSet(s *stream, db int, e store.Entry) bool {
+	z := e.ZSet()
+	if z.Len() == 0 {
+		return false
+	}
+	c.begin(s, db, e.ExpireAt())
+	lp := rdb.BeginListpack(c.listpack[:0])
+	var text [32]byte
+	z.Each(func(member []byte, score float64) bool {
+		lp = rdb.AppendListpackElement(lp, member)
+		lp = rdb.AppendListpackElement(lp, resp.AppendDouble(text[:0], score))
+		return true
+	})
+	c.listpack = rdb.FinishListpack(lp, 0, 2*z.Len())
+	c.packed(s, rdb.TypeZsetListpack, e.Key(), c.listpack)
+	return true
+}
+
+// scored stores members of the sorted set that is being read, as many as the batch still takes.
+func (l *loader) scored(n *int) (done bool, err error) {
+	z, _ := l.db.ZSetForWrite(l.key)
+	for from := l.in.Pos(); l.room(*n, from); *n++ {
+		member, score, ok, err := l.in.NextScored()
+		if err != nil {
+			return true, err
+		}
+		if !ok {
+			if z.Len() == 0 { // there is no such thing in Redis
+				l.db.Delete(l.key)
+				l.meta.Keys--
+			}
+			return true, nil
+		}
+		z.Set(member, score)
+	}
+	return false, nil
+}
