@@ -10,6 +10,7 @@ var families = [][]Row{
 	setRows,
 	hyperloglogRows,
 	zsetRows,
+	geoRows,
 	genericRows,
 	connectionRows,
 	transactionRows,

@@ -5,6 +5,12 @@ import "fmt"
 // skipValue passes over a whole value, of any type.
 func (s *stringSource) skipValue(t Type) error {
 	switch t {
+	case TypeZset:
+		return s.skipScores(s.skipOldDouble)
+	case TypeZset2:
+		return s.skipScores(func() error { return s.skip(8) })
+	case TypeZsetZiplist, TypeZsetListpack:
+		return s.skipString()
 	case TypeString, TypeHashListpack, TypeHashZiplist, TypeHashZipmap:
 		return s.skipString()
 	case TypeHash:
@@ -26,6 +32,16 @@ func (s *stringSource) skipValue(t Type) error {
 		return s.skipStream(t)
 	}
 	return s.fail(fmt.Sprintf("a value of type %d (%s) cannot be skipped", t, t.Name()))
+}
+
+// skipScores skips a count and as many members, each with a score.
+func (s *stringSource) skipScores(score func() error) error {
+	return s.skipEach(func() error {
+		if err := s.skipString(); err != nil {
+			return err
+		}
+		return score()
+	})
 }
 
 // skipEach reads a count and calls one for each item.

@@ -131,6 +131,10 @@ func (g *Gen) value(args []string, a *command.Arg) []string {
 			return append(args, g.timeout())
 		case "score":
 			return append(args, g.score())
+		case "longitude", "latitude":
+			return append(args, g.degrees(a.Name))
+		case "radius", "width", "height":
+			return append(args, g.length())
 		}
 		return append(args, g.float())
 	case "unix-time":

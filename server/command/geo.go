@@ -1,0 +1,220 @@
+package command
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+var (
+	verbZAdd = []byte("ZADD")
+	errUnit  = "unsupported unit provided. please use M, KM, FT, MI"
+)
+
+// position reads a longitude and a latitude, or replies with an error.
+func (c *Ctx) position(i int) (x, y float64, ok bool) {
+	if x, ok = c.floatArg(i); !ok {
+		return 0, 0, false
+	}
+	if y, ok = c.floatArg(i + 1); !ok {
+		return 0, 0, false
+	}
+	if math.Abs(x) > longitudeMax || math.Abs(y) > latitudeMax {
+		c.Out.Error("invalid longitude,latitude pair " + sixDecimals(x) + "," + sixDecimals(y))
+		return 0, 0, false
+	}
+	return x, y, true
+}
+
+func sixDecimals(f float64) string {
+	if math.IsInf(f, 0) {
+		return string(appendDouble(nil, f))
+	}
+	return strconv.FormatFloat(f, 'f', 6, 64)
+}
+
+// unitArg reads a unit as its length in meters, or replies with an error.
+func (c *Ctx) unitArg(i int) (float64, bool) {
+	switch {
+	case c.is(i, "m"):
+		return 1, true
+	case c.is(i, "km"):
+		return 1000, true
+	case c.is(i, "ft"):
+		return 0.3048, true
+	case c.is(i, "mi"):
+		return 1609.34, true
+	}
+	c.Out.Error(errUnit)
+	return 0, false
+}
+
+// cmdGeoadd is a ZADD of scores that stand for positions, and so are its effects.
+func cmdGeoadd(c *Ctx) {
+	at := 2
+	nx, xx := false, false
+	for ; at < len(c.Args); at++ {
+		isNX, isXX := c.is(at, "nx"), c.is(at, "xx")
+		if !isNX && !isXX && !c.is(at, "ch") {
+			break
+		}
+		nx, xx = nx || isNX, xx || isXX
+	}
+	if (len(c.Args)-at)%3 != 0 || nx && xx {
+		c.Out.Error(errSyntax)
+		return
+	}
+	args := append([][]byte{verbZAdd}, c.Args[1:at]...)
+	for i := at; i < len(c.Args); i += 3 {
+		x, y, ok := c.position(i)
+		if !ok {
+			return
+		}
+		args = append(args, strconv.AppendUint(nil, geoScore(x, y), 10), c.Args[i+2])
+	}
+	called := c.Args
+	c.Args = args
+	c.zadd(zaddOptions{})
+	c.Args = called
+	if c.IsDirty() {
+		c.Propagate(args...)
+	}
+}
+
+func cmdGeohash(c *Ctx) {
+	c.positions(func(x, y float64) {
+		text := geohashText(x, y)
+		c.Out.Bulk(text[:])
+	}, c.Out.Null)
+}
+
+func cmdGeopos(c *Ctx) { c.positions(c.coordinates, c.Out.NullArray) }
+
+// positions replies with something for each member that is there.
+func (c *Ctx) positions(there func(x, y float64), missing func()) {
+	z, found, ok := c.zsetToRead(c.Args[1])
+	if !ok {
+		return
+	}
+	c.Out.Array(len(c.Args) - 2)
+	for _, member := range c.Args[2:] {
+		score, has := 0.0, false
+		if found {
+			score, has = z.Score(member)
+		}
+		if has {
+			there(geoPosition(score))
+		} else {
+			missing()
+		}
+	}
+}
+
+// coordinates replies with a pair of degrees.
+func (c *Ctx) coordinates(x, y float64) {
+	c.Out.Array(2)
+	for _, f := range [2]float64{x, y} {
+		text := appendDegrees(nil, f)
+		if c.Out.Proto() > 2 {
+			c.Out.RawString("," + string(text) + "\r\n")
+		} else {
+			c.Out.Bulk(text)
+		}
+	}
+}
+
+// appendDegrees writes up to 17 decimals, without zeros at the end.
+func appendDegrees(dst []byte, f float64) []byte {
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, f, 'f', 17, 64)
+	for dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
+	}
+	if dst[len(dst)-1] == '.' {
+		dst = dst[:len(dst)-1]
+	}
+	if string(dst[start:]) == "-0" {
+		return append(dst[:start], '0')
+	}
+	return dst
+}
+
+// distance replies with a length, rounded to four decimals.
+func (c *Ctx) distance(d float64) {
+	n := int64(math.RoundToEven(d * 10000))
+	text := strconv.AppendInt(nil, n/10000, 10)
+	text = strconv.AppendInt(append(text, '.'), n%10000+10000, 10)
+	dot := len(text) - 5
+	text = append(text[:dot], text[dot+1:]...) // the 1 that kept the zeros
+	c.Out.Bulk(text)
+}
+
+func cmdGeodist(c *Ctx) {
+	unit, ok := 1.0, true
+	switch {
+	case len(c.Args) == 5:
+		if unit, ok = c.unitArg(4); !ok {
+			return
+		}
+	case len(c.Args) > 5:
+		c.Out.Error(errSyntax)
+		return
+	}
+	z, found, ok := c.zsetToRead(c.Args[1])
+	if !ok {
+		return
+	}
+	var score [2]float64
+	for i := 0; i < 2 && found; i++ {
+		score[i], found = z.Score(c.Args[2+i])
+	}
+	if !found {
+		c.Out.Null()
+		return
+	}
+	x1, y1 := geoPosition(score[0])
+	x2, y2 := geoPosition(score[1])
+	c.distance(geoDistance(x1, y1, x2, y2) / unit)
+}
+
+// geoPoint is a member that a search found, in units of its list's members.
+type geoPoint struct {
+	scoredItem
+	x, y, distance float64
+}
+
+// geoPoints collects what a search finds; with a limit it ends there.
+type geoPoints struct {
+	list  scoredList
+	found []geoPoint
+	limit int
+}
+
+// search adds the members of z within a shape.
+func (p *geoPoints) search(z *store.ZSet, s *geoShape) {
+	last := geoBox{}
+	for i, box := range s.cover() {
+		if box == (geoBox{}) || i > 0 && box == last {
+			continue // adjacent ones may be the same when the shape is huge
+		}
+		if p.full() {
+			return
+		}
+		from, to := box.scores()
+		rank := z.Before(store.ScoreBorder(from, false))
+		z.Range(rank, z.Before(store.ScoreBorder(to, false))-rank, false, func(member []byte, score float64) bool {
+			x, y := geoPosition(score)
+			if d, ok := s.distance(x, y); ok {
+				p.list.add(member, score)
+				p.found = append(p.found, geoPoint{p.list.items[len(p.list.items)-1], x, y, d})
+			}
+			return !p.full()
+		})
+		if i > 0 {
+			last = box
+		}
+	}
+}
+
+func (p *geoPoints) full() bool { return p.limit > 0 && len(p.found) >= p.limit }
