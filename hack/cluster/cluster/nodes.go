@@ -116,12 +116,23 @@ func (d *Driver) onLiveNodes(f func(*plan.Plan, plan.Node) error) error {
 	})
 }
 
-// routeServices keeps Service addresses reachable from this machine: through the first node that lives and is not cut.
+// routeServices keeps Service addresses reachable from this machine: through the node that it was as long as that lives and
+// is not cut, so that connections live on, else through the first one that is.
 func (d *Driver) routeServices(p *plan.Plan) error {
-	for _, n := range p.Nodes {
-		if d.alive(n) && machine.LinkUp(p, n) {
-			return machine.RouteServices(n)
+	var use *plan.Node
+	for i, n := range p.Nodes {
+		if !d.alive(n) || !machine.LinkUp(p, n) {
+			continue
 		}
+		if machine.ServicesThrough(n) {
+			return nil
+		}
+		if use == nil {
+			use = &p.Nodes[i]
+		}
+	}
+	if use != nil {
+		return machine.RouteServices(*use)
 	}
 	d.say("no node is left: Service addresses do not answer")
 	return nil

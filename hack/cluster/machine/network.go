@@ -82,6 +82,12 @@ func RouteServices(n plan.Node) error {
 	return run("ip", "route", "replace", plan.ServiceNet, "via", n.IP, "dev", plan.HostLink)
 }
 
+// ServicesThrough tells whether this machine's traffic for Service addresses goes through a node.
+func ServicesThrough(n plan.Node) bool {
+	out, err := output("ip", "-o", "route", "show", plan.ServiceNet, "via", n.IP)
+	return err == nil && len(out) > 0
+}
+
 // SetLink takes a node's port on the bridge up or down.
 func SetLink(p *plan.Plan, n plan.Node, up bool) error {
 	state := "down"
