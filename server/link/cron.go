@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"time"
 
 	"github.com/understudy-db/understudy/server/oplog"
@@ -48,14 +49,22 @@ func (n *Node) tickPeers() {
 	n.countGood()
 }
 
-// limit is client-output-buffer-limit for a replica: what its cursor holds back of the log. As in Redis a limit below the
-// backlog's size means the backlog's size. Node.mu must be held.
+// limit is client-output-buffer-limit for a replica: what its cursor holds back of the log, in memory. As in Redis a
+// limit below the backlog's size means the backlog's size. Node.mu must be held.
 func (n *Node) limit(p *peer, l settings.OutputLimit, now repl.Millis) {
 	if p.cursor == nil || p.closed {
 		return
 	}
-	behind := uint64(p.cursor.Behind())
+	if err := p.cursor.Err(); errors.Is(err, oplog.ErrDisk) { // its writer may be waiting for the socket
+		n.logf(repl.Warning, "Replica "+p.name()+" is disconnected: "+err.Error())
+		p.hangup()
+		return
+	}
+	behind := uint64(p.cursor.Held())
 	floor := uint64(n.log.Backlog().Size)
+	if n.s.Int(settings.ReplDiskBacklogSize) > 0 {
+		floor += 2 * oplog.SpillFrom // below that the disk is not used
+	}
 	over := l.Hard > 0 && behind > max(l.Hard, floor)
 	if l.Soft > 0 && behind > max(l.Soft, floor) {
 		if p.overSince == 0 {
@@ -70,6 +79,23 @@ func (n *Node) limit(p *peer, l settings.OutputLimit, now repl.Millis) {
 		p.hangup()
 	}
 }
+
+// spillLog moves to disk what only slow replicas need of the log.
+func (n *Node) spillLog() {
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-n.log.Crowded():
+		}
+		for more := true; more && n.ctx.Err() == nil; {
+			more, _ = n.log.Spill() // the replica that is given up for an error is told of in the log by limit
+		}
+	}
+}
+
+// segment opens a file for a part of the log; like spill's it has no name.
+func (n *Node) segment() (oplog.SegmentFile, error) { return n.spill() }
 
 // ping puts a PING into the stream when it is time: the sign of life for replicas, whose links carry it on downwards.
 func (n *Node) ping() {

@@ -126,6 +126,7 @@ func (n *Node) Booted(b Boot) {
 		}
 	})
 	n.work.Go(n.cron)
+	n.work.Go(n.spillLog)
 }
 
 // Close ends every link and waits for the goroutines. No handler may run any more.
@@ -141,6 +142,7 @@ func (n *Node) Close() {
 		up.stop()
 	}
 	n.work.Wait()
+	n.log.CloseDisk()
 }
 
 // now is the time that the machines count in.
@@ -270,11 +272,12 @@ func (n *Node) watchSettings() {
 	n.s.OnChange(func() error {
 		n.applySettings()
 		return nil
-	}, "repl-backlog-size", "replica-read-only", "replica-serve-stale-data", "min-replicas-to-write", "min-replicas-max-lag")
+	}, "repl-backlog-size", "repl-disk-backlog-size", "replica-read-only", "replica-serve-stale-data", "min-replicas-to-write", "min-replicas-max-lag")
 }
 
 func (n *Node) applySettings() {
 	n.log.SetBacklogSize(n.s.Int(settings.ReplBacklogSize))
+	n.log.SetDisk(n.s.Int(settings.ReplDiskBacklogSize), n.segment)
 	n.e.PutState(engine.ReadOnly, n.s.Bool(settings.ReplicaReadOnly))
 	n.e.PutState(engine.ServeStale, n.s.Bool(settings.ReplicaServeStaleData))
 	need := int(n.s.Int(settings.MinReplicasToWrite))

@@ -13,11 +13,15 @@ type run struct {
 
 // block is a fixed piece of the log. Bytes below used never change while the block is in the log.
 type block struct {
-	data []byte // len blockSize
+	data []byte // len blockSize; nil: on disk
 	used int
 	pos  int64 // physical position of data[0]
 	runs []run // ordered; runs[0].at == 0 once something was appended
 	pins int   // cursors that stand on this block
+
+	seg   *diskSegment // where the bytes are when data is nil
+	segAt int64
+	busy  bool // Spill is writing it
 }
 
 func newBlock() *block { return &block{data: make([]byte, blockSize)} }
@@ -27,7 +31,7 @@ func (b *block) reset(pos int64) {
 	b.runs = b.runs[:0]
 }
 
-func (b *block) free() int { return len(b.data) - b.used }
+func (b *block) free() int { return blockSize - b.used }
 
 // endOfRun is the index one past the last byte of run i.
 func (b *block) endOfRun(i int) int {

@@ -27,6 +27,9 @@ type Cursor struct {
 	pos    int64  // physical position of that byte
 	offset int64  // replication offset before that byte
 	err    error
+
+	back   []byte // the bytes of loaded, which are on disk
+	loaded *block
 }
 
 // Replica opens a cursor after the byte numbered offset: the reader holds everything up to there. ErrGone means that
@@ -73,7 +76,16 @@ func (c *Cursor) Read(dst [][]byte, max int) ([][]byte, error) {
 		return dst, c.err
 	}
 	c.settle()
+	if c.b.data == nil {
+		if err := c.load(); err != nil {
+			return dst, err
+		}
+	}
 	for b, at := c.b, c.at; b != nil && max > 0; {
+		data := c.bytesOf(b)
+		if data == nil { // on disk: when the cursor gets there
+			break
+		}
 		i := b.runAt(at)
 		if i < 0 { // end of this block
 			b, at = l.after(b), 0
@@ -82,7 +94,7 @@ func (c *Cursor) Read(dst [][]byte, max int) ([][]byte, error) {
 		end := b.endOfRun(i)
 		if b.runs[i].target&c.target != 0 {
 			end = min(end, at+max)
-			dst = append(dst, b.data[at:end:end])
+			dst = append(dst, data[at:end:end])
 			max -= end - at
 		}
 		at = end
@@ -162,6 +174,16 @@ func (c *Cursor) Behind() int64 {
 		return 0
 	}
 	return c.l.pos - c.pos
+}
+
+// Held is the number of log bytes after the cursor that wait in memory.
+func (c *Cursor) Held() int64 {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	if c.err != nil {
+		return 0
+	}
+	return c.l.pos - max(c.pos, c.l.disk.from)
 }
 
 // Err is why the cursor ended, nil while it lives.

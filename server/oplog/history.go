@@ -96,6 +96,10 @@ func (l *Log) SetBacklogSize(n int64) {
 
 func (l *Log) placeLocked(ids IDs, offset int64) {
 	l.resetLocked(ToAll)
+	for _, b := range l.blocks {
+		l.unload(b)
+	}
+	l.crowded()
 	clear(l.blocks) // not reused: a reader may still be sending from them
 	l.blocks = l.blocks[:0]
 	l.ids = ids

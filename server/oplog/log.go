@@ -48,6 +48,7 @@ type Log struct {
 	spare   []*block // reset blocks, at most maxSpare
 	cursors map[*Cursor]struct{}
 	files   int // cursors of the file
+	disk    disk
 }
 
 const maxSpare = 16
@@ -62,6 +63,7 @@ func New(o Options) *Log {
 		l.size = 1 << 20
 	}
 	l.ids = IDs{ID: l.newID(), ID2: noID, Second: -1}
+	l.disk.C = make(chan struct{}, 1)
 	return l
 }
 
@@ -139,16 +141,17 @@ func (l *Log) trim() {
 			break
 		}
 		drop++
-		if l.backlog && len(l.spare) < maxSpare { // without a backlog a reader that was just reset may still be sending from b
+		l.unload(b)
+		if l.backlog && b.data != nil && !b.busy && len(l.spare) < maxSpare { // without a backlog a reader that was just reset may still be sending from b
 			l.spare = append(l.spare, b)
 		}
 	}
+	l.crowded()
 	if drop == 0 {
 		return
 	}
-	n := copy(l.blocks, l.blocks[drop:])
-	clear(l.blocks[n:])
-	l.blocks = l.blocks[:n]
+	clear(l.blocks[:drop])
+	l.blocks = l.blocks[drop:] // append moves what is left now and then: there may be very many
 	if first := l.blocks[0]; len(first.runs) > 0 {
 		l.start = max(l.start, first.startOffset())
 	} else {
@@ -187,13 +190,14 @@ type Backlog struct {
 	FirstByte int64 // number of the first byte kept (offset before it, plus one); 0 when not active
 	Length    int64 // bytes from there to the end
 	Memory    int64 // bytes of memory held by all blocks, for every reader
+	Disk      int64 // bytes of the files that hold blocks for slow replicas
 }
 
 // Backlog reports the state of the backlog.
 func (l *Log) Backlog() Backlog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Backlog{Active: l.backlog, Size: l.size, Memory: int64(len(l.blocks)+len(l.spare)) * blockSize}
+	s := Backlog{Active: l.backlog, Size: l.size, Memory: int64(len(l.blocks)+len(l.spare)-l.disk.blocks) * blockSize, Disk: l.disk.used}
 	if l.backlog {
 		s.FirstByte, s.Length = l.start+1, l.offset.Load()-l.start
 	}

@@ -98,6 +98,7 @@ var (
 	ReplPingReplicaPeriod     = intKey("repl-ping-replica-period")
 	ReplBacklogSize           = intKey("repl-backlog-size")
 	ReplBacklogTTL            = intKey("repl-backlog-ttl")
+	ReplDiskBacklogSize       = intKey("repl-disk-backlog-size")
 	MinReplicasToWrite        = intKey("min-replicas-to-write")
 	MinReplicasMaxLag         = intKey("min-replicas-max-lag")
 	ActiveExpireEffort        = intKey("active-expire-effort")
