@@ -85,6 +85,8 @@ func (p *pass) rank(m *Member) int {
 		return 0
 	case leaving:
 		return 1 << 20
+	case t.first() && m.Name == p.o.Spec.Request: // a new set begins with the master it asks for
+		return 0
 	case t.Unfenced != nil && m.Pod.UID == t.Unfenced.Voter:
 		return 1
 	}
@@ -93,6 +95,9 @@ func (p *pass) rank(m *Member) int {
 	}
 	return 1<<10 + m.Ordinal
 }
+
+// first: no member has ever been master.
+func (t *TermRecord) first() bool { return len(t.Lineage) == 0 && t.Number < member.LostStatusJump }
 
 // held checks that one adopter must hold every acknowledged write (S6): with k of the others holding
 // each, so many whole ones that all the missing are fewer than k, or the old master itself, whole.
@@ -194,7 +199,7 @@ func (p *pass) late() bool {
 // keeps it, unrelated, for a person to decide.
 func (p *pass) firstWaited() bool {
 	t := p.o.Status.Term
-	if len(t.Lineage) > 0 || t.Number >= member.LostStatusJump {
+	if !t.first() {
 		return false
 	}
 	first := p.o.Now

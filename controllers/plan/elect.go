@@ -325,9 +325,9 @@ func (p *pass) appoint(best *Member, why string) {
 	if p.o.Status.AuthVersion == "" {
 		p.d.Status.AuthVersion = p.o.Spec.AuthVersion // what the first pods were made with
 	}
-	if t.Target == "" || t.Target == best.Pod.UID {
+	if best.Name == p.o.Spec.Request || !t.first() && (t.Target == "" || t.Target == best.Pod.UID) {
 		p.d.Status.SpentRequest = p.o.Spec.Request // done, or overtaken by an unplanned failover
-	} // else a switchover gave the role back: it is tried again
+	} // else a switchover gave the role back, or the member asked for was not there at the beginning: it is tried again
 }
 
 // giveUp adds a lineage to what was given up before. The newest stay: the older a copy, the less likely it comes back.

@@ -220,6 +220,28 @@ func TestFoundFirstTermWithAPodThatCannotStart(t *testing.T) {
 	}
 }
 
+// A set applied with spec.master began with another master and took the wish for fulfilled.
+func TestFoundFirstMasterOfAWish(t *testing.T) {
+	w := deposing(3)
+	w.Status.Term = TermRecord{Number: 1, Rosters: w.Status.Term.Rosters, Lease: 2 * sec}
+	w.Spec.Request = "m-2"
+	for i := range w.Members {
+		w.Members[i].Report.Term = 1
+		w.holds(i, 0, nil).adopts(i, 80*sec)
+	}
+	w.Leader.LastLease = 0
+	d := Plan(w.Observed)
+	if d.Status.Term.Master == nil || d.Status.Term.Master.Name != "m-2" || d.Status.SpentRequest != "m-2" {
+		t.Fatalf("master %v, spent %q", d.Status.Term.Master, d.Status.SpentRequest)
+	}
+	w.Spec.ColdStart = 15 * sec
+	w.Members[2].Report, w.Members[2].Answer = nil, nil
+	d = Plan(w.Observed)
+	if d.Status.Term.Master == nil || d.Status.SpentRequest != "" {
+		t.Fatalf("the one asked for cannot start: master %v, spent %q", d.Status.Term.Master, d.Status.SpentRequest)
+	}
+}
+
 // During a change of roster the only holder of acknowledged writes was a voter of the old one alone, and
 // another was appointed.
 func TestFoundHolderThatLeavesTheRoster(t *testing.T) {
