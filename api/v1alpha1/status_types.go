@@ -78,6 +78,11 @@ type TermRecord struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Gone []types.UID `json:"gone,omitempty"`
+	// Members whose pods, now gone, kept data on a disk. It is read before data is taken for lost.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Disks []string `json:"disks,omitempty"`
 	// The pods whose vouchers count.
 	// +optional
 	Roster Roster `json:"roster"`

@@ -404,6 +404,11 @@ func (in *TermRecord) DeepCopyInto(out *TermRecord) {
 		*out = make([]types.UID, len(*in))
 		copy(*out, *in)
 	}
+	if in.Disks != nil {
+		in, out := &in.Disks, &out.Disks
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	in.Roster.DeepCopyInto(&out.Roster)
 	if in.OldRoster != nil {
 		in, out := &in.OldRoster, &out.OldRoster

@@ -232,8 +232,10 @@ func (p *pass) unaccountedPods() string {
 			return fmt.Sprintf("the disk of %s-%d", p.o.Spec.Name, ord)
 		}
 	}
-	if name, _, missing := p.masterDisk(); missing {
-		return "the disk of " + name
+	for _, ord := range p.disksToRead() {
+		if p.byOrdinal(ord) == nil {
+			return fmt.Sprintf("the disk of %s-%d", p.o.Spec.Name, ord)
+		}
 	}
 	return ""
 }

@@ -170,6 +170,9 @@ func (p *pass) clearEnded() bool {
 		}
 		next := t
 		next.Gone = append(slices.Clone(t.Gone), m.Pod.UID)
+		if m.Pod.Persists && !slices.Contains(t.Disks, m.Name) {
+			next.Disks = append(slices.Clone(t.Disks), m.Name)
+		}
 		return p.do(RecordTerm{p.o.Status.Version, next}, m.Name+" ended for good: noted before its pod is deleted")
 	}
 	return false
@@ -288,7 +291,7 @@ func (p *pass) appoint(best *Member, why string) {
 		ReplID: replID(p.o.Spec.UID, t.Number, a.Incarnation)}
 	next := t
 	next.Master, next.Unfenced, next.Target, next.Reason = &reign, nil, "", why
-	next.Lease, next.Gone = p.o.Spec.Lease, nil
+	next.Lease, next.Gone, next.Disks = p.o.Spec.Lease, nil, nil
 	next.Lineage = a.Data.History.Reign(t.Number, reign.ReplID, a.Data.Offset)
 	if a.Data.Empty() && p.o.Spec.AcceptLoss {
 		next.GivenUp = giveUp(t.GivenUp, t.Lineage)

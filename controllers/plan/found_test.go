@@ -64,6 +64,49 @@ func TestFoundDiskWithoutAPod(t *testing.T) {
 	}
 }
 
+// A set was made smaller and then lost everybody: the disks of voters that are not wanted any more had not been read.
+func TestFoundDisksOfASetMadeSmaller(t *testing.T) {
+	w := deposing(3)
+	w.Spec.Persist = PersistReplicas
+	for i := range w.Members {
+		w.Members[i].Pod.Persists = true
+	}
+	w.Spec.Members = 1
+	w.Deaths = []Death{died("a", 1, true), died("b", 1, true), died("c", 1, true)}
+	w.Status.Term.Gone = []member.Voter{"a", "b", "c"}
+	w.Members = w.Members[:1]
+	w.Members[0].Pod = Pod{UID: "z", Persists: true}
+	w.Members[0].Connected = true
+	w.holds(0, 0, nil).adopts(0, 50*sec)
+	if got := w.appoints(Mutation{}); got != "" {
+		t.Fatalf("%s begins anew, and nobody has read the disks of m-1 and m-2", got)
+	}
+	if got := w.does(Mutation{}, "CreatePod"); len(got) != 2 || got[0] != "CreatePod m-1" || got[1] != "CreatePod m-2" {
+		t.Errorf("makes %v", got)
+	}
+	w.Status.Term.Disks = []string{"m-7"} // ordinals need not be without gaps
+	if got := w.does(Mutation{}, "CreatePod"); len(got) != 3 || got[2] != "CreatePod m-7" {
+		t.Errorf("makes %v", got)
+	}
+}
+
+// A member that ended for good takes the word of its disk with it, before its pod goes.
+func TestFoundDiskIsNotedBeforeThePodGoes(t *testing.T) {
+	for _, persists := range []bool{true, false} {
+		w := deposing(3)
+		w.Members[2].Pod.Ended, w.Members[2].Pod.Persists = true, persists
+		var noted []string
+		for _, s := range Plan(w.Observed).Steps {
+			if r, ok := s.Action.(RecordTerm); ok {
+				noted = r.Next.Disks
+			}
+		}
+		if (len(noted) == 1) != persists {
+			t.Errorf("persists %v: noted %v", persists, noted)
+		}
+	}
+}
+
 // A proof for one incarnation was taken for the end of its pod.
 func TestFoundProofOfAnEarlierIncarnation(t *testing.T) {
 	w := deposing(3).holds(1, 0, nil).adopts(1, 50*sec)

@@ -112,6 +112,9 @@ type TermRecord struct {
 	// Gone is voters proven never to run again, noted before their pods, which hold the proof, are
 	// deleted. Cleared when a master is recorded.
 	Gone []member.Voter
+	// Disks is the names of members whose pods, now gone, kept data on a disk: it is read before data is taken for
+	// lost, wanted or not. Cleared when a master is recorded.
+	Disks []string
 	// Lease is the longest promise that may have been given under the reign in force or unfenced.
 	Lease time.Duration
 	// GivenUp is the reigns whose data a person gave up when a new history began: a member that comes

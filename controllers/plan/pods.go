@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,23 +26,44 @@ func (p *pass) createPods() {
 			p.do(CreatePod{name, ord, p.o.Spec.Revision, p.o.Spec.Persist != PersistNone}, "no such pod")
 		}
 	}
-	if name, ord, missing := p.masterDisk(); missing && ord >= p.members() {
-		p.do(CreatePod{name, ord, p.o.Spec.Revision, true}, "the last master's disk may hold what nobody else does")
+	for _, ord := range p.disksToRead() {
+		if !have[ord] && ord >= p.members() {
+			name := fmt.Sprintf("%s-%d", p.o.Spec.Name, ord)
+			p.do(CreatePod{name, ord, p.o.Spec.Revision, true}, "its disk may hold what nobody else does")
+		}
 	}
 }
 
-// masterDisk names the recorded or unfenced master when it kept its data on a disk and has no pod now.
-func (p *pass) masterDisk() (name string, ordinal int, missing bool) {
+// disksToRead is the ordinals, wanted or not, whose disks may hold what nobody else does: the last master's, and, while there
+// is no master, those of all that were voters. A set may be made smaller just before it loses everybody.
+func (p *pass) disksToRead() []int {
 	t := p.o.Status.Term
-	reign := t.Master
-	if reign == nil {
-		reign = t.Unfenced
+	if p.o.Spec.Persist == PersistNone {
+		return nil
 	}
-	if reign == nil || p.o.Spec.Persist == PersistNone {
-		return "", 0, false
+	var names []string
+	switch {
+	case t.Master != nil:
+		names = append(names, t.Master.Name)
+	case t.Unfenced != nil:
+		names = append(names, t.Unfenced.Name)
 	}
-	ordinal, err := strconv.Atoi(reign.Name[strings.LastIndexByte(reign.Name, '-')+1:])
-	return reign.Name, ordinal, err == nil && p.byOrdinal(ordinal) == nil
+	var out []int
+	if t.Master == nil {
+		names = append(names, t.Disks...)
+		for _, r := range p.rosters() {
+			for ord := range r.Voters {
+				out = append(out, ord)
+			}
+		}
+	}
+	for _, name := range names {
+		if ord, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:]); err == nil {
+			out = append(out, ord)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // replacePods takes pods away, one per pass: what ended for good, what is too many, what is of an old

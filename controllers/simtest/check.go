@@ -134,7 +134,7 @@ func (c *checker) promoted(s *server, t member.Term) {
 	if s.loading {
 		c.fail("S5: %s is promoted while it loads", s.pod.name)
 	}
-	if len(s.history) == 0 {
+	if s.log.end() == 0 { // whatever history it has heard of
 		c.newLine(s, t)
 	}
 	if c.w.opt.Spec.K > 0 && !c.override {

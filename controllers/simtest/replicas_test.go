@@ -82,6 +82,22 @@ func init() {
 					t.Errorf("the old master %s, whose disk is old, is master again", m.pod.name)
 				}
 			}},
+		story{"by-replicas-smaller", "files on replicas only; the set is made smaller and loses everybody: the data is on disks of members that are not wanted any more", func(o *Options) { byReplicas(o); o.Seed = 3 },
+			func(w *World) {
+				w.after(3*sec, func() {
+					if m := w.master(); m == nil || m.pod.ordinal != 0 {
+						w.check.fail("story: orders-0, the one that is still wanted, is not the master, whose disk is old")
+					}
+					w.api.spec.Members = 1
+					for _, p := range w.pods {
+						p.killContainer("power cut")
+					}
+				})
+			},
+			func(t *testing.T, w *World, r Result) {
+				want(t, w.check.newLines, 1, "histories begun")
+				want(t, len(w.api.status.Term.Rosters.New.Voters), 1, "voters")
+			}},
 	)
 }
 

@@ -1,6 +1,8 @@
 package status
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -34,7 +36,7 @@ func readTerm(t v1alpha1.TermRecord) plan.TermRecord {
 	out := plan.TermRecord{
 		Number: member.Term(t.Number), Master: readReign(t.Master), Unfenced: readReign(t.Unfenced),
 		Lease: t.Lease.Duration, Target: member.Voter(t.Target), Reason: t.Reason,
-		Rosters: member.Rosters{New: readRoster(t.Roster)},
+		Rosters: member.Rosters{New: readRoster(t.Roster)}, Disks: slices.Clone(t.Disks),
 	}
 	if t.OldRoster != nil {
 		old := readRoster(*t.OldRoster)
@@ -75,7 +77,7 @@ func writeTerm(t plan.TermRecord) *v1alpha1.TermRecord {
 	out := &v1alpha1.TermRecord{
 		Number: int64(t.Number), Master: writeReign(t.Master), Unfenced: writeReign(t.Unfenced),
 		Lease: metav1.Duration{Duration: t.Lease}, Target: types.UID(t.Target), Reason: t.Reason,
-		Roster: writeRoster(t.Rosters.New),
+		Roster: writeRoster(t.Rosters.New), Disks: slices.Clone(t.Disks),
 	}
 	if t.Rosters.Old != nil {
 		old := writeRoster(*t.Rosters.Old)
