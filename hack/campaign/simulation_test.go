@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,12 +25,26 @@ func TestSimulationTellsWhatItFinds(t *testing.T) {
 		}
 		return r
 	}
-	all := liveThrough(context.Background(), 100, 20, 3, run, io.Discard)
-	if all.seeds != 20 || all.acks != 40 || all.masters != 20 {
-		t.Errorf("%+v", all)
+	file := filepath.Join(t.TempDir(), "seen")
+	for range 2 { // in two parts
+		all := &tally{Commit: "abc", First: 100}
+		if err := all.goOn(file); err != nil {
+			t.Fatal(err)
+		}
+		all.liveThrough(context.Background(), 10, 3, run, io.Discard)
+		if err := all.save(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := (&tally{Commit: "def"}).goOn(file); err == nil {
+		t.Error("goes on with what another commit's worlds came to")
+	}
+	all := &tally{Commit: "abc"}
+	if err := all.goOn(file); err != nil || all.Seeds != 20 || all.Acks != 40 || all.Masters != 20 || all.First != 100 {
+		t.Errorf("%+v %v", all, err)
 	}
 	r := newReport(".", "simulation", simulationWhat, options{seed: 100})
-	r.finish(0, r.tell(all, 100, 20, run))
+	r.finish(0, r.tell(all, 20, run))
 	page := string(r.markdown())
 	for _, want := range []string{"20, seeds 100 to 119", "FAILED: seed 103: 1.000s: S1: two", "-seed 103 -seeds 1 -trace", "step 1 of 103\n", "NOT THE SAME"} {
 		if !strings.Contains(page, want) {
@@ -49,16 +64,17 @@ func TestSimulationStops(t *testing.T) {
 		}
 		return simtest.Result{Seed: seed}
 	}
-	short := liveThrough(ctx, 1, 1000, 1, run, io.Discard)
-	if err := newReport(".", "simulation", "", options{}).tell(short, 1, 1000, run); err == nil || short.seeds != 5 {
-		t.Errorf("%d worlds, verdict %v", short.seeds, err)
+	short := &tally{First: 1}
+	short.liveThrough(ctx, 1000, 1, run, io.Discard)
+	if err := newReport(".", "simulation", "", options{}).tell(short, 1000, run); err == nil || short.Seeds != 5 {
+		t.Errorf("%d worlds, verdict %v", short.Seeds, err)
 	}
 	broken := func(seed int64, _ io.Writer) simtest.Result { return simtest.Result{Seed: seed, Violation: "S2"} }
-	if all := liveThrough(context.Background(), 1, 1000, 1, broken, io.Discard); len(all.found) != maxFound {
-		t.Errorf("%d findings", len(all.found))
+	all, real := &tally{First: 1}, &tally{First: 1}
+	if all.liveThrough(context.Background(), 1000, 1, broken, io.Discard); len(all.Found) != maxFound {
+		t.Errorf("%d findings", len(all.Found))
 	}
-	real := liveThrough(context.Background(), 1, 2, 1, liveOnce, io.Discard)
-	if len(real.found) > 0 || real.acks == 0 {
+	if real.liveThrough(context.Background(), 2, 1, liveOnce, io.Discard); len(real.Found) > 0 || real.Acks == 0 {
 		t.Errorf("%+v", real)
 	}
 }
