@@ -12,6 +12,7 @@ var families = [][]Row{
 	zsetRows,
 	geoRows,
 	genericRows,
+	sortRows,
 	connectionRows,
 	transactionRows,
 	serverRows,

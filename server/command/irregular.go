@@ -4,6 +4,10 @@ package command
 var irregularKeys = map[string]func(dst []KeyRef, args [][]byte) ([]KeyRef, bool){
 	"set":      setKeys,
 	"bitfield": bitfieldKeys,
+	"sort":     sortKeys,
+	"sort_ro": func(dst []KeyRef, _ [][]byte) ([]KeyRef, bool) {
+		return append(dst, KeyRef{Pos: 1, Flags: KeyRO | KeyAccess}), true
+	},
 }
 
 // setKeys: SET reads its key only with GET.
@@ -38,4 +42,27 @@ func bitfieldKeys(dst []KeyRef, args [][]byte) ([]KeyRef, bool) {
 		}
 	}
 	return append(dst, KeyRef{Pos: 1, Flags: flags}), true
+}
+
+// sortKeys: the key that SORT sorts, and the one behind the last STORE; patterns lead to keys that nobody can tell.
+func sortKeys(dst []KeyRef, args [][]byte) ([]KeyRef, bool) {
+	if len(args) < 2 {
+		return dst, false
+	}
+	dst = append(dst, KeyRef{Pos: 1, Flags: KeyRO | KeyAccess})
+	into := 0
+	for i := 2; i < len(args); i++ {
+		switch {
+		case IsWord(args[i], "limit"):
+			i += 2
+		case IsWord(args[i], "get"), IsWord(args[i], "by"):
+			i++
+		case IsWord(args[i], "store") && i+1 < len(args):
+			into = i + 1
+		}
+	}
+	if into > 0 {
+		dst = append(dst, KeyRef{Pos: into, Flags: KeyOW | KeyUpdate})
+	}
+	return dst, true
 }

@@ -1,0 +1,289 @@
+package command
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// sortOptions are the options of SORT and SORT_RO.
+type sortOptions struct {
+	desc, alpha  bool
+	start, count int64
+	by           []byte   // pattern of the keys whose values order the elements; nil: the elements themselves
+	asIs         bool     // BY without "*": the order is the value's own
+	gets         [][]byte // patterns of what is returned for each element; none: the elements themselves
+	store        []byte   // nil: reply
+}
+
+func cmdSort(c *Ctx) { c.sort(true) }
+
+func cmdSortRo(c *Ctx) { c.sort(false) }
+
+func (c *Ctx) parseSort(mayStore bool) (o sortOptions, ok bool) {
+	o.count = -1
+	for i := 2; i < len(c.Args); i++ {
+		left := len(c.Args) - i - 1
+		switch {
+		case c.is(i, "asc"):
+			o.desc = false
+		case c.is(i, "desc"):
+			o.desc = true
+		case c.is(i, "alpha"):
+			o.alpha = true
+		case c.is(i, "limit") && left >= 2:
+			if o.start, ok = c.intArg(i + 1); !ok {
+				return o, false
+			}
+			if o.count, ok = c.intArg(i + 2); !ok {
+				return o, false
+			}
+			i += 2
+		case mayStore && c.is(i, "store") && left >= 1:
+			i++
+			o.store = c.Args[i]
+		case c.is(i, "by") && left >= 1:
+			i++
+			o.by = c.Args[i]
+			o.asIs = o.asIs || bytes.IndexByte(o.by, '*') < 0
+		case c.is(i, "get") && left >= 1:
+			i++
+			o.gets = append(o.gets, c.Args[i])
+		default:
+			c.Out.Error(errSyntax)
+			return o, false
+		}
+	}
+	return o, true
+}
+
+// sortItem is an element with what orders it.
+type sortItem struct {
+	element []byte
+	score   float64
+	by      []byte
+	found   bool // by was found
+}
+
+func (c *Ctx) sort(mayStore bool) {
+	o, ok := c.parseSort(mayStore)
+	if !ok {
+		return
+	}
+	e, found := c.sortLookup(c.Args[1])
+	if found && e.Kind() != store.ListKind && e.Kind() != store.SetKind && e.Kind() != store.ZSetKind {
+		c.Out.Error(errWrongType)
+		return
+	}
+	if o.asIs && o.store != nil && found && e.Kind() == store.SetKind {
+		o.asIs, o.alpha, o.by = false, true, nil // a set has no order of its own that a replica would share
+	}
+	var items []sortItem
+	if found {
+		items = o.load(e)
+	}
+	if !o.asIs {
+		if !c.order(&o, items) {
+			c.Out.Error("One or more scores can't be converted into double")
+			return
+		}
+		start, end := o.window(len(items))
+		items = items[start:end]
+	}
+	if o.store != nil {
+		c.sortStore(&o, items)
+		return
+	}
+	c.Out.Array(len(items) * max(len(o.gets), 1))
+	c.sorted(&o, items, func(v []byte, found bool) {
+		if found {
+			c.Out.Bulk(v)
+		} else {
+			c.Out.Null()
+		}
+	})
+}
+
+// sortLookup is LookupRead; SORT is a command that writes, so it deletes what has expired.
+func (c *Ctx) sortLookup(key []byte) (store.Entry, bool) {
+	if c.Cmd.IsWrite() {
+		return c.lookupCounted(key)
+	}
+	return c.LookupRead(key)
+}
+
+// window is the part of n elements that LIMIT leaves.
+func (o *sortOptions) window(n int) (start, end int) {
+	start = int(min(max(o.start, 0), int64(n)))
+	if o.count < 0 {
+		return start, n
+	}
+	return start, start + int(min(o.count, int64(n-start)))
+}
+
+// load copies the elements: all of them, or those that LIMIT leaves when the order is the value's own.
+func (o *sortOptions) load(e store.Entry) []sortItem {
+	var text []byte
+	var items []sortItem
+	add := func(v []byte) {
+		from := len(text)
+		text = append(text, v...) // what was cut from an earlier array stays valid
+		items = append(items, sortItem{element: text[from:len(text):len(text)]})
+	}
+	back := o.asIs && o.desc
+	switch e.Kind() {
+	case store.SetKind:
+		s := e.Set()
+		s.Each(func(m []byte) bool { add(m); return true })
+		if o.asIs {
+			start, end := o.window(len(items))
+			items = items[start:end]
+		}
+	case store.ListKind:
+		l := e.List()
+		var scratch [24]byte
+		if from, n := o.span(l.Len()); n > 0 {
+			l.Each(from, back, func(x store.Elem) bool {
+				add(x.Bytes(scratch[:0]))
+				return len(items) < n
+			})
+		}
+	case store.ZSetKind:
+		z := e.ZSet()
+		if from, n := o.span(z.Len()); n > 0 {
+			z.Range(from, n, back, func(m []byte, _ float64) bool { add(m); return true })
+		}
+	}
+	return items
+}
+
+// span is where to begin in an ordered value of n elements, and how many to take: from the end backwards with DESC.
+func (o *sortOptions) span(n int) (from, take int) {
+	if !o.asIs {
+		return 0, n
+	}
+	start, end := o.window(n)
+	if o.desc {
+		return n - 1 - start, end - start
+	}
+	return start, end - start
+}
+
+// order sorts all items; false when one has no number to sort by.
+func (c *Ctx) order(o *sortOptions, items []sortItem) bool {
+	numbers := true
+	for i := range items {
+		it := &items[i]
+		by, found := it.element, true
+		if o.by != nil {
+			by, found = c.follow(o.by, it.element)
+		}
+		switch {
+		case !found:
+		case !o.alpha:
+			var ok bool
+			it.score, ok = sortScore(by)
+			numbers = numbers && ok
+		case o.by != nil:
+			it.by, it.found = bytes.Clone(by), true
+		}
+	}
+	if !numbers {
+		return false
+	}
+	slices.SortStableFunc(items, func(a, b sortItem) int {
+		n := o.compare(&a, &b)
+		if o.desc {
+			return -n
+		}
+		return n
+	})
+	return true
+}
+
+func (o *sortOptions) compare(a, b *sortItem) int {
+	switch {
+	case !o.alpha:
+		return cmp.Or(cmp.Compare(a.score, b.score), bytes.Compare(a.element, b.element))
+	case o.by == nil:
+		return bytes.Compare(a.element, b.element)
+	case !a.found || !b.found:
+		return int(boolInt(a.found) - boolInt(b.found))
+	}
+	return bytes.Compare(a.by, b.by)
+}
+
+// follow looks up what a pattern leads to from an element: "#" is the element itself, the first "*" stands for it in
+// a key, and what follows "->" behind that names a field of a hash. The bytes are valid until the next write.
+func (c *Ctx) follow(pattern, element []byte) (value []byte, found bool) {
+	if string(pattern) == "#" {
+		return element, true
+	}
+	before, after, ok := bytes.Cut(pattern, []byte("*"))
+	if !ok {
+		return nil, false
+	}
+	var field []byte
+	if i := bytes.Index(after, []byte("->")); i >= 0 && i+2 < len(after) {
+		after, field = after[:i], after[i+2:]
+	}
+	e, found := c.sortLookup(slices.Concat(before, element, after))
+	switch {
+	case !found:
+		return nil, false
+	case field == nil && e.Kind() == store.String:
+		return c.bytes(e), true
+	case field != nil && e.Kind() == store.HashKind:
+		h := e.Hash()
+		return h.Get(field)
+	}
+	return nil, false
+}
+
+// sorted gives what is asked for of each item to emit.
+func (c *Ctx) sorted(o *sortOptions, items []sortItem, emit func(v []byte, found bool)) {
+	for i := range items {
+		if len(o.gets) == 0 {
+			emit(items[i].element, true)
+		}
+		for _, pattern := range o.gets {
+			emit(c.follow(pattern, items[i].element))
+		}
+	}
+}
+
+// sortStore makes the result a list; what was not found is an empty string there.
+func (c *Ctx) sortStore(o *sortOptions, items []sortItem) {
+	var result members
+	c.sorted(o, items, func(v []byte, _ bool) { result.add(v) })
+	c.Out.Int(int64(result.n))
+	if result.n == 0 {
+		if c.DB.Delete(o.store) {
+			c.touched(EventGeneric, "del", o.store)
+		}
+		return
+	}
+	_, found := c.LookupWrite(o.store)
+	c.DB.Delete(o.store)
+	l, _ := c.DB.ListForWrite(o.store)
+	result.each(func(v []byte) { l.Push(false, v) })
+	c.born(found, o.store)
+	c.touched(EventList, "sortstore", o.store)
+	c.Dirty(result.n - 1)
+}
+
+// sortScore reads a number as strtod does on a C string; an empty string is 0 to it, NaN and what a double cannot hold
+// in full precision are errors.
+func sortScore(s []byte) (float64, bool) {
+	if i := indexByte(s, 0); i >= 0 {
+		s = s[:i]
+	}
+	if len(s) == 0 {
+		return 0, true
+	}
+	v, fits, ok := scanDouble(bytes.TrimLeft(s, " \t\n\v\f\r"))
+	return v, ok && fits && (v == 0 || math.Abs(v) >= 0x1p-1022)
+}
