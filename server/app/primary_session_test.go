@@ -126,6 +126,34 @@ func TestBlockedClientsLearnOfTheSwitchover(t *testing.T) {
 	}
 }
 
+// TestTakersWaitOnWithTheNewMaster: who waits in BLPOP has taken nothing yet, and learns nothing of the switchover.
+func TestTakersWaitOnWithTheNewMaster(t *testing.T) {
+	s := startSet(t, "a", "b")
+	a, b := s.members[0], s.members[1]
+	worker, boss, reader := a.p.wants(), a.p.wants(), a.p.wants()
+	for _, c := range []*client{worker, boss, reader} {
+		c.must("OK", "AUTH", "pw")
+		c.must("OK", "SELECT", "2")
+	}
+	worker.send("BLPOP", "jobs", "0")
+	worker.send("PING") // behind it
+	boss.must(`"1-1"`, "XADD", "log", "1-1", "f", "v")
+	reader.send("XREAD", "BLOCK", "0", "STREAMS", "log", "$")
+	time.Sleep(50 * time.Millisecond)
+	s.switchOver(b)
+	boss.must("(integer) 1", "RPUSH", "jobs", "job")
+	if got := worker.reply(); got != `*["jobs" "job"]` {
+		t.Errorf("the worker got %s", got)
+	}
+	if got := worker.reply(); got != "PONG" {
+		t.Errorf("and then %s", got)
+	}
+	if got := reader.reply(); !strings.Contains(got, "UNBLOCKED") {
+		t.Errorf("a reader of what comes from now on, which it might miss: %s", got)
+	}
+	reader.must("(integer) 1", "XLEN", "log") // it goes on
+}
+
 // TestSwitchoverThatFails: the master gets its role back; its clients have only waited.
 func TestSwitchoverThatFails(t *testing.T) {
 	s := startSet(t, "a", "b")

@@ -29,8 +29,8 @@ func startSet(t *testing.T, names ...string) *set {
 	ca := pki.New(t)
 	s := &set{t: t}
 	var pods []*pod
-	for _, n := range names {
-		pods = append(pods, startPod(t, ca, n, "--save", "", "--repl-backlog-size", "64mb"))
+	for i, n := range names {
+		pods = append(pods, startPod(t, ca, n, "--save", "", "--repl-backlog-size", "64mb", "--io-threads", strconv.Itoa(1+i)))
 	}
 	for _, p := range pods {
 		s.members = append(s.members, p.meet(""))

@@ -53,15 +53,17 @@ type Client struct {
 // Relay carries connections to the master.
 type Relay struct {
 	o      Options
-	dials  chan struct{} // bounds the handshakes under way
+	dials  chan struct{} // bounds those under way
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	stats  counters
 
-	mu    sync.Mutex
-	slots int
-	conns map[*Client]struct{}
+	mu       sync.Mutex
+	slots    int
+	conns    map[*Client]struct{}
+	asked    map[*net.TCPConn]string // questions that wait for an answer, and to whom they were put
+	watching bool
 }
 
 type counters struct{ begun, carried, back, home, failed atomic.Int64 }
@@ -77,7 +79,7 @@ type Counts struct {
 }
 
 const (
-	maxHandshakes = 128
+	maxDials      = 128
 	handshakeTime = time.Second
 	retryEach     = 2 * time.Millisecond
 	retryAtMost   = 50 * time.Millisecond
@@ -89,7 +91,7 @@ func New(o Options) *Relay {
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
 	}
-	r := &Relay{o: o, dials: make(chan struct{}, maxHandshakes), conns: map[*Client]struct{}{}}
+	r := &Relay{o: o, dials: make(chan struct{}, maxDials), conns: map[*Client]struct{}{}, asked: map[*net.TCPConn]string{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -176,10 +178,11 @@ func (r *Relay) run(c *Client) (home bool) {
 	for {
 		up, mark, err := r.reach(c)
 		if errors.Is(err, errHome) {
+			r.stats.home.Add(1) // before its client can hear from home
 			if err = r.o.Home(c); err == nil {
-				r.stats.home.Add(1)
 				return true
 			}
+			r.stats.home.Add(-1)
 		}
 		if err != nil {
 			r.giveUp(c, err)
@@ -275,26 +278,12 @@ func (r *Relay) ask(c *Client, addr string, end time.Time) (up *net.TCPConn, mar
 	if err != nil {
 		return nil, nil, &refusedError{WhyState}
 	}
-	select {
-	case r.dials <- struct{}{}:
-		defer func() { <-r.dials }()
-	case <-r.ctx.Done():
-		return nil, nil, r.ctx.Err()
-	}
-	if limit := time.Now().Add(handshakeTime); limit.Before(end) {
-		end = limit
-	}
-	d := net.Dialer{Deadline: end}
-	nc, err := d.DialContext(r.ctx, "tcp", addr)
-	if err != nil {
+	if up, err = r.dial(addr, end); err != nil {
 		return nil, nil, err
 	}
-	up = nc.(*net.TCPConn) //nolint:forcetypeassert // of the network asked for
-	_ = up.SetDeadline(end)
-	answered := make(chan struct{})
-	r.work.Go(func() { r.watch(up, addr, answered) })
+	r.asks(up, addr)
 	err = greet(up, text)
-	close(answered)
+	r.answered(up)
 	if err != nil {
 		up.Close()
 		return nil, nil, err
@@ -303,22 +292,62 @@ func (r *Relay) ask(c *Client, addr string, end time.Time) (up *net.TCPConn, mar
 	return up, q.MarkBytes(), nil
 }
 
-// watch ends a question when the answer is of no use any more: the master is here, or at another address.
-func (r *Relay) watch(up net.Conn, addr string, answered <-chan struct{}) {
-	tick := time.NewTicker(watchEach)
-	defer tick.Stop()
+// dial connects in time for an answer before end. Not too many do so at once: the listener's queue is short.
+func (r *Relay) dial(addr string, end time.Time) (*net.TCPConn, error) {
+	if limit := time.Now().Add(handshakeTime); limit.Before(end) {
+		end = limit
+	}
+	ctx, cancel := context.WithDeadline(r.ctx, end)
+	defer cancel()
+	select {
+	case r.dials <- struct{}{}:
+		defer func() { <-r.dials }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return nc.(*net.TCPConn), nc.SetDeadline(end) //nolint:forcetypeassert // of the network asked for
+}
+
+// asks notes a question that was put to addr. One goroutine watches over all questions.
+func (r *Relay) asks(up *net.TCPConn, addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked[up] = addr
+	if !r.watching {
+		r.watching = true
+		r.work.Go(r.watch)
+	}
+}
+
+func (r *Relay) answered(up *net.TCPConn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.asked, up)
+}
+
+// watch ends questions whose answer is of no use any more: the master is here, or at another address, or this relay ends. It
+// returns once there is none.
+func (r *Relay) watch() {
 	for {
-		select {
-		case <-answered:
-			return
-		case <-tick.C:
-			if t := r.o.Target(); !t.Here && (t.Addr == addr || t.Addr == "") {
-				continue
+		t, ended := r.o.Target(), r.ctx.Err() != nil
+		r.mu.Lock()
+		for up, addr := range r.asked {
+			if ended || t.Here || (t.Addr != addr && t.Addr != "") {
+				_ = up.SetDeadline(time.Unix(1, 0))
+				delete(r.asked, up)
 			}
-		case <-r.ctx.Done():
 		}
-		_ = up.Close()
-		return
+		if len(r.asked) == 0 {
+			r.watching = false
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		time.Sleep(watchEach)
 	}
 }
 

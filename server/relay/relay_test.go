@@ -267,3 +267,31 @@ func TestIdleRelayIsCheap(t *testing.T) {
 	r.Close()
 	wg.Wait()
 }
+
+// TestAskedInAdvance: a member that does not answer is asked no longer once the master is somewhere else.
+func TestAskedInAdvance(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // a member that is to become master, and does not
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	b := startMaster(t, "b")
+	var w where
+	w.set(Target{Addr: silent.Addr().String()})
+	r := w.relay(t, 300, 5*time.Second)
+	var all []net.Conn
+	for range 50 {
+		all = append(all, take(t, r, "x\n", func() {}))
+	}
+	time.Sleep(100 * time.Millisecond)
+	began := time.Now()
+	w.set(at(b))
+	for _, c := range all {
+		expect(t, c, "b:x\n")
+	}
+	if took := time.Since(began); took > 900*time.Millisecond {
+		t.Errorf("they were with the master after %v", took)
+	} else {
+		t.Logf("50 connections were with the master after %v", took)
+	}
+}

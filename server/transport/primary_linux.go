@@ -272,7 +272,7 @@ func (t *Server) Home(c *relay.Client) error {
 	k.parser.MaxBulk = t.sessions.MaxBulk()
 	t.active.Add(1)
 	_ = c.Conn.Close()
-	l := t.loops[0]
+	l := t.loops[int(t.homes.Add(1))%len(t.loops)]
 	l.post(func() { l.comeHome(k, c) })
 	return nil
 }

@@ -34,7 +34,8 @@ type Server struct {
 	verbosef func(format string, args ...any)
 
 	loops  []*loop
-	next   int // loop of the next connection; belongs to the loop that accepts
+	next   int           // loop of the next connection; belongs to the loop that accepts
+	homes  atomic.Uint32 // connections that came home: chooses their loops
 	active atomic.Int64
 	primaryStats
 	wg sync.WaitGroup

@@ -8,17 +8,24 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 )
 
 // Below Linux' default net.ipv4.ip_local_port_range.
 const lowest, above = 12000, 32000
 
+// given are the ports that this process has been given: a server may not listen on its own yet.
+var given sync.Map
+
 // Free is a port on 127.0.0.1 that nobody listens on.
 func Free(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
 		p := lowest + rand.IntN(above-lowest)
+		if _, before := given.LoadOrStore(p, true); before {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
 		if err == nil {
 			l.Close()
