@@ -98,6 +98,10 @@ func (r *Reconciler) again(ctx context.Context, set *memberclient.Set, d plan.De
 			log.FromContext(ctx).V(1).Info("pass ended early", "why", err.Error())
 			return reconcile.Result{RequeueAfter: 10 * time.Millisecond}, nil
 		}
+		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) { // the set goes with it; nothing can be made meanwhile
+			log.FromContext(ctx).Info("the namespace is being deleted", "why", err.Error())
+			return reconcile.Result{RequeueAfter: apply.SecretsEvery}, nil
+		}
 		return reconcile.Result{}, err
 	}
 	after := apply.SecretsEvery
