@@ -240,7 +240,8 @@ func (l *loader) entry(ev *rdb.Event) error {
 		l.db.StreamForWrite(l.key)
 	case "zset":
 		l.fill = l.scored
-		l.db.ZSetForWrite(l.key)
+		z, _ := l.db.ZSetForWrite(l.key)
+		z.Reserve(ev.Fields, 0)
 	default:
 		panic("snapshot: values of type " + ev.Type.Name() + " are said to be supported, but nothing loads them")
 	}

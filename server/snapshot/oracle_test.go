@@ -31,6 +31,12 @@ func redisImage(redis *oracle.Server) map[string]value {
 				for _, m := range redis.Must("SMEMBERS", k).Elems {
 					v.fields["member "+string(m.Str)] = ""
 				}
+			case "zset":
+				v.fields = map[string]string{}
+				all := redis.Must("ZRANGE", k, "0", "-1", "WITHSCORES").Elems
+				for i := 0; i < len(all); i += 2 {
+					v.fields["scored "+string(all[i].Str)] = string(all[i+1].Str)
+				}
 			default:
 				v.str = string(redis.Must("GET", k).Str)
 			}

@@ -54,6 +54,9 @@ func image(s *store.Store) map[string]value {
 				v.fields = map[string]string{}
 				s := e.Set()
 				s.Each(func(m []byte) bool { v.fields["member "+string(m)] = ""; return true })
+			case store.ZSetKind:
+				z := e.ZSet()
+				v.fields = scoresOf(&z)
 			default:
 				v.str = string(e.Bytes(nil))
 			}
@@ -92,7 +95,7 @@ func load(t *testing.T, b []byte) (map[string]value, Meta) {
 func mutate(s *store.Store, r *rand.Rand) {
 	d := s.DB(r.Intn(3))
 	k := fmt.Appendf(nil, "k%d", r.Intn(3000))
-	switch r.Intn(17) {
+	switch r.Intn(19) {
 	case 0:
 		d.Delete(k)
 	case 1:
@@ -118,6 +121,10 @@ func mutate(s *store.Store, r *rand.Rand) {
 		mutateSet(d, k, r, 300)
 	case 13:
 		mutateSet(d, []byte("huge set"), r, 50000)
+	case 17:
+		mutateZSet(d, k, r, 300)
+	case 18:
+		mutateZSet(d, []byte("huge zset"), r, 50000)
 	case 10:
 		if r.Intn(2000) == 0 {
 			s.SwapDB(0, 1)
