@@ -19,6 +19,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add(append(append([]byte(nil), b...), 0xfe, 15, 0xfc, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 1, 'x', 0xc0, 7))
 	f.Add(rdb.AppendEOF(rdb.AppendHashListpackEntry(b[:len(b):len(b)], []byte("h"), rdb.FinishListpack(rdb.AppendListpackElement(
 		rdb.AppendListpackElement(rdb.BeginListpack(nil), []byte("f")), []byte("300")), 0, 2), false), 0, false))
+	f.Add(streamFile(rdb.TypeStreamListpacks))
+	f.Add(streamFile(rdb.TypeStreamListpacks3))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		st := store.New(store.Options{})
 		meta, _, err := Load(bytes.NewReader(file), st, LoadOptions{Now: 1, NoChecksum: true})
@@ -29,5 +31,6 @@ func FuzzLoad(f *testing.F) {
 		if keys > meta.Keys || err == nil && meta.Keys > len(file) {
 			t.Fatalf("%d keys in the store, %d counted, %d bytes", keys, meta.Keys, len(file))
 		}
+		useStreams(st)
 	})
 }

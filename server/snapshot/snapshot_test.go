@@ -167,6 +167,11 @@ func filled(seed int64) (*store.Store, *rand.Rand) {
 
 // writer mutates until told to stop and returns its stop function.
 func writer(lock *mutex, s *store.Store, r *rand.Rand) (stop func()) {
+	return writerOf(lock, func() { mutate(s, r) })
+}
+
+// writerOf repeats a write.
+func writerOf(lock *mutex, write func()) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -177,7 +182,7 @@ func writer(lock *mutex, s *store.Store, r *rand.Rand) (stop func()) {
 			default:
 				lock.Exclusive(func() {
 					for range 20 {
-						mutate(s, r)
+						write()
 					}
 				})
 				time.Sleep(20 * time.Microsecond)
