@@ -9,7 +9,10 @@ import (
 // skip is a test that is not run, and why.
 type skip struct{ file, name, reason string }
 
-// readSkips reads lines of three columns separated by tabs: file, test (a name, or /regexp), reason. "#" starts a
+// tagPrefix begins the name of a skip that stands for all servers (and their tests) with a tag.
+const tagPrefix = "tag:"
+
+// readSkips reads lines of three columns separated by tabs: file, test (a name, /regexp, or tag:name), reason. "#" starts a
 // comment line. A line without a reason is refused.
 func readSkips(path string) ([]skip, error) {
 	text, err := os.ReadFile(path)
@@ -38,7 +41,7 @@ func readSkips(path string) ([]skip, error) {
 func namesFor(skips []skip, file string) []string {
 	names := []string{}
 	for _, s := range skips {
-		if s.file == file || s.file == "*" {
+		if (s.file == file || s.file == "*") && !strings.HasPrefix(s.name, tagPrefix) {
 			names = append(names, s.name)
 		}
 	}
@@ -46,4 +49,15 @@ func namesFor(skips []skip, file string) []string {
 		names = append(names, "no test has this name")
 	}
 	return names
+}
+
+// tagsFor lists the tags to leave out in one file as the suite takes them: each with a minus sign.
+func tagsFor(skips []skip, file string) string {
+	var tags []string
+	for _, s := range skips {
+		if tag, ok := strings.CutPrefix(s.name, tagPrefix); ok && s.file == file {
+			tags = append(tags, "-"+tag)
+		}
+	}
+	return strings.Join(tags, " ")
 }

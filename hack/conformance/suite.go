@@ -77,6 +77,9 @@ func (s *suite) runFile(file string, port int) (outcome, error) {
 	}
 	cmd := exec.Command("tclsh", "tests/test_helper.tcl", "--single", file, "--clients", "1", "--durable", "--skipfile", skipfile,
 		"--baseport", strconv.Itoa(port), "--portcount", "400", "--timeout", strconv.Itoa(int(s.limit.Seconds())))
+	if denied := tagsFor(s.skips, file); denied != "" {
+		cmd.Args = append(cmd.Args, "--tags", denied)
+	}
 	cmd.Dir = s.tree
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that no server outlives its test
 	logfile, err := os.Create(filepath.Join(s.logs, strings.ReplaceAll(file, "/", "_")+".log"))

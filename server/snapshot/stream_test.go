@@ -134,7 +134,7 @@ func TestStreamsBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	redis := oracle.StartIn(t, dir)
-	full := string(redis.Must("XINFO", "STREAM", "s1", "FULL", "COUNT", "0").String())
+	full := redis.Must("XINFO", "STREAM", "s1", "FULL", "COUNT", "0").String()
 	s, _, _ := st.DB(0).Stream([]byte("s1"), 1)
 	if want := fmt.Sprintf("\"length\" (integer) %d ", s.Len()); !strings.Contains(full, want) {
 		t.Fatalf("redis-server finds something else than %s: %.300s", want, full)

@@ -234,10 +234,10 @@ func (a *idNodes) split(no uint32, at int) (right uint32) {
 	return right
 }
 
-// del removes a record and tells whether there was one. What its value names is the caller's.
-func (a *idNodes) del(t *idTree, id StreamID) bool {
+// del removes a record if there is one. What its value names is the caller's.
+func (a *idNodes) del(t *idTree, id StreamID) {
 	if a.find(t, id) == nil {
-		return false
+		return
 	}
 	t.root = a.own(t.root)
 	a.remove(t.root, id)
@@ -251,11 +251,10 @@ func (a *idNodes) del(t *idTree, id StreamID) bool {
 		case n.len() == 1 && !n.leaf():
 			t.root = n.child(0)
 		default:
-			return true
+			return
 		}
 		a.free(root)
 	}
-	return true
 }
 
 // remove takes a record out of an owned tree.
