@@ -28,6 +28,7 @@ type Cursor struct {
 	offset int64  // replication offset before that byte
 	err    error
 
+	lent   int64  // physical position up to which Read has given bytes out
 	back   []byte // the bytes of loaded, which are on disk
 	loaded *block
 }
@@ -95,6 +96,7 @@ func (c *Cursor) Read(dst [][]byte, max int) ([][]byte, error) {
 		if b.runs[i].target&c.target != 0 {
 			end = min(end, at+max)
 			dst = append(dst, data[at:end:end])
+			c.lent = b.pos + int64(end)
 			max -= end - at
 		}
 		at = end
@@ -200,6 +202,7 @@ func (c *Cursor) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.endLocked(ErrClosed)
+	delete(l.leaving, c)
 	l.trim()
 }
 

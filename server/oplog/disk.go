@@ -135,7 +135,10 @@ func (l *Log) spill(b *block) error {
 	s.size += int64(len(data))
 	d.used += int64(len(data))
 	if len(l.blocks) > 0 && pos >= l.blocks[0].pos && l.blocks[l.index(pos)] == b && b.pins == 0 { // else it went meanwhile, or is read
-		b.seg, b.segAt, b.data = s, at, nil // not reused: a reader may still be sending from it
+		if !l.lent(b) && len(l.spare) < maxSpare {
+			l.spare = append(l.spare, &block{data: b.data})
+		}
+		b.seg, b.segAt, b.data = s, at, nil
 		s.live++
 		d.blocks++
 	}
@@ -146,6 +149,18 @@ func (l *Log) spill(b *block) error {
 		l.bury(s)
 	}
 	return nil
+}
+
+// lent reports whether a reader may be sending from a block. l.mu is held.
+func (l *Log) lent(b *block) bool {
+	for _, readers := range []map[*Cursor]struct{}{l.cursors, l.leaving} {
+		for c := range readers {
+			if c.lent > b.pos && c.pos < b.pos+int64(b.used) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // segment is the one that is being filled.
@@ -197,6 +212,7 @@ func (l *Log) giveUp(why error) (more bool, err error) {
 		return false, nil
 	}
 	last.endLocked(why)
+	l.leaving[last] = struct{}{} // its reader may still be sending
 	l.trim()
 	return true, why
 }

@@ -276,3 +276,30 @@ func TestSegmentsUnderConcurrency(t *testing.T) {
 		t.Errorf("%d files are open at the end", n)
 	}
 }
+
+// TestAReaderThatIsGivenUpKeepsWhatItSends: its goroutine may be in the middle of a write to a socket.
+func TestAReaderThatIsGivenUpKeepsWhatItSends(t *testing.T) {
+	l, _, c := onDisk(t, 16<<20)
+	mark := func(b byte) { l.Append(bytes.Repeat([]byte{b}, blockSize), ToReplicas) }
+	for range 200 {
+		mark('a')
+	}
+	pieces, err := c.Read(nil, 1<<20)
+	if err != nil || len(pieces) < 16 {
+		t.Fatalf("%d pieces, %v", len(pieces), err)
+	}
+	for i := range 2000 {
+		mark(byte('b' + i%20))
+		spillAll(l)
+	}
+	if !errors.Is(c.Err(), ErrDisk) {
+		t.Fatalf("the reader was not given up: %v", c.Err())
+	}
+	for i, p := range pieces {
+		if !bytes.Equal(p, bytes.Repeat([]byte("a"), len(p))) {
+			t.Fatalf("piece %d changed while it was being sent", i)
+		}
+	}
+	c.Close()
+	l.CloseDisk()
+}

@@ -47,7 +47,8 @@ type Log struct {
 	blocks  []*block
 	spare   []*block // reset blocks, at most maxSpare
 	cursors map[*Cursor]struct{}
-	files   int // cursors of the file
+	leaving map[*Cursor]struct{} // given up, and not closed yet by their readers
+	files   int                  // cursors of the file
 	disk    disk
 }
 
@@ -55,7 +56,7 @@ const maxSpare = 16
 
 // New opens a log with a fresh history and no reader: nothing is kept until CreateBacklog or a file cursor asks for it.
 func New(o Options) *Log {
-	l := &Log{newID: o.NewID, size: o.BacklogSize, selected: NoDB, cursors: map[*Cursor]struct{}{}}
+	l := &Log{newID: o.NewID, size: o.BacklogSize, selected: NoDB, cursors: map[*Cursor]struct{}{}, leaving: map[*Cursor]struct{}{}}
 	if l.newID == nil {
 		l.newID = RandomID
 	}
@@ -142,7 +143,7 @@ func (l *Log) trim() {
 		}
 		drop++
 		l.unload(b)
-		if l.backlog && b.data != nil && !b.busy && len(l.spare) < maxSpare { // without a backlog a reader that was just reset may still be sending from b
+		if l.backlog && b.data != nil && !b.busy && len(l.spare) < maxSpare && !l.lent(b) { // without a backlog a reader that was just reset may still be sending from b
 			l.spare = append(l.spare, b)
 		}
 	}
