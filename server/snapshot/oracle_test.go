@@ -37,6 +37,11 @@ func redisImage(redis *oracle.Server) map[string]value {
 				for i := 0; i < len(all); i += 2 {
 					v.fields["scored "+string(all[i].Str)] = string(all[i+1].Str)
 				}
+			case "list":
+				v.fields = map[string]string{}
+				for i, x := range redis.Must("LRANGE", k, "0", "-1").Elems {
+					v.fields[fmt.Sprint("at ", i)] = string(x.Str)
+				}
 			default:
 				v.str = string(redis.Must("GET", k).Str)
 			}

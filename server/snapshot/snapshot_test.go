@@ -57,6 +57,8 @@ func image(s *store.Store) map[string]value {
 			case store.ZSetKind:
 				z := e.ZSet()
 				v.fields = scoresOf(&z)
+			case store.ListKind:
+				v.fields = imageOfList(e)
 			default:
 				v.str = string(e.Bytes(nil))
 			}
@@ -95,7 +97,11 @@ func load(t *testing.T, b []byte) (map[string]value, Meta) {
 func mutate(s *store.Store, r *rand.Rand) {
 	d := s.DB(r.Intn(3))
 	k := fmt.Appendf(nil, "k%d", r.Intn(3000))
-	switch r.Intn(19) {
+	switch r.Intn(22) {
+	case 19:
+		mutateList(d, k, r)
+	case 20, 21:
+		mutateList(d, []byte("huge list"), r)
 	case 0:
 		d.Delete(k)
 	case 1:
@@ -158,6 +164,10 @@ func filled(seed int64) (*store.Store, *rand.Rand) {
 	h, _ := s.DB(0).HashForWrite([]byte("huge"))
 	for i := range 50000 {
 		h.Set(fmt.Append(nil, "f", i), []byte("before"))
+	}
+	l, _ := s.DB(0).ListForWrite([]byte("huge list"))
+	for i := range 50000 {
+		l.Push(false, fmt.Append(nil, "element ", i))
 	}
 	for range 8000 {
 		mutate(s, r)

@@ -3,12 +3,11 @@ package store
 import "encoding/binary"
 
 // chunks is an ordered sequence of byte strings, the chunks, each with a number of elements that its owner keeps in it: a
-// counted B+ tree whose leaves are the chunks. Elements are found by position, and in a keyed tree by a key of 16 bytes
-// per chunk (the first that the chunk holds; keys ascend). It is what values whose order matters are made of.
+// counted B+ tree whose leaves are the chunks. Elements are found by position.
 //
 // Nodes are slots of the owner's partition, named by ids of the tree's own, so that Defrag may move them:
 //
-//	inner: u32 header, u32 id, u16 children, u16 -,     then per child: u32 id, u64 elements below, [16 bytes key]
+//	inner: u32 header, u32 id, u16 children, u16 -,     then per child: u32 id, u64 elements below
 //	leaf:  u32 header, u32 id, u16 start, u16 end,  contents are bytes [start, end) of the slot
 //	       or a blob's index, with flagValBlob in the header: contents that are never changed in place
 //
@@ -20,8 +19,7 @@ import "encoding/binary"
 // outside of its owner's operations.
 type chunks struct {
 	home   *part
-	owner  uint32 // id of the object, for Defrag
-	keyed  bool
+	owner  uint32      // id of the object, for Defrag
 	nodes  []chunkNode // by id; the first is not used
 	spare  uint32      // first unused id, linked by ref; 0 none
 	root   uint32      // 0 when there is nothing
@@ -36,12 +34,10 @@ type chunkNode struct{ ref, held uint32 }
 
 const chunkNodeBytes = 8 // of a chunkNode
 
-// chunkKey is a key in big-endian order.
-type chunkKey [16]byte
-
 const (
 	innerHeader    = 12
 	leafHeader     = 12
+	childBytes     = 12
 	fanout         = 64
 	fanoutStep     = 8 // children by which an inner node's slot grows
 	maxChunkHeight = 16
@@ -58,20 +54,12 @@ type chunkCursor struct {
 	at   [maxChunkHeight]int
 }
 
-func (t *chunks) stride() int {
-	if t.keyed {
-		return 28
-	}
-	return 12
-}
-
 func (t *chunks) slot(id uint32) []byte { return t.home.slab.at(t.nodes[id].ref) }
 
 func innerLen(b []byte) int { return int(binary.LittleEndian.Uint16(b[8:])) }
 
-func (t *chunks) childAt(b []byte, i int) []byte {
-	s := t.stride()
-	return b[innerHeader+i*s:][:s:s]
+func childAt(b []byte, i int) []byte {
+	return b[innerHeader+i*childBytes:][:childBytes:childBytes]
 }
 
 func childID(e []byte) uint32 { return binary.LittleEndian.Uint32(e) }
@@ -163,7 +151,7 @@ func (t *chunks) release(id uint32, level int) {
 	b := t.slot(id)
 	if level > 0 {
 		for i := range innerLen(b) {
-			if c := childID(t.childAt(b, i)); c != 0 {
+			if c := childID(childAt(b, i)); c != 0 {
 				t.release(c, level-1)
 			}
 		}
@@ -183,7 +171,7 @@ func (t *chunks) clone(id uint32, level int) uint32 {
 	switch {
 	case level > 0:
 		for i := range innerLen(b) {
-			t.nodes[childID(t.childAt(b, i))].held++
+			t.nodes[childID(childAt(b, i))].held++
 		}
 	case *header(b)&flagValBlob != 0:
 		blob := t.home.blobAt(b[leafHeader:])
@@ -201,10 +189,10 @@ func (t *chunks) own(c *chunkCursor, level int) {
 	}
 	c.node[t.height] = t.root
 	for l := t.height; l > level; l-- {
-		id := childID(t.childAt(t.slot(c.node[l]), c.at[l]))
+		id := childID(childAt(t.slot(c.node[l]), c.at[l]))
 		if t.nodes[id].held > 1 {
 			id = t.clone(id, l-1)
-			binary.LittleEndian.PutUint32(t.childAt(t.slot(c.node[l]), c.at[l]), id)
+			binary.LittleEndian.PutUint32(childAt(t.slot(c.node[l]), c.at[l]), id)
 		}
 		c.node[l-1] = id
 	}
@@ -218,7 +206,7 @@ func (t *chunks) descend(c *chunkCursor, l int, last bool) {
 		if last {
 			c.at[l] = innerLen(b) - 1
 		}
-		c.node[l-1] = childID(t.childAt(b, c.at[l]))
+		c.node[l-1] = childID(childAt(b, c.at[l]))
 	}
 }
 
@@ -239,39 +227,16 @@ func (t *chunks) seek(c *chunkCursor, pos uint64) (rest int) {
 		b := t.slot(c.node[l])
 		i := 0
 		for ; ; i++ {
-			n := childCount(t.childAt(b, i))
+			n := childCount(childAt(b, i))
 			if pos < n {
 				break
 			}
 			pos -= n
 		}
 		c.at[l] = i
-		c.node[l-1] = childID(t.childAt(b, i))
+		c.node[l-1] = childID(childAt(b, i))
 	}
 	return int(pos)
-}
-
-// seekKey puts c on the last leaf whose key is not above k, or the first, and reports whether there is one.
-func (t *chunks) seekKey(c *chunkCursor, k *chunkKey) bool {
-	if t.root == 0 {
-		return false
-	}
-	c.node[t.height] = t.root
-	for l := t.height; l > 0; l-- {
-		b := t.slot(c.node[l])
-		from, to := 0, innerLen(b) // the child sought is in [from, to)
-		for to-from > 1 {
-			mid := (from + to) / 2
-			if string(t.childAt(b, mid)[12:]) <= string(k[:]) {
-				from = mid
-			} else {
-				to = mid
-			}
-		}
-		c.at[l] = from
-		c.node[l-1] = childID(t.childAt(b, from))
-	}
-	return true
 }
 
 // step moves c to the next node at a level, or the previous one, and to an outermost leaf below it.
@@ -286,7 +251,7 @@ func (t *chunks) step(c *chunkCursor, level int, back bool) bool {
 		} else {
 			c.at[l]++
 		}
-		c.node[l-1] = childID(t.childAt(b, c.at[l]))
+		c.node[l-1] = childID(childAt(b, c.at[l]))
 		t.descend(c, l-1, back)
 		return true
 	}
@@ -302,7 +267,7 @@ func (t *chunks) size(c *chunkCursor) int {
 	if t.height == 0 {
 		return int(t.count)
 	}
-	return int(childCount(t.childAt(t.slot(c.node[1]), c.at[1])))
+	return int(childCount(childAt(t.slot(c.node[1]), c.at[1])))
 }
 
 // blob is what c's leaf holds when that is a blob, else nil.

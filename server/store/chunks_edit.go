@@ -5,7 +5,7 @@ import "encoding/binary"
 // add changes the number of elements in c's leaf. Its path is owned.
 func (t *chunks) add(c *chunkCursor, delta int) {
 	for l := 1; l <= t.height; l++ {
-		e := t.childAt(t.slot(c.node[l]), c.at[l])
+		e := childAt(t.slot(c.node[l]), c.at[l])
 		binary.LittleEndian.PutUint64(e[4:], childCount(e)+uint64(delta))
 	}
 	t.count += uint64(delta)
@@ -90,9 +90,6 @@ func (t *chunks) link(c *chunkCursor, before bool, leaf uint32, elements int) {
 	if t.root == 0 {
 		t.root, t.height, t.count = leaf, 0, uint64(elements)
 		c.node[0] = leaf
-		if t.keyed {
-			t.raise(c) // a key stands with the parent
-		}
 		return
 	}
 	t.own(c, 1)
@@ -103,8 +100,8 @@ func (t *chunks) link(c *chunkCursor, before bool, leaf uint32, elements int) {
 	if !before {
 		at++
 	}
-	var room [28]byte
-	e := room[:t.stride()]
+	var room [childBytes]byte
+	e := room[:]
 	binary.LittleEndian.PutUint32(e, leaf)
 	t.insertChild(c, 1, at, e)
 	t.add(c, elements)
@@ -112,19 +109,19 @@ func (t *chunks) link(c *chunkCursor, before bool, leaf uint32, elements int) {
 
 // raise puts a root above the present one.
 func (t *chunks) raise(c *chunkCursor) {
-	id := t.newNode(innerHeader+fanoutStep*t.stride(), 0)
+	id := t.newNode(innerHeader+fanoutStep*childBytes, 0)
 	binary.LittleEndian.PutUint16(t.slot(id)[8:], 1)
 	old := t.root
 	t.root = id
 	t.height++
 	c.node[t.height], c.at[t.height] = id, 0
-	t.describe(t.childAt(t.slot(id), 0), old, t.height-1)
+	t.describe(childAt(t.slot(id), 0), old, t.height-1)
 	if t.height == 1 {
-		binary.LittleEndian.PutUint64(t.childAt(t.slot(id), 0)[4:], t.count)
+		binary.LittleEndian.PutUint64(childAt(t.slot(id), 0)[4:], t.count)
 	}
 }
 
-// describe makes e the entry of a node at a level. For a leaf the number of elements and the key stay as they are.
+// describe makes e the entry of a node at a level. For a leaf the number of elements stays as it is.
 func (t *chunks) describe(e []byte, id uint32, level int) {
 	binary.LittleEndian.PutUint32(e, id)
 	if level == 0 {
@@ -132,18 +129,16 @@ func (t *chunks) describe(e []byte, id uint32, level int) {
 	}
 	b, sum := t.slot(id), uint64(0)
 	for i := range innerLen(b) {
-		sum += childCount(t.childAt(b, i))
+		sum += childCount(childAt(b, i))
 	}
 	binary.LittleEndian.PutUint64(e[4:], sum)
-	if t.keyed {
-		copy(e[12:], t.childAt(b, 0)[12:])
-	}
 }
 
 // put inserts an entry into an inner node that is not full.
 func (t *chunks) put(id uint32, at int, e []byte) {
-	b, n, s := t.slot(id), 0, t.stride()
-	n = innerLen(b)
+	const s = childBytes
+	b := t.slot(id)
+	n := innerLen(b)
 	if size := t.home.slab.size(t.nodes[id].ref); innerHeader+(n+1)*s > size {
 		b = t.reslot(id, innerHeader+min(n+fanoutStep, fanout)*s, innerHeader+n*s)
 	}
@@ -164,7 +159,7 @@ func (t *chunks) insertChild(c *chunkCursor, level, at int, e []byte) {
 		c.at[level], c.node[level-1] = at, childID(e)
 		return
 	}
-	fresh := t.newNode(innerHeader+fanoutStep*t.stride(), 0)
+	fresh := t.newNode(innerHeader+fanoutStep*childBytes, 0)
 	target, before := fresh, at == 0
 	switch {
 	case at == 0 || at == n: // growing at an end leaves full nodes behind
@@ -173,7 +168,7 @@ func (t *chunks) insertChild(c *chunkCursor, level, at int, e []byte) {
 	default:
 		half := n / 2
 		for i := half; i < n; i++ {
-			t.put(fresh, i-half, t.childAt(b, i))
+			t.put(fresh, i-half, childAt(b, i))
 		}
 		binary.LittleEndian.PutUint16(b[8:], uint16(half))
 		if at > half {
@@ -197,29 +192,16 @@ func (t *chunks) linkInner(c *chunkCursor, level int, fresh uint32, before bool)
 	if level == t.height {
 		t.raise(c)
 	} else {
-		t.describe(t.childAt(t.slot(c.node[level+1]), c.at[level+1]), id, level)
+		t.describe(childAt(t.slot(c.node[level+1]), c.at[level+1]), id, level)
 	}
-	var room [28]byte
-	e := room[:t.stride()]
+	var room [childBytes]byte
+	e := room[:]
 	t.describe(e, fresh, level)
 	at := c.at[level+1]
 	if !before {
 		at++
 	}
 	t.insertChild(c, level+1, at, e)
-}
-
-// setKey makes k the key of c's leaf, whose path is owned. Only the first leaf's key may shrink below its neighbours'.
-func (t *chunks) setKey(c *chunkCursor, k *chunkKey) { t.rekey(c, 1, k) }
-
-// rekey is setKey from a level on.
-func (t *chunks) rekey(c *chunkCursor, level int, k *chunkKey) {
-	for l := level; l <= t.height; l++ {
-		copy(t.childAt(t.slot(c.node[l]), c.at[l])[12:], k[:])
-		if c.at[l] > 0 {
-			return
-		}
-	}
 }
 
 // remove takes c's leaf out. c is of no use afterwards.
@@ -234,11 +216,6 @@ func (t *chunks) remove(c *chunkCursor) {
 			break
 		}
 		if t.cutChild(c.node[l], c.at[l]) > 0 {
-			if t.keyed && c.at[l] == 0 && l < t.height {
-				var k chunkKey
-				copy(k[:], t.childAt(t.slot(c.node[l]), 0)[12:])
-				t.rekey(c, l+1, &k)
-			}
 			break
 		}
 		t.freeNode(c.node[l])
@@ -249,7 +226,8 @@ func (t *chunks) remove(c *chunkCursor) {
 
 // cutChild takes an entry out of an inner node and returns how many are left.
 func (t *chunks) cutChild(id uint32, at int) int {
-	b, s := t.slot(id), t.stride()
+	const s = childBytes
+	b := t.slot(id)
 	n := innerLen(b) - 1
 	copy(b[innerHeader+at*s:innerHeader+n*s], b[innerHeader+(at+1)*s:])
 	binary.LittleEndian.PutUint16(b[8:], uint16(n))
@@ -258,16 +236,12 @@ func (t *chunks) cutChild(id uint32, at int) int {
 
 // lower takes away roots with a single child.
 func (t *chunks) lower() {
-	least := 0
-	if t.keyed {
-		least = 1
-	}
-	for t.height > least && t.nodes[t.root].held == 1 {
+	for t.height > 0 && t.nodes[t.root].held == 1 {
 		b := t.slot(t.root)
 		if innerLen(b) > 1 {
 			return
 		}
-		child := childID(t.childAt(b, 0))
+		child := childID(childAt(b, 0))
 		t.freeNode(t.root)
 		t.root = child
 		t.height--
@@ -295,7 +269,7 @@ func (t *chunks) clear(n int) (left int, more bool) {
 		return n, true
 	}
 	t.home.tables -= chunkNodeBytes * int64(len(t.nodes))
-	*t = chunks{home: t.home, owner: t.owner, keyed: t.keyed}
+	*t = chunks{home: t.home, owner: t.owner}
 	return n, false
 }
 
@@ -346,7 +320,7 @@ func (w *chunkWalk) step(n int) (work int, done bool) {
 			continue
 		}
 		f.next++
-		w.stack = append(w.stack, walkFrame{node: childID(w.t.childAt(b, f.next-1))})
+		w.stack = append(w.stack, walkFrame{node: childID(childAt(b, f.next-1))})
 	}
 	return work, len(w.stack) == 0
 }
@@ -357,7 +331,7 @@ func (w *chunkWalk) elements() int {
 		return w.count
 	}
 	parent := &w.stack[len(w.stack)-2]
-	return int(childCount(w.t.childAt(w.t.slot(parent.node), parent.next-1)))
+	return int(childCount(childAt(w.t.slot(parent.node), parent.next-1)))
 }
 
 // pop leaves a node that was delivered; what nobody but the walk holds is freed.
@@ -371,7 +345,7 @@ func (w *chunkWalk) pop() {
 	if depth := len(w.stack) - 1; depth >= 0 {
 		f := &w.stack[depth]
 		for b := w.t.slot(f.node); f.freed < f.next; f.freed++ {
-			e := w.t.childAt(b, f.freed)
+			e := childAt(b, f.freed)
 			child := childID(e)
 			binary.LittleEndian.PutUint32(e, 0)
 			w.t.release(child, w.top-depth-1)

@@ -78,7 +78,7 @@ func (t *chunks) recount() (slots int64) {
 			return n
 		}
 		for i := range innerLen(b) {
-			e := t.childAt(b, i)
+			e := childAt(b, i)
 			if k := walk(childID(e), level-1); k != childCount(e) || k == 0 {
 				panic(fmt.Sprintf("a node at level %d has %d elements, counted %d", level-1, k, childCount(e)))
 			}
@@ -293,54 +293,53 @@ func mustPeek(d *DB, key []byte) Entry {
 	return e
 }
 
-// TestKeyedChunks drives a tree by keys beside a sorted slice.
-func TestKeyedChunks(t *testing.T) {
+// TestChunks inserts and removes chunks of one element anywhere, beside a slice, so that inner nodes split and empty.
+func TestChunks(t *testing.T) {
 	r := rand.New(rand.NewSource(3))
 	s := New(Options{Seed: 1, Partitions: 1})
 	p := s.DB(0).space.part(0)
-	tree := chunks{home: p, keyed: true}
-	keyOf := func(n int) (k chunkKey) { copy(k[:], fmt.Sprintf("%016d", n)); return k }
-	var keys []int
-	for range 30_000 {
+	tree := chunks{home: p}
+	var want []string
+	for i := range 40_000 {
 		var c chunkCursor
-		n := r.Intn(20_000)
-		i, there := slices.BinarySearch(keys, n)
-		k := keyOf(n)
-		if found := tree.seekKey(&c, &k); found != (len(keys) > 0) {
-			t.Fatal("seekKey")
-		} else if found {
-			want := keys[max(i-1, 0)]
-			if there {
-				want = n
-			}
-			if got := string(tree.contents(&c)); got != string(ptr(keyOf(want))[:]) {
-				t.Fatalf("seekKey(%d) finds %s, want %d", n, got, want)
-			}
+		grow := r.Intn(10) < 7
+		if i > 20_000 {
+			grow = !grow
 		}
-		if there {
-			if tree.remove(&c); r.Intn(3) == 0 && len(keys) > 1 { // empties whole nodes
-				tree.edge(&c, false)
-				tree.remove(&c)
-				if i == 0 {
-					keys = keys[1:]
-				} else {
-					keys, i = keys[1:], i-1
-				}
+		pos := r.Intn(len(want) + 1)
+		switch {
+		case grow || len(want) == 0:
+			if len(want) > 0 {
+				tree.seek(&c, uint64(min(pos, len(want)-1)))
 			}
-			keys = slices.Delete(keys, i, i+1)
-			continue
+			v := fmt.Sprintf("%08d", i)
+			copy(tree.insert(&c, pos < len(want), 8, 1), v)
+			if string(tree.contents(&c)) != v || tree.size(&c) != 1 {
+				t.Fatal("insert leaves the cursor elsewhere")
+			}
+			want = slices.Insert(want, pos, v)
+		default:
+			pos = min(pos, len(want)-1)
+			tree.seek(&c, uint64(pos))
+			if got := string(tree.contents(&c)); got != want[pos] {
+				t.Fatalf("at %d is %s, want %s", pos, got, want[pos])
+			}
+			tree.remove(&c)
+			want = slices.Delete(want, pos, pos+1)
 		}
-		copy(tree.insert(&c, i == 0, 16, 1), k[:])
-		tree.setKey(&c, &k)
-		keys = slices.Insert(keys, i, n)
-		if int(tree.count) != len(keys) || tree.leaves != len(keys) {
-			t.Fatalf("%d elements, %d leaves, want %d", tree.count, tree.leaves, len(keys))
+		if int(tree.count) != len(want) || tree.leaves != len(want) {
+			t.Fatalf("%d elements, %d leaves, want %d", tree.count, tree.leaves, len(want))
 		}
 	}
 	var c chunkCursor
 	for i, ok := 0, tree.edge(&c, false); ok; i, ok = i+1, tree.next(&c) {
-		if string(tree.contents(&c)) != string(ptr(keyOf(keys[i]))[:]) {
+		if string(tree.contents(&c)) != want[i] {
 			t.Fatal("the order is broken")
+		}
+	}
+	for i, ok := len(want)-1, tree.edge(&c, true); ok; i, ok = i-1, tree.prev(&c) {
+		if string(tree.contents(&c)) != want[i] {
+			t.Fatal("the order is broken backwards")
 		}
 	}
 	for more := true; more; {
