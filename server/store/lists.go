@@ -218,11 +218,14 @@ func (o *listObject) removeEqual(n *Needle, limit int, back bool) (removed int) 
 			at = int(t.count) - 1 - pos
 		}
 		var c chunkCursor
-		t.seek(&c, uint64(at))
+		passed := t.seek(&c, uint64(at)) // elements of the leaf, which merge may have made of two
 		size := t.size(&c)
+		if back {
+			passed = size - 1 - passed
+		}
 		k := o.dropFrom(&c, n, limit-removed, back)
 		removed += k
-		pos += size - k
+		pos += size - passed - k
 	}
 	return removed
 }

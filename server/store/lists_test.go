@@ -178,25 +178,31 @@ func (w *world) listOp(l *List, list []string) []string {
 		v = []byte(list[w.r.Intn(len(list))])
 	}
 	limit, back := w.r.Intn(4), w.r.Intn(2) == 0
-	want := slices.Clone(list)
-	removed := 0
-	if back {
-		slices.Reverse(want)
+	want := removeEqual(list, string(v), limit, back)
+	removed := len(list) - len(want)
+	if got := l.RemoveEqual(v, limit, back); got != removed {
+		w.t.Fatalf("RemoveEqual removed %d, want %d", got, removed)
 	}
-	want = slices.DeleteFunc(want, func(x string) bool {
-		if x != string(v) || limit > 0 && removed == limit {
+	return want
+}
+
+// removeEqual is the model's RemoveEqual.
+func removeEqual(list []string, v string, limit int, back bool) []string {
+	out, removed := slices.Clone(list), 0
+	if back {
+		slices.Reverse(out)
+	}
+	out = slices.DeleteFunc(out, func(x string) bool {
+		if x != v || limit > 0 && removed == limit {
 			return false
 		}
 		removed++
 		return true
 	})
 	if back {
-		slices.Reverse(want)
+		slices.Reverse(out)
 	}
-	if got := l.RemoveEqual(v, limit, back); got != removed {
-		w.t.Fatalf("RemoveEqual removed %d, want %d", got, removed)
-	}
-	return want
+	return out
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -378,5 +384,40 @@ func TestElementsReadAsTheyWereWritten(t *testing.T) {
 		if got := string(elemAt(all[elemOffset(all, i, len(texts)):]).Append(nil)); got != s {
 			t.Fatalf("element %d is %.20q, want %.20q", i, got, s)
 		}
+	}
+}
+
+// TestBigListAgainstSlice runs operations on lists of many chunks, in which equal elements lie close, so that removals
+// leave small chunks to be merged.
+func TestBigListAgainstSlice(t *testing.T) {
+	for seed := range int64(6) {
+		w := &world{t: t, r: rand.New(rand.NewSource(seed)), s: New(Options{Seed: 1, Partitions: 1})}
+		d, key := w.s.DB(0), []byte("list")
+		l, _ := d.ListForWrite(key)
+		var list []string
+		for i := range 6000 {
+			v := fmt.Sprint("element ", w.r.Intn(3)+i/700)
+			list = append(list, v)
+			l.Push(false, []byte(v))
+		}
+		for op := range 600 {
+			list = w.listOp(&l, list)
+			if op%100 == 99 && len(list) > 0 { // most of a stretch of chunks at once
+				v, back := list[w.r.Intn(len(list))], w.r.Intn(2) == 0
+				limit := w.r.Intn(400)
+				if limit == 0 {
+					limit = len(list)
+				}
+				list = removeEqual(list, v, limit, back)
+				l.RemoveEqual([]byte(v), limit, back)
+			}
+			if op%50 == 0 && !slices.Equal(listOf(value{fields: elementsOf(mustPeek(d, key))}), list) {
+				t.Fatalf("seed %d: the list differs after %d operations", seed, op)
+			}
+			if op%50 == 0 {
+				l, _ = d.ListForWrite(key)
+			}
+		}
+		audit(t, w.s)
 	}
 }
