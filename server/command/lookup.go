@@ -69,7 +69,7 @@ func (c *Ctx) lookupCounted(key []byte) (store.Entry, bool) {
 }
 
 func (c *Ctx) lookupWriteIn(db *store.DB, index int, key []byte) (store.Entry, bool) {
-	e, ok := db.Peek(key)
+	e, ok := db.Use(key, c.Now)
 	if !ok || !c.expired(e) {
 		return e, ok
 	}

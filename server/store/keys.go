@@ -41,6 +41,17 @@ func (d *DB) Get(key []byte, now int64) (Entry, bool) {
 	return e, true
 }
 
+// Use is Peek for a command that is about to change the key, which is an access.
+func (d *DB) Use(key []byte, now int64) (Entry, bool) {
+	p, h, at, ok := d.lookup(key)
+	if !ok {
+		return Entry{}, false
+	}
+	e := p.entry(at.ref)
+	e.hit(h, now)
+	return e, true
+}
+
 // Peek returns a key even when it has expired, and leaves the access clock alone.
 func (d *DB) Peek(key []byte) (Entry, bool) {
 	p, _, at, ok := d.lookup(key)

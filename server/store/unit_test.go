@@ -143,6 +143,23 @@ func TestAccessClocks(t *testing.T) {
 	}
 }
 
+// TestUseIsAnAccess looks keys up as writes do: also one that has expired, which the caller deletes.
+func TestUseIsAnAccess(t *testing.T) {
+	s := New(Options{Seed: 1})
+	d := s.DB(0)
+	s.Tick(1_000_000)
+	d.SetString([]byte("k"), []byte("v"), 1_010_000)
+	for now, want := range map[int64]int64{1_009_000: 0, 1_060_000: 0} {
+		e, ok := d.Use([]byte("k"), now)
+		if !ok || e.IdleSeconds(now) != want {
+			t.Errorf("at %d the key is there: %v, idle for %d s, want %d", now, ok, e.IdleSeconds(now), want)
+		}
+	}
+	if _, ok := d.Use([]byte("none"), 1_060_000); ok {
+		t.Error("a key that is not there was used")
+	}
+}
+
 func TestMemoryUsage(t *testing.T) {
 	s := New(Options{Seed: 1})
 	d := s.DB(0)
