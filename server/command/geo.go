@@ -151,9 +151,10 @@ func (c *Ctx) distance(d float64) {
 }
 
 func cmdGeodist(c *Ctx) {
-	unit, ok := 1.0, true
+	unit := 1.0
 	switch {
 	case len(c.Args) == 5:
+		var ok bool
 		if unit, ok = c.unitArg(4); !ok {
 			return
 		}

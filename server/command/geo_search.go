@@ -40,7 +40,7 @@ func (c *Ctx) geoRadius(s *geoSearch) {
 	options := 6
 	switch {
 	case !s.byMember:
-		ok := false
+		var ok bool
 		if s.shape.x, s.shape.y, ok = c.position(2); !ok || !s.radius(c, 4) {
 			return
 		}

@@ -21,8 +21,9 @@ func (c *Ctx) zpop(highest bool) {
 		c.Out.Error(errSyntax)
 		return
 	}
-	count, ok := int64(1), true
+	count := int64(1)
 	if len(c.Args) == 3 {
+		var ok bool
 		if count, ok = c.countArg(2); !ok {
 			return
 		}

@@ -115,7 +115,7 @@ func (c *Ctx) bounds(r *zrange, i, j int) (ok bool) {
 // resolve returns the rank of the first member to give and the number of them.
 func (r *zrange) resolve(z *store.ZSet) (rank, n int) {
 	size := int64(z.Len())
-	from, to := int64(0), int64(0) // in order, whatever the direction
+	var from, to int64 // in order, whatever the direction
 	if r.by == byRank {
 		from, to = r.start, r.end
 		if from < 0 {
@@ -298,7 +298,7 @@ func (c *Ctx) zremrange(by zby, event string) {
 	}
 	n := 0
 	if found {
-		rank := 0
+		var rank int
 		rank, n = r.resolve(&z)
 		z.Cut(rank, n)
 		c.zsetShrank(&z, key, event, n)

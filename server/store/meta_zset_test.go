@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -233,4 +234,30 @@ func TestZSetScanAndRandomReachEveryMember(t *testing.T) {
 			t.Errorf("%d members in the wrong form", n)
 		}
 	}
+}
+
+// TestZSetHasNoPointerPerMember counts what the collector would have to look at.
+func TestZSetHasNoPointerPerMember(t *testing.T) {
+	objects := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapObjects
+	}
+	before := objects()
+	s := New(Options{Seed: 1})
+	z, _ := s.DB(0).ZSetForWrite([]byte("z"))
+	const n = 1_000_000
+	for i := range n {
+		z.Set(fmt.Appendf(nil, "member:%d", i), float64(i*7919%n))
+	}
+	if more := objects() - before; more > n/50 {
+		t.Errorf("%d objects on the heap for a sorted set of %d members", more, n)
+	}
+	per := float64(s.UsedBytes()) / n
+	t.Logf("%.1f bytes a member", per)
+	if per > 60 {
+		t.Errorf("%.1f bytes a member of 14 bytes", per)
+	}
+	runtime.KeepAlive(s)
 }
