@@ -21,6 +21,7 @@ import (
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/relay"
 	"github.com/understudy-db/understudy/server/saving"
+	"github.com/understudy-db/understudy/server/script"
 	"github.com/understudy-db/understudy/server/session"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/store"
@@ -35,6 +36,7 @@ type App struct {
 	Settings *settings.Settings
 	Engine   *engine.Engine
 	Sessions *session.Server
+	scripts  *script.Host
 	Log      *oplog.Log
 	Store    *store.Store
 
@@ -78,6 +80,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	}
 	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, AbortShutdown: a.abortShutdown, Version: Version, RunID: a.runID,
 		Logf: a.logger.Noticef})
+	a.scripts = a.newScripts()
 	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()
 	a.facts.gather = a.gatherFacts

@@ -102,19 +102,21 @@ type Ctx struct {
 	// Skip keeps all effects from some readers until it is set back (redis.set_repl).
 	Skip Skip
 
-	dirty    int64
-	explicit bool // Propagate or NoPropagate replaced the verbatim effect
-	forced   bool // ForcePropagate: the verbatim effect is due though nothing changed
-	skip     Skip // ForcePropagate's, for this command
-	effects  effects
-	scratch  []byte
-	rnd      uint64
+	wroteInside bool // an inner command changed something
+	inner       bool // one since Enter did
+	dirty       int64
+	explicit    bool // Propagate or NoPropagate replaced the verbatim effect
+	forced      bool // ForcePropagate: the verbatim effect is due though nothing changed
+	skip        Skip // ForcePropagate's, for this command
+	effects     effects
+	scratch     []byte
+	rnd         uint64
 }
 
 // Begin readies c for one command.
 func (c *Ctx) Begin(cmd *Cmd, args [][]byte) {
 	c.Cmd, c.Args = cmd, args
-	c.dirty, c.explicit, c.forced, c.skip = 0, false, false, 0
+	c.dirty, c.explicit, c.forced, c.skip, c.wroteInside = 0, false, false, 0, false
 	if c.ReplyLimit > 0 {
 		c.replyFrom = c.Out.Len()
 	}
@@ -141,7 +143,7 @@ func (c *Ctx) Finish() {
 func (c *Ctx) Dirty(n int) { c.dirty += int64(n) }
 
 // IsDirty tells whether the running command has changed anything.
-func (c *Ctx) IsDirty() bool { return c.dirty > 0 }
+func (c *Ctx) IsDirty() bool { return c.dirty > 0 || c.wroteInside }
 
 // Propagate makes args (name first) an effect in the current database, instead of the command itself. Several calls
 // make several effects, which the engine wraps in MULTI/EXEC.

@@ -17,4 +17,5 @@ var families = [][]Row{
 	transactionRows,
 	serverRows,
 	pubsubRows,
+	scriptingRows,
 }

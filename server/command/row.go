@@ -51,7 +51,7 @@ func (c *Cmd) IsWrite() bool { return c.Flags&Write != 0 }
 // IsReadOnly tells whether the command can run under the shared lock: it reads keys and changes nothing, the queues of
 // clients that wait included.
 func (c *Cmd) IsReadOnly() bool {
-	return c.Flags&ReadOnly != 0 && c.Flags&(Write|MayReplicate|Blocking) == 0
+	return c.Flags&ReadOnly != 0 && c.Flags&(Write|MayReplicate|Blocking) == 0 && c.Categories&CatScripting == 0
 }
 
 // ArityOK checks the number of arguments, the name included.

@@ -80,7 +80,7 @@ func (e *Engine) Unpack(c *Client, k Carried) bool {
 		case cmd.Flags&command.NoMulti != 0 || !c.queues(cmd):
 			return false
 		default:
-			c.multi.add(cmd, words)
+			c.multi.add(cmd, cmd.Flags, words)
 		}
 	}
 	if k.Wrote {

@@ -77,12 +77,14 @@ type Client struct {
 	// pushes among the replies. Its owner's lane counts; others read it with the lock held in either mode.
 	ran atomic.Uint64
 
-	multi     transaction
-	inExec    bool // EXEC runs its queue: nothing may block
-	casBroken bool // a watched key changed: EXEC answers null. Set by any lane, under the exclusive lock
-	watches   []*watch
-	waiter    *Waiter
-	keepReply bool // the running command's reply is not subject to CLIENT REPLY
+	multi       transaction
+	inExec      bool // EXEC runs its queue: nothing may block
+	casBroken   bool // a watched key changed: EXEC answers null. Set by any lane, under the exclusive lock
+	watches     []*watch
+	waiter      *Waiter
+	judged      *command.Cmd // the command whose flags are judgedFlags
+	judgedFlags command.Flags
+	keepReply   bool // the running command's reply is not subject to CLIENT REPLY
 }
 
 var _ command.Client = (*Client)(nil)

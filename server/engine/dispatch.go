@@ -12,7 +12,7 @@ func (l *Lane) dispatch(c *Client, it *Item) Outcome {
 	if cmd == nil || !cmd.ArityOK(len(it.Args)) || cmd.Handler == nil {
 		return l.refuseShape(c, it)
 	}
-	if c.Flags&special == 0 && l.st&blocking == 0 && l.quick(cmd) {
+	if c.Flags&special == 0 && l.st&blocking == 0 && !l.busy && l.quick(cmd) {
 		if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
 			l.flushFor(c) // it may look at the log's offset, and at the client's (WAIT)
 		}
@@ -38,11 +38,14 @@ func (l *Lane) quick(cmd *command.Cmd) bool {
 func (l *Lane) careful(c *Client, it *Item) Outcome {
 	cmd := it.Cmd
 	mark := l.Out.Len()
+	l.e.judge(c, cmd, it.Args)
 	switch {
 	case c.Has(NeedAuth) && cmd.Flags&command.NoAuth == 0:
 		l.refuse(c, cmd, errNoAuth)
 	case c.Has(InMulti) && cmd.Flags&command.NoMulti != 0:
 		l.refuse(c, cmd, errNoMulti)
+	case l.busy && cmd.Flags&command.AllowBusy == 0:
+		l.refuse(c, cmd, l.e.busy.why)
 	default:
 		if why := l.refusal(c, cmd, l.st); why != "" {
 			l.refuse(c, cmd, why)
@@ -53,7 +56,7 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 			return Postponed
 		}
 		if c.queues(cmd) {
-			c.multi.add(cmd, it.Args)
+			c.multi.add(cmd, c.flagsOf(cmd), it.Args)
 			l.Out.RawString("+QUEUED\r\n")
 			break
 		}
@@ -175,7 +178,8 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	if changed && ctx.WritableReplica {
 		l.noteOwn(cmd, args)
 	}
-	took := l.clock()
+	took := l.clock() + l.nested
+	l.nested = 0
 	if c.waiter != nil {
 		c.waiter.spent = took
 		return changed // counted when the wait is over
@@ -188,8 +192,11 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	}
 	if l.Out.Errors() != errors {
 		s.Failed++
-		l.countError()
+		if !l.counted {
+			l.countError()
+		}
 	}
+	l.counted = false
 	if took >= l.e.stats.slow() {
 		l.e.stats.noteSlow(l, c, cmd, args, took)
 	}

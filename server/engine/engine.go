@@ -50,6 +50,8 @@ type Engine struct {
 	own     ownKeys // guarded by mu
 	pause   pauser
 	info    infoRegistry
+	busy    busyness
+	flagsOf func(cmd *command.Cmd, args [][]byte) command.Flags
 	notify  func(db int, class command.EventClass, event string, key []byte)
 	stats   statistics
 	lanes   laneList
@@ -97,7 +99,7 @@ func (e *Engine) Exclusive(fn func()) {
 
 // Shared runs fn while nobody writes.
 func (e *Engine) Shared(fn func()) {
-	e.mu.RLock()
+	e.lockShared()
 	defer e.mu.RUnlock()
 	fn()
 }
@@ -106,7 +108,7 @@ func (e *Engine) Shared(fn func()) {
 // Between steps clients go first.
 func (e *Engine) Background(step func() (more bool)) {
 	for more := true; more; {
-		e.mu.Lock()
+		e.lock()
 		more = step()
 		e.serveLocked()
 		e.bg.flushAll()
@@ -116,7 +118,8 @@ func (e *Engine) Background(step func() (more bool)) {
 	}
 }
 
-func (e *Engine) lock() {
+// lockAnyhow takes the lock even in the middle of a long command: only lanes may, to refuse what they are asked.
+func (e *Engine) lockAnyhow() {
 	if e.mu.TryLock() {
 		return
 	}

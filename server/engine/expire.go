@@ -75,8 +75,14 @@ func (e *Engine) expireMet(l *Lane) {
 	if e.State()&(Replica|Loading|pausedAll|pausedWrites) != 0 || !e.gate.Open() {
 		return
 	}
-	e.lock()
+	if l.standIn {
+		return
+	}
+	e.lockAnyhow()
 	defer e.mu.Unlock()
+	if e.busy.on.Load() {
+		return // the next hold sees to it
+	}
 	l.exclusive = true
 	l.enter()
 	if l.st&(Replica|Loading|pausedAll|pausedWrites) != 0 {

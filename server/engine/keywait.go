@@ -78,7 +78,7 @@ func (v *env) Wake(db int, key []byte) { v.e.changed(db, key) }
 
 func copyArgs(args [][]byte) [][]byte {
 	var t transaction
-	t.add(&command.Cmd{Row: &command.Row{}}, args)
+	t.add(&command.Cmd{Row: &command.Row{}}, 0, args)
 	return t.queue[0].args
 }
 

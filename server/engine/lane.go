@@ -39,6 +39,9 @@ type Item struct {
 // Lane executes the batches of one goroutine. It holds that goroutine's counters and reply buffer, so that lanes share
 // nothing but the store.
 type Lane struct {
+	// WhileBusy is called, with the lock held, again and again while a command of this lane goes on for long: its
+	// goroutine answers other clients there, through a stand-in.
+	WhileBusy func()
 	// Out holds the replies of the last Run; the caller resets it.
 	Out *resp.Writer
 
@@ -58,6 +61,10 @@ type Lane struct {
 	exclusive bool // the hold has the lock to itself
 	inExec    bool
 	tracked   bool          // latency-tracking
+	counted   bool          // the running command's error was counted with an inner command
+	busy      bool          // a long command lets this hold in
+	standIn   bool          // see NewStandIn
+	nested    time.Duration // what inner commands of the running one took
 	applying  bool          // the commands come from the master
 	mono      time.Duration // monotonic time of the latest reading, since the engine's start
 	wallBase  int64         // unix nanoseconds at monoBase
@@ -116,12 +123,15 @@ func (l *Lane) hold(items []Item) int {
 			break
 		}
 	}
-	if shared {
+	switch {
+	case l.standIn:
+		l.exclusive = true
+	case shared:
 		l.e.rlock()
 		l.exclusive = false
 		defer l.e.mu.RUnlock()
-	} else {
-		l.e.lock()
+	default:
+		l.e.lockAnyhow()
 		l.exclusive = true
 		defer l.e.mu.Unlock()
 	}
@@ -191,6 +201,7 @@ func (l *Lane) look() {
 	l.tracked = !e.stats.untracked.Load()
 	l.ctx.ReplyLimit = e.stats.replyLimit.Load()
 	l.entry, l.gateOpen = e.gate.enter()
+	l.busy = e.busy.on.Load()
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica
 	l.door.begin(e, l.st)

@@ -12,6 +12,7 @@ import (
 type memoryLimit struct {
 	limit          atomic.Int64
 	replicaIgnores atomic.Bool
+	code           atomic.Int64 // bytes of scripts and functions, which count like data
 
 	// Guarded by the engine's exclusive lock.
 	policy  Eviction
@@ -72,6 +73,15 @@ const evictionPool = 16
 // SetMaxMemory sets the bytes that the data set may use; 0 means no limit.
 func (e *Engine) SetMaxMemory(limit int64) { e.memory.limit.Store(limit) }
 
+// SetCodeBytes tells how much scripts and functions take.
+func (e *Engine) SetCodeBytes(n int64) { e.memory.code.Store(n) }
+
+// AddCodeBytes tells that they take n bytes more.
+func (e *Engine) AddCodeBytes(n int64) { e.memory.code.Add(n) }
+
+// used is what counts against maxmemory.
+func (e *Engine) used() int64 { return e.store.UsedBytes() + e.memory.code.Load() }
+
 // SetReplicaIgnoresMaxMemory is replica-ignore-maxmemory: as a replica the server leaves eviction to its master and
 // refuses nothing.
 func (e *Engine) SetReplicaIgnoresMaxMemory(on bool) { e.memory.replicaIgnores.Store(on) }
@@ -85,7 +95,7 @@ func (e *Engine) SetEviction(p Eviction) { e.memory.policy, e.memory.pool = p, n
 func (m *memoryLimit) judge(l *Lane) State {
 	limit := m.limit.Load()
 	switch {
-	case l.st&Replica != 0 && m.replicaIgnores.Load(), l.e.store.UsedBytes() <= limit:
+	case l.st&Replica != 0 && m.replicaIgnores.Load(), l.e.used() <= limit:
 		return 0
 	case l.st&(Loading|Parked|pausedAll|pausedWrites) != 0, !l.gateOpen:
 		return 0 // as in Redis nothing is evicted meanwhile; without the right to write there is nothing to refuse
@@ -101,7 +111,7 @@ func (m *memoryLimit) judge(l *Lane) State {
 // cycle, and writes go on meanwhile, as in Redis.
 func (e *Engine) evict(l *Lane, limit int64) State {
 	m, began := &e.memory, time.Now()
-	over := func() bool { return e.store.UsedBytes() > limit }
+	over := func() bool { return e.used() > limit }
 	late := func() bool { return time.Since(began) > max(m.policy.slice, holdTime) }
 	for over() && e.store.Reclaim(reclaimStep) { // what FLUSHALL detached goes first
 		if late() {
@@ -215,7 +225,7 @@ func (e *Engine) evictCycle() {
 	e.Background(func() bool {
 		steps++
 		e.bg.enter()
-		return steps < evictSteps && e.bg.st&OutOfMemory == 0 && e.memory.policy.kind != evictNothing && e.evicts() && e.store.UsedBytes() > limit
+		return steps < evictSteps && e.bg.st&OutOfMemory == 0 && e.memory.policy.kind != evictNothing && e.evicts() && e.used() > limit
 	})
 }
 

@@ -17,7 +17,7 @@ type queued struct {
 	args [][]byte
 }
 
-func (t *transaction) add(cmd *command.Cmd, args [][]byte) {
+func (t *transaction) add(cmd *command.Cmd, flags command.Flags, args [][]byte) {
 	size := 0
 	for _, a := range args {
 		size += len(a)
@@ -30,10 +30,10 @@ func (t *transaction) add(cmd *command.Cmd, args [][]byte) {
 		kept[i] = buf[from:len(buf):len(buf)]
 	}
 	if len(t.queue) == 0 {
-		t.all = cmd.Flags
+		t.all = flags
 	}
-	t.all &= cmd.Flags
-	t.any |= cmd.Flags
+	t.all &= flags
+	t.any |= flags
 	t.bytes += size + 24*len(args)
 	t.queue = append(t.queue, queued{cmd, kept})
 }

@@ -118,9 +118,28 @@ func (l *Lane) refusal(c *Client, cmd *command.Cmd, st State) string {
 	return ""
 }
 
+// OnFlags sets the judge of commands whose flags depend on what they are asked: a script may declare its own. It is called
+// with the lock held; set it before clients come.
+func (e *Engine) OnFlags(fn func(cmd *command.Cmd, args [][]byte) command.Flags) { e.flagsOf = fn }
+
+// judge finds out what a command of c may do, for the checks to come.
+func (e *Engine) judge(c *Client, cmd *command.Cmd, args [][]byte) {
+	c.judged = nil
+	if e.flagsOf != nil && cmd.Categories&command.CatScripting != 0 {
+		c.judged, c.judgedFlags = cmd, e.flagsOf(cmd, args)
+	}
+}
+
+func (c *Client) flagsOf(cmd *command.Cmd) command.Flags {
+	if c.judged == cmd {
+		return c.judgedFlags
+	}
+	return cmd.Flags
+}
+
 // reach tells what running cmd would touch: for EXEC that is what its queue would.
 func (c *Client) reach(cmd *command.Cmd) (write bool, all, any command.Flags) {
-	all, any = cmd.Flags, cmd.Flags
+	all, any = c.flagsOf(cmd), c.flagsOf(cmd)
 	if c.Has(InMulti) && isExec(cmd) {
 		all &= c.multi.all
 		any |= c.multi.any

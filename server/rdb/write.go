@@ -18,6 +18,11 @@ func AppendAux(dst []byte, name, value string) []byte {
 	return AppendString(dst, []byte(value), false)
 }
 
+// AppendFunction writes the source of a function library.
+func AppendFunction(dst, code []byte, compress bool) []byte {
+	return AppendString(append(dst, opFunction2), code, compress)
+}
+
 // AppendSelectDB says that the entries that follow belong to database db.
 func AppendSelectDB(dst []byte, db int) []byte { return AppendLen(append(dst, opSelectDB), uint64(db)) }
 

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/link"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/repl"
+	"github.com/understudy-db/understudy/server/script"
 	"github.com/understudy-db/understudy/server/session"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/store"
@@ -25,6 +27,7 @@ type Server struct {
 	Node     *link.Node
 	Engine   *engine.Engine
 	Settings *settings.Settings
+	Scripts  *script.Host
 
 	t    testing.TB
 	port int
@@ -55,6 +58,11 @@ func start(t testing.TB, port int, managed *link.Managed, args []string) *Server
 	log := oplog.New(oplog.Options{BacklogSize: s.Settings.Int(settings.ReplBacklogSize)})
 	s.Engine = engine.New(engine.Options{Store: store.New(store.Options{}), Log: log, Table: command.NewTable(), Logf: s.logf})
 	sessions := session.New(session.Options{Engine: s.Engine, Settings: s.Settings, Logf: s.logf, Version: "test", RunID: oplog.RandomID()})
+	s.Scripts = script.New(script.Options{Engine: s.Engine, Version: session.Version,
+		BusyAfter: func() time.Duration {
+			return time.Duration(s.Settings.Int(settings.BusyReplyThreshold)) * time.Millisecond
+		},
+		Logf: func(_ int, text string) { s.logf("%s", text) }})
 	s.Node = link.New(link.Options{Engine: s.Engine, Settings: s.Settings, Port: func() int { return s.port }, Managed: managed,
 		Log: func(level repl.Level, text string) { s.logf("%s", repl.Log{Level: level, Text: text}) }})
 	var err error

@@ -268,6 +268,11 @@ func (srv *Server) shutdownCommand(ctx *command.Ctx) {
 		ctx.Out.Error("No shutdown in progress.")
 	case abort:
 		ctx.Out.OK()
+	case srv.e.Busy() && !o.NoSave:
+		ctx.Out.Error("-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
+	case srv.e.Busy():
+		srv.logf("User requested shutdown while a script runs: nothing is saved, and what the script did is lost.")
+		os.Exit(0)
 	case srv.shutdown == nil:
 		ctx.Out.Error("Errors trying to SHUTDOWN. Check logs.")
 	default:

@@ -75,6 +75,7 @@ var (
 	EnableDebugCommand     = enumKey("enable-debug-command")
 	ShutdownOnSigint       = enumKey("shutdown-on-sigint")
 	ShutdownOnSigterm      = enumKey("shutdown-on-sigterm")
+	BusyReplyThreshold     = intKey("busy-reply-threshold")
 
 	Databases                 = intKey("databases")
 	Port                      = intKey("port")

@@ -6,7 +6,6 @@ const (
 	notTLS       = "client TLS is not served by this build"
 	notAOF       = "the append-only file is not written by this build"
 	notLists     = "lists are not stored by this build"
-	notScripts   = "scripts are not run by this build"
 	notTracking  = "client-side caching is not served by this build"
 	notModules   = "modules are not loaded"
 	notACLFile   = "users other than default are not kept by this build"
@@ -171,7 +170,7 @@ var table = []Directive{
 	integer("active-defrag-max-scan-fields", "1000", 1, maxInt64).inert(notAllocator),
 	integer("slowlog-max-len", "128", 0, maxInt64),
 	integer("acllog-max-len", "128", 0, maxInt64).inert(notACLFile),
-	integer("busy-reply-threshold", "5000", 0, maxInt64).alias("lua-time-limit").inert(notScripts),
+	integer("busy-reply-threshold", "5000", 0, maxInt64).alias("lua-time-limit"),
 	integer("cluster-node-timeout", "15000", 0, maxInt64).inert(notCluster),
 	integer("slowlog-log-slower-than", "10000", -1, maxInt64),
 	integer("latency-monitor-threshold", "0", 0, maxInt64).inert(notLatency),

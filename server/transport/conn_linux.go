@@ -404,7 +404,11 @@ func (l *loop) close(c *conn) {
 	l.drop(c)
 	unix.Close(c.fd)
 	l.t.active.Add(-1)
-	l.t.sessions.Closed(&c.sess)
+	if l.t.e.Busy() {
+		go l.t.sessions.Closed(&c.sess) // it may want the lock for itself, which this goroutine may have
+	} else {
+		l.t.sessions.Closed(&c.sess)
+	}
 	if fn := c.detach; fn != nil {
 		c.detach = nil
 		go fn(deadConn(), nil)

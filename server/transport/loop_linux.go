@@ -38,6 +38,7 @@ type loop struct {
 	iov    []unix.Iovec
 	free   [][]byte // buffers for incomplete requests and unsent replies
 
+	standIn  *standIn
 	wakeFD   int
 	in, out  atomic.Int64 // bytes
 	stopping bool
@@ -66,6 +67,7 @@ func newLoop(t *Server) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{t: t, epfd: epfd, wakeFD: wakeFD, lane: t.e.NewLane(), arena: make([]byte, arenaSize)}
+	l.lane.WhileBusy = l.whileBusy
 	if err := l.add(wakeFD, unix.EPOLLIN); err != nil {
 		l.closeFDs()
 		return nil, err

@@ -151,6 +151,9 @@ func (l *loop) shutdown() {
 		}
 	}
 	l.lane.Close()
+	if l.standIn != nil {
+		l.standIn.lane.Close()
+	}
 	l.closeFDs()
 }
 

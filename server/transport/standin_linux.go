@@ -1,0 +1,46 @@
+package transport
+
+import (
+	"github.com/understudy-db/understudy/server/engine"
+	"golang.org/x/sys/unix"
+)
+
+// standIn is what a loop serves other clients with while a command of one of its own goes on for long: the batch that the
+// command belongs to stays as it is until the command is over.
+type standIn struct {
+	lane   *engine.Lane
+	events [64]unix.EpollEvent
+	arena  []byte
+	used   int
+	args   [][]byte
+	items  []engine.Item
+	batch  []*conn
+}
+
+// whileBusy answers who has asked meanwhile. The goroutine is inside of the lane's Run, with the engine's lock.
+func (l *loop) whileBusy() {
+	s := l.standIn
+	if s == nil {
+		s = &standIn{lane: l.t.e.NewStandIn(), arena: make([]byte, 4*readSize)}
+		l.standIn = s
+	}
+	l.swap(s)
+	defer l.swap(s)
+	n := rawEpollWait(l.epfd, s.events[:])
+	for i := 0; i < n; i++ {
+		if int(s.events[i].Fd) != l.wakeFD { // mail may want the lock for itself: it waits
+			l.event(&s.events[i])
+		}
+	}
+	l.process()
+}
+
+// swap exchanges the batch with the stand-in's.
+func (l *loop) swap(s *standIn) {
+	l.lane, s.lane = s.lane, l.lane
+	l.arena, s.arena = s.arena, l.arena
+	l.used, s.used = s.used, l.used
+	l.args, s.args = s.args, l.args
+	l.items, s.items = s.items, l.items
+	l.batch, s.batch = s.batch, l.batch
+}
