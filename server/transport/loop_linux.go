@@ -275,8 +275,9 @@ func (l *loop) process() {
 		l.lane.Run(l.items)
 	}
 	for i, c := range l.batch {
-		l.batch[i] = nil
-		l.finish(c)
+		if l.batch[i] = nil; c != nil { // nil: it was taken out
+			l.finish(c)
+		}
 	}
 	l.lane.Out.Reset()
 	if cap(l.lane.Out.Bytes()) > 4*arenaSize {

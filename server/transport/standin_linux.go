@@ -24,8 +24,12 @@ func (l *loop) whileBusy() {
 		s = &standIn{lane: l.t.e.NewStandIn(), arena: make([]byte, 4*readSize)}
 		l.standIn = s
 	}
+	withdrawn := l.thinOut()
 	l.swap(s)
 	defer l.swap(s)
+	for _, c := range withdrawn {
+		l.resume(c)
+	}
 	n := rawEpollWait(l.epfd, s.events[:])
 	for i := 0; i < n; i++ {
 		if int(s.events[i].Fd) != l.wakeFD { // mail may want the lock for itself: it waits
@@ -33,6 +37,42 @@ func (l *loop) whileBusy() {
 		}
 	}
 	l.process()
+}
+
+// inert is the client of an item that was taken out of a batch.
+var inert = &engine.Client{Flags: engine.CloseAfter}
+
+// thinOut takes everybody out of the batch but the client whose command goes on for long: those before it get their
+// replies, those behind it are returned, to be heard by the stand-in.
+func (l *loop) thinOut() (behind []*conn) {
+	running := false
+	for i, c := range l.batch {
+		if c == nil {
+			continue
+		}
+		items := l.items[c.first:c.last]
+		switch done := len(items) == 0 || items[len(items)-1].Outcome != engine.Pending; {
+		case !running && !done:
+			running = true
+		case c.closed || c.detach != nil: // stays until the batch is over
+		case !running:
+			l.batch[i] = nil
+			l.finish(c)
+		default:
+			l.batch[i] = nil
+			if len(items) > 0 {
+				c.done, c.broken = items[0].Mark, nil
+				c.parser.Reset()
+			}
+			for j := range items {
+				items[j] = engine.Item{Client: inert}
+			}
+			c.inBatch = false
+			l.keepRest(c)
+			behind = append(behind, c)
+		}
+	}
+	return behind
 }
 
 // swap exchanges the batch with the stand-in's.
