@@ -61,6 +61,11 @@ func content(redis *oracle.Server) string {
 				for i := 0; i < len(all); i += 2 {
 					rec.hash[string(all[i].Str)] = string(all[i+1].Str)
 				}
+			case "set":
+				rec.hash = map[string]string{}
+				for _, m := range redis.Must("SMEMBERS", key).Elems {
+					rec.hash[string(m.Str)] = "member"
+				}
 			}
 			records = append(records, rec)
 		}

@@ -146,6 +146,19 @@ func readRecords(r *Reader) (records []record, aux map[string]string, err error)
 					rec.hash[string(f)] = string(v)
 				}
 			}
+			for ev.Type.Name() == "set" {
+				m, ok, err := r.NextMember()
+				if err != nil {
+					return records, aux, err
+				}
+				if !ok {
+					break
+				}
+				if rec.hash == nil {
+					rec.hash = map[string]string{}
+				}
+				rec.hash[string(m)] = "member"
+			}
 			records = append(records, rec)
 		}
 	}
