@@ -45,22 +45,23 @@ type Engine struct {
 	goodReplicas atomic.Int64
 	waiting      atomic.Int32 // lanes that want the lock while background work holds it
 
-	watched []map[string][]*watch // by database; guarded by mu
-	waits   keyWaits
-	own     ownKeys // guarded by mu
-	pause   pauser
-	info    infoRegistry
-	busy    busyness
-	flagsOf func(cmd *command.Cmd, args [][]byte) command.Flags
-	notify  func(db int, class command.EventClass, event string, key []byte)
-	stats   statistics
-	lanes   laneList
-	expiry  expiry
-	memory  memoryLimit
-	bg      *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
-	done    chan struct{}
-	once    sync.Once
-	work    sync.WaitGroup
+	watched   []map[string][]*watch // by database; guarded by mu
+	waits     keyWaits
+	own       ownKeys // guarded by mu
+	pause     pauser
+	info      infoRegistry
+	busy      busyness
+	libraries libraries
+	flagsOf   func(cmd *command.Cmd, args [][]byte) command.Flags
+	notify    func(db int, class command.EventClass, event string, key []byte)
+	stats     statistics
+	lanes     laneList
+	expiry    expiry
+	memory    memoryLimit
+	bg        *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
+	done      chan struct{}
+	once      sync.Once
+	work      sync.WaitGroup
 }
 
 // New assembles an engine and attaches the handlers that belong to it (MULTI and its kin).

@@ -77,7 +77,8 @@ func (n *Node) atCut(run *snapshotRun) []snapshot.Aux {
 	for p := range n.peers {
 		n.join(run, p)
 	}
-	return []snapshot.Aux{{Name: "repl-stream-db", Value: itoa(int64(db))}, {Name: "repl-id", Value: run.id}, {Name: "repl-offset", Value: itoa(run.offset)}}
+	head := []snapshot.Aux{{Name: "repl-stream-db", Value: itoa(int64(db))}, {Name: "repl-id", Value: run.id}, {Name: "repl-offset", Value: itoa(run.offset)}}
+	return append(head, snapshot.Libraries(n.e.Libraries())...)
 }
 
 // join makes a waiting peer part of a run, if it can. Node.mu must be held.

@@ -49,10 +49,14 @@ func (s *Saver) Load(ctx context.Context, keepExpired bool) (Loaded, error) {
 		return Loaded{}, fmt.Errorf("Fatal error loading the DB: %s: %w. Exiting", path, err) //nolint:staticcheck // Redis' text
 	}
 	s.e.Exclusive(func() {
+		err = s.e.LoadLibraries(meta.Libraries, false)
 		s.e.Saved(s.e.Changes())
 		s.load.keys, s.load.expired = meta.Keys, meta.Expired
 		s.durable.Store(true)
 	})
+	if err != nil {
+		return Loaded{}, fmt.Errorf("Fatal error loading the DB: %s: function library: %w. Exiting", path, err) //nolint:staticcheck // Redis' text
+	}
 	s.logf(settings.LogNotice, "Done loading RDB, keys loaded: %d, keys expired: %d.", meta.Keys, meta.Expired)
 	s.logf(settings.LogNotice, "DB loaded from disk: %.3f seconds", s.now().Sub(s.load.began).Seconds())
 	return Loaded{Found: true, Meta: meta}, nil
@@ -87,6 +91,9 @@ func (s *Saver) Reload(noSave, noFlush bool) error {
 	s.load.began = s.now()
 	meta, err := s.loadFile(context.Background(), s.Path(), !s.e.Is(engine.Replica), nil)
 	s.load.keys, s.load.expired = meta.Keys, meta.Expired
+	if err == nil {
+		err = s.e.LoadLibraries(meta.Libraries, noFlush)
+	}
 	return err
 }
 

@@ -319,6 +319,7 @@ func (s *Saver) aux() []snapshot.Aux {
 	out := []snapshot.Aux{{Name: "redis-ver", Value: s.o.Version}, {Name: "redis-bits", Value: "64"},
 		{Name: "ctime", Value: fmt.Sprint(s.now().Unix())}, {Name: "used-mem", Value: fmt.Sprint(s.e.Store().UsedBytes())},
 		{Name: "aof-base", Value: "0"}}
+	out = append(out, snapshot.Libraries(s.e.Libraries())...)
 	if s.o.Aux != nil {
 		out = append(out, s.o.Aux()...)
 	}

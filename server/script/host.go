@@ -70,6 +70,7 @@ func New(o Options) *Host {
 		h.e.Table.Attach(name, fn)
 	}
 	h.e.OnFlags(h.commandFlags)
+	h.e.OnLibraries(h.Libraries, h.LoadLibraries)
 	return h
 }
 

@@ -336,19 +336,14 @@ func (h *Host) Libraries() []string {
 	return codes
 }
 
-// ReplaceLibraries makes the libraries of a data set that was loaded the only ones. The engine's lock must be held
-// exclusively.
-func (h *Host) ReplaceLibraries(codes []string) error {
-	var n libraries
-	n.reset()
-	for _, code := range codes {
-		if _, err := h.createLibrary(&n, code, false, false); err != nil {
-			return err
-		}
+// LoadLibraries takes over the libraries of a data set that was loaded, instead of those that there are or beside them.
+// The engine's lock must be held exclusively.
+func (h *Host) LoadLibraries(codes []string, beside bool) error {
+	policy := "flush"
+	if beside {
+		policy = "append"
 	}
-	h.lib = n
-	h.weigh()
-	return nil
+	return h.restore(codes, policy)
 }
 
 // dump makes the payload of FUNCTION DUMP: the libraries as a data set's file has them, the version, a checksum.

@@ -37,6 +37,7 @@ type Meta struct {
 	Expired    int // left out
 	Version    int
 	Aux        map[string]string
+	Libraries  []string // sources of function libraries
 }
 
 // batch is the number of entries or fields that one call of Locked stores, and the number of bytes.
@@ -164,6 +165,8 @@ func (l *loader) event(ev *rdb.Event) error {
 	switch ev.Kind {
 	case rdb.Aux:
 		return l.aux(string(ev.Key), string(ev.Value))
+	case rdb.Function:
+		l.meta.Libraries = append(l.meta.Libraries, string(ev.Value))
 	case rdb.SelectDB:
 		if ev.DB < 0 || ev.DB >= l.store.Databases() {
 			return fmt.Errorf("snapshot: the RDB has keys in database %d, this server has %d: raise the directive databases", ev.DB, l.store.Databases())

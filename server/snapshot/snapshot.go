@@ -32,8 +32,16 @@ func (Held) Background(step func() (more bool)) {
 	}
 }
 
-// Aux is an auxiliary field of the RDB's head.
+// Aux is an auxiliary field of the RDB's head, or, without a name, the source of a function library there.
 type Aux struct{ Name, Value string }
+
+// Libraries are the sources of function libraries, for AtCut.
+func Libraries(codes []string) (list []Aux) {
+	for _, code := range codes {
+		list = append(list, Aux{Value: code})
+	}
+	return list
+}
 
 // Options of a snapshot. Zero values mean the defaults.
 type Options struct {
@@ -124,7 +132,11 @@ func (s *Snapshot) begin() {
 	head := rdb.AppendMagic(make([]byte, 0, pieceSize), rdb.Version)
 	if s.opts.AtCut != nil {
 		for _, a := range s.opts.AtCut() {
-			head = rdb.AppendAux(head, a.Name, a.Value)
+			if a.Name == "" {
+				head = rdb.AppendFunction(head, []byte(a.Value), !s.opts.NoCompress)
+			} else {
+				head = rdb.AppendAux(head, a.Name, a.Value)
+			}
 		}
 	}
 	for i := range s.store.Databases() {
