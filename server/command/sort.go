@@ -78,7 +78,7 @@ func (c *Ctx) sort(mayStore bool) {
 		c.Out.Error(errWrongType)
 		return
 	}
-	if o.asIs && o.store != nil && found && e.Kind() == store.SetKind {
+	if script := c.NoBlocking; o.asIs && (o.store != nil || script) && found && e.Kind() == store.SetKind {
 		o.asIs, o.alpha, o.by = false, true, nil // a set has no order of its own that a replica would share
 	}
 	var items []sortItem

@@ -133,3 +133,17 @@ func TestSortScores(t *testing.T) {
 		number(n)
 	}
 }
+
+// TestSortInScripts: there a set has the order of its members' texts where it has none otherwise.
+func TestSortInScripts(t *testing.T) {
+	ours := NewDirect()
+	real := oracle.Start(t, "--save", "")
+	for _, d := range []Doer{real, ours} {
+		d.Do("SADD", "s", "b", "10", "a", "9", "c", "d", "e")
+	}
+	ours.Ctx.NoBlocking = true // as a script has it
+	want := real.Do("EVAL", "return redis.call('sort', KEYS[1], 'by', 'nosort', 'desc')", "1", "s")
+	if got := ours.Do("SORT", "s", "BY", "nosort", "DESC"); !equal(&want, &got) {
+		t.Errorf("redis-server %s, ours %s", want, got)
+	}
+}
