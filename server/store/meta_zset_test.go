@@ -261,3 +261,17 @@ func TestZSetHasNoPointerPerMember(t *testing.T) {
 	}
 	runtime.KeepAlive(s)
 }
+
+func BenchmarkZSetSmall(b *testing.B) {
+	s := New(Options{Seed: 1})
+	members := make([][]byte, 10)
+	for i := range members {
+		members[i] = fmt.Appendf(nil, "member:%02d", i)
+	}
+	for i := range b.N {
+		z, _ := s.DB(0).ZSetForWrite(fmt.Appendf(nil, "z:%06d", i%100_000))
+		for j, m := range members {
+			z.Set(m, float64((i*7919+j*104729)%1000))
+		}
+	}
+}

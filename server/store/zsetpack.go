@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 )
@@ -78,6 +79,25 @@ func zpackFind(b, member []byte) (zpackItem, bool) {
 	return zpackItem{}, false
 }
 
+// zpackPlace finds a member and, in the same pass, the place among the other members where it belongs with a score.
+func zpackPlace(b, member []byte, score float64) (old zpackItem, exists bool, at int) {
+	for start := packHeader; start < len(b); {
+		it := zpackAt(b, start)
+		name := b[it.member:it.memberEnd]
+		switch {
+		case len(name) == len(member) && string(name) == string(member):
+			old, exists = it, true
+		case at == 0 && (it.score > score || it.score == score && bytes.Compare(name, member) > 0):
+			at = start
+		}
+		start = it.end
+	}
+	if at == 0 {
+		at = len(b)
+	}
+	return old, exists, at
+}
+
 // zpackBefore returns the number of members before a border, and where it lies.
 func zpackBefore(b []byte, k *border) (rank, at int) {
 	for at = packHeader; at < len(b); rank++ {
@@ -103,12 +123,10 @@ func zpackRank(b []byte, rank int) zpackItem {
 	return it
 }
 
-// setPacked stores a member of a small sorted set, whose item old is, when there is one.
-func (z *ZSet) setPacked(old zpackItem, exists bool, member []byte, score float64) {
+// setPacked stores a member of a small sorted set b at a place. Its item is old, when there is one.
+func (z *ZSet) setPacked(b []byte, old zpackItem, exists bool, at int, member []byte, score float64) {
 	s := z.p.space.store
 	s.scratch = appendZpackItem(s.scratch[:0], member, score)
-	b := z.bytes()
-	_, at := zpackBefore(b, &border{score: score, member: member})
 	size := len(s.scratch)
 	if !exists {
 		b = z.splice(at, at, size)

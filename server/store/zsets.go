@@ -60,7 +60,7 @@ func (z *ZSet) Set(member []byte, score float64) (created, changed bool) {
 		return z.obj.set(member, score)
 	}
 	b := z.bytes()
-	it, exists := zpackFind(b, member)
+	it, exists, at := zpackPlace(b, member, score)
 	if !exists && z.outgrows(packLen(b)+1, len(member)) {
 		z.convert()
 		return z.obj.set(member, score)
@@ -68,7 +68,7 @@ func (z *ZSet) Set(member []byte, score float64) (created, changed bool) {
 	if exists && it.score == score {
 		return false, false
 	}
-	z.setPacked(it, exists, member, score)
+	z.setPacked(b, it, exists, at, member, score)
 	return !exists, true
 }
 
