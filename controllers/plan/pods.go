@@ -87,6 +87,12 @@ func (p *pass) replacePods(master *Member) {
 		if master.Report.Rosters != nil && (master.Report.Rosters.New.Has(m.Pod.UID) || master.Report.Rosters.Old != nil) {
 			continue
 		}
+		if p.o.Spec.Persist == PersistReplicas && m.Pod.Persists && !slices.Contains(t.Disks, m.Name) {
+			next := t // the master's own disk is old: should it die before it has saved, this one is the newest (S4)
+			next.Disks = append(slices.Clone(t.Disks), m.Name)
+			p.do(RecordTerm{p.o.Status.Version, next}, m.Name+" is not wanted any more: its disk is noted before its pod is deleted")
+			return
+		}
 		p.do(DeletePod{m.Name, m.Pod.UID}, "more members than wanted")
 	}
 	p.roll(master)

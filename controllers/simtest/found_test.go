@@ -138,6 +138,7 @@ var found = map[int64]string{
 	1795365983: "a person's word began a new history while the pod with the data was being made",
 	1795367381: "the same, in the very pass that asked the member with the data",
 	1795372228: "the same, one member",
+	1802029549: "by replicas: the set was made smaller in order, and the master died before its own disk was up to date",
 	1799021621: "a set made smaller lost everybody, and the disks of those not wanted any more were not read: data lost, and refused when it came back",
 	1798020501: "a late order to use a password of before: a member looks into the mounted file; and a new password began in the middle of the steps",
 	1797013170: "a member that was not whole restarted, lost nothing of what it had, and counted as whole",
