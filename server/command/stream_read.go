@@ -17,7 +17,8 @@ type readCall struct {
 	first   int // the first key's argument
 	n       int // keys
 	ids     []store.StreamID
-	fresh   []bool // XREADGROUP: ">"
+	fresh   []bool   // XREADGROUP: ">"
+	fed     []uint64 // while it waits: Stream.Fed when the key was last looked at
 }
 
 func cmdXread(c *Ctx) { c.xread(false) }
@@ -279,6 +280,13 @@ func (c *Ctx) blockRead(r *readCall) bool {
 	if r.count == 0 {
 		r.count = blockedCount
 	}
+	r.fed = make([]uint64, r.n)
+	for i := range r.n {
+		if e, ok := c.DB.Peek(c.Args[r.first+i]); ok && e.Kind() == store.StreamKind {
+			s := e.Stream()
+			r.fed[i] = s.Fed()
+		}
+	}
 	return c.Block(Wait{
 		Keys: c.Args[r.first : r.first+r.n], Kind: "stream", Timeout: r.timeout, Bereft: r.group != 0,
 		Expired: func(out *resp.Writer) { out.NullArray() },
@@ -310,7 +318,9 @@ func (c *Ctx) serveRead(r *readCall, key []byte) bool {
 		}
 		after = g.LastID()
 	}
-	if s.LastID().Compare(after) <= 0 {
+	fed := s.Fed()
+	if fed == r.fed[i] || s.LastID().Compare(after) <= 0 { // other changes than entries added serve nobody
+		r.fed[i] = fed
 		return false
 	}
 	if c.Out.Proto() == 2 {

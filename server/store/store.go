@@ -38,6 +38,7 @@ type Store struct {
 	parts     int
 	dbs       []*DB
 	epoch     uint32 // of the latest cut
+	fed       uint64 // the last number given to a stream: see Stream.Fed
 	cuts      []*Cut // under way
 	clock     atomic.Uint32
 	hinted    atomic.Bool // a part has hints for the expiry

@@ -16,6 +16,7 @@ type streamObject struct {
 	tail uint32 // the last chunk, when it may be written as it stands; 0 for not known
 	torn bool   // being freed
 	held int64  // bytes charged for groups and consumers
+	fed  uint64 // see Fed
 }
 
 // streamVersion is a stream's whole state.
@@ -32,7 +33,7 @@ type streamVersion struct {
 const streamBytes = 320 // that a streamObject takes
 
 func (p *part) newStream() *streamObject {
-	o := &streamObject{}
+	o := &streamObject{fed: p.space.store.nextFed()}
 	p.adopt(o)
 	o.mem.init(p, o.id)
 	o.charge(streamBytes)
@@ -181,6 +182,15 @@ func (s *Stream) MaxDeletedID() StreamID { s.check(); return s.o.maxDeleted }
 
 // Added is the number of entries that were ever added.
 func (s *Stream) Added() uint64 { s.check(); return s.o.added }
+
+// Fed is a number that no stream had before the last entry was added to this one, or before it was made: two equal ones
+// say that there is nothing new. It is not kept in snapshots.
+func (s *Stream) Fed() uint64 { s.check(); return s.o.fed }
+
+func (s *Store) nextFed() uint64 {
+	s.fed++
+	return s.fed
+}
 
 // Chunks is the number of listpacks that hold the entries.
 func (s *Stream) Chunks() int { s.check(); return s.o.dir.n }
@@ -331,6 +341,7 @@ func (s *Stream) Append(id StreamID, fields [][]byte) {
 		n += len(f)
 	}
 	o.appendEntry(id, fields, n)
+	o.fed = o.home.space.store.nextFed()
 	o.count++
 	o.added++
 	o.last = id

@@ -163,7 +163,9 @@ var (
 
 // TestBlockedClientsAgainstRedis lets clients wait and others push, rename, swap and unblock, and compares who gets what
 // when, and the streams.
-func TestBlockedClientsAgainstRedis(t *testing.T) {
+func TestBlockedClientsAgainstRedis(t *testing.T) { blockedAgainstRedis(t, waits, changes) }
+
+func blockedAgainstRedis(t *testing.T, waits, changes [][]string) {
 	s := *seed
 	if s == 0 {
 		s = uint64(time.Now().UnixNano())
