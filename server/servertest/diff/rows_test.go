@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,27 @@ func TestRowsAgree(t *testing.T) {
 		if !slices.Equal(want, got) {
 			t.Errorf("%s:\nredis-server: %s\nours:         %s", c.FullName, without(want, got), without(got, want))
 		}
+	}
+}
+
+// TestAbsent compares the list of what is not there with what redis-server has and we do not.
+func TestAbsent(t *testing.T) {
+	real := oracle.Start(t, "--save", "")
+	ours := NewDirect()
+	absent := maps.Clone(command.Absent)
+	for _, v := range real.Do("COMMAND", "LIST").Elems {
+		if ours.Table.LookupFull(v.Str) != nil {
+			continue
+		}
+		name := string(v.Str)
+		parent, _, _ := strings.Cut(name, "|")
+		if command.Absent[name] == "" && command.Absent[parent] == "" {
+			t.Errorf("%s is not there, and no reason is given", name)
+		}
+		delete(absent, name)
+	}
+	for name := range absent {
+		t.Errorf("%s is there, or unknown to redis-server: command.Absent says otherwise", name)
 	}
 }
 

@@ -1,0 +1,33 @@
+package command
+
+// Absent are the commands of Redis 7.0 that this server does not have, subcommands under their full name, with the reason. A
+// test compares them with a redis-server's list; docs/commands.md shows them.
+var Absent = map[string]string{
+	"acl":                 "not yet: there is one user, `default`, whose password is `requirepass`",
+	"asking":              reasonCluster,
+	"bgrewriteaof":        "not yet: there is no append-only file",
+	"client|caching":      reasonTracking,
+	"client|getredir":     reasonTracking,
+	"client|tracking":     reasonTracking,
+	"client|trackinginfo": reasonTracking,
+	"cluster":             reasonCluster,
+	"dump":                "not yet",
+	"latency":             "not yet; `INFO latencystats` and `SLOWLOG` are there",
+	"lolwut":              "without use",
+	"memory|doctor":       "not yet",
+	"memory|malloc-stats": "not yet",
+	"memory|purge":        "not yet",
+	"memory|stats":        "not yet",
+	"migrate":             "not yet",
+	"module":              "modules are code for redis-server's process",
+	"monitor":             "not yet",
+	"readonly":            reasonCluster,
+	"readwrite":           reasonCluster,
+	"restore":             "not yet",
+	"restore-asking":      reasonCluster,
+}
+
+const (
+	reasonCluster  = "there is no cluster mode: a set is one master and its replicas"
+	reasonTracking = "not yet: client-side caching"
+)

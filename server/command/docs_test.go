@@ -1,0 +1,73 @@
+package command
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var rewriteDocs = flag.Bool("rewrite", false, "write docs/commands.md anew")
+
+const docsPath = "../../docs/commands.md"
+
+// TestDocumentation keeps docs/commands.md equal to the table of commands.
+func TestDocumentation(t *testing.T) {
+	want := documentation(NewTable())
+	if *rewriteDocs {
+		if err := os.WriteFile(docsPath, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	text, err := os.ReadFile(docsPath)
+	if err != nil || want != string(text) {
+		t.Errorf("%s is not up to date: go test ./server/command -run Documentation -rewrite (%v)", docsPath, err)
+	}
+}
+
+func documentation(table *Table) string {
+	groups := map[string][]*Cmd{}
+	n := 0
+	for _, c := range table.All() {
+		if len(c.Subs) == 0 && c.Flags&ServerOnly == 0 {
+			groups[group(c)] = append(groups[group(c)], c)
+			n++
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Commands\n\nThe server's %d commands, written from the table that dispatches them (`go test ./server/command -run Documentation -rewrite`).\n"+
+		"`COMMAND DOCS` answers the same to clients, with arguments and complexity. *Since* is the version of Redis in which a command came.\n", n)
+	names := make([]string, 0, len(groups))
+	for name := range groups {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&b, "\n## %s\n\n| command | what it does | since |\n|---|---|---|\n", name)
+		slices.SortFunc(groups[name], func(x, y *Cmd) int { return cmp.Compare(x.FullName, y.FullName) })
+		for _, c := range groups[name] {
+			what := c.Summary
+			if d := c.Deprecated; d.Since != "" {
+				what += fmt.Sprintf(" (deprecated since %s: use %s)", d.Since, strings.ReplaceAll(d.ReplacedBy, "|", "\\|"))
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.ToUpper(strings.ReplaceAll(c.FullName, "|", " ")), what, c.Since)
+		}
+	}
+	b.WriteString("\n## what Redis 7.0 has besides\n\n| command | why it is not there |\n|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(Absent)) {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ToUpper(strings.ReplaceAll(name, "|", " ")), Absent[name])
+	}
+	return b.String()
+}
+
+func group(c *Cmd) string {
+	if c.Group == "" && c.Parent != nil {
+		return group(c.Parent)
+	}
+	return c.Group
+}
