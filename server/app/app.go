@@ -40,6 +40,7 @@ type App struct {
 	Log      *oplog.Log
 	Store    *store.Store
 
+	loaded   func() // called once the data is there, before clients may write; nil: nobody wants to know
 	facts    facts
 	probes   *http.Server // nil: not served
 	node     *link.Node

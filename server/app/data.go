@@ -45,6 +45,9 @@ func (a *App) bring() error {
 		return err
 	}
 	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta})
+	if a.loaded != nil {
+		a.loaded()
+	}
 	a.Engine.SetState(0, engine.Loading)
 	if a.member != nil {
 		if err := a.startManaged(loaded); err != nil {

@@ -66,14 +66,16 @@ func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
 		return 1
 	}
 	a.banner()
+	a.loaded = func() { // until then a signal ends a process that has nothing to save
+		signals := make(chan os.Signal, 4)
+		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGXFSZ) // a file too big is an error of its write
+		go a.obey(signals)
+	}
 	if err := a.Start(); err != nil {
 		a.logger.Warningf("%v", err)
 		return 1
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGXFSZ) // a file too big is an error of its write
-	go a.obey(signals)
 	err = a.Wait()
 	a.Close()
 	if err != nil {
