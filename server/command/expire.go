@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"math"
 	"strings"
 )
@@ -28,7 +29,7 @@ func (c *Ctx) parseExpireOptions() (o expireOptions, ok bool) {
 			o.lt = true
 		default:
 			word := c.Args[i]
-			if end := indexByte(word, 0); end >= 0 {
+			if end := bytes.IndexByte(word, 0); end >= 0 {
 				word = word[:end]
 			}
 			c.Out.Error("Unsupported option " + strings.TrimRight(string(word), "\r\n"))

@@ -35,8 +35,8 @@ const (
 var hllMagic = []byte("HYLL")
 
 // newHLL is an empty one.
-func newHLL(dst []byte) []byte {
-	dst = append(dst, hllMagic...)
+func newHLL() []byte {
+	dst := append([]byte(nil), hllMagic...)
 	dst = append(dst, hllSparse, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	return appendZeros(dst, hllRegisters)
 }

@@ -46,7 +46,7 @@ func cmdPfadd(c *Ctx) {
 	updated, inPlace := 0, false
 	var b []byte
 	if !found {
-		b = newHLL(nil)
+		b = newHLL()
 		updated++
 	} else {
 		old, ok := c.hllOf(e)
@@ -159,7 +159,7 @@ func cmdPfmerge(c *Ctx) {
 		return
 	}
 	e, found := c.LookupWrite(key)
-	b := newHLL(nil)
+	b := newHLL()
 	if found { // a HyperLogLog, since it was among those united
 		b = e.AppendString(b[:0])
 	}
@@ -258,7 +258,7 @@ const selfTestElements = 100_000
 
 // cmdPfselftest checks registers of the dense form, that both forms agree, and the error of the estimate.
 func cmdPfselftest(c *Ctx) {
-	dense, _ := hllToDense(newHLL(nil))
+	dense, _ := hllToDense(newHLL())
 	var want [hllRegisters]uint8
 	for range 4 {
 		for i := range want {
@@ -273,7 +273,7 @@ func cmdPfselftest(c *Ctx) {
 		}
 	}
 	clear(dense[hllHeader:])
-	sparse, seed, checkpoint := newHLL(nil), c.Random(), 1
+	sparse, seed, checkpoint := newHLL(), c.Random(), 1
 	var element [8]byte
 	for j := 1; j <= selfTestElements; j++ {
 		binary.LittleEndian.PutUint64(element[:], uint64(j)^seed)

@@ -94,9 +94,9 @@ func span(pos, more int, flags KeyFlags) KeySpec {
 	return s
 }
 
-// between is the spec of keys from pos to the argument `last` (negative: from the end).
-func between(pos, last int, flags KeyFlags) KeySpec {
-	s := rest(pos, 1, flags)
+// upTo is the spec of keys from the first argument to the argument `last` (negative: from the end).
+func upTo(last int, flags KeyFlags) KeySpec {
+	s := rest(1, 1, flags)
 	s.Find.Last = last
 	return s
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 )
@@ -43,7 +44,7 @@ func ParseInt(s []byte) (int64, bool) {
 
 // ParseCursor reads a SCAN cursor as strtoul does: an optional sign, decimal digits, no leading blank.
 func ParseCursor(s []byte) (uint64, bool) {
-	if i := indexByte(s, 0); i >= 0 {
+	if i := bytes.IndexByte(s, 0); i >= 0 {
 		s = s[:i]
 	}
 	if len(s) == 0 {
@@ -61,15 +62,6 @@ func ParseCursor(s []byte) (uint64, bool) {
 		v = -v
 	}
 	return v, true
-}
-
-func indexByte(s []byte, b byte) int {
-	for i, c := range s {
-		if c == b {
-			return i
-		}
-	}
-	return -1
 }
 
 // addOverflows tells whether a+b leaves the range of a 64-bit integer.

@@ -278,7 +278,7 @@ func (c *Ctx) sortStore(o *sortOptions, items []sortItem) {
 // sortScore reads a number as strtod does on a C string; an empty string is 0 to it, NaN and what a double cannot hold
 // in full precision are errors.
 func sortScore(s []byte) (float64, bool) {
-	if i := indexByte(s, 0); i >= 0 {
+	if i := bytes.IndexByte(s, 0); i >= 0 {
 		s = s[:i]
 	}
 	if len(s) == 0 {

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
@@ -28,7 +30,7 @@ func (e *edge) rank(z *store.ZSet) int {
 // scoreEdge reads an end of a range of scores: a number, behind a parenthesis when it is not part of the range. As strtod
 // does, it takes an empty one for 0 and passes over blanks; numbers too big are infinite.
 func scoreEdge(arg []byte, upper bool) (edge, bool) {
-	if i := indexByte(arg, 0); i >= 0 {
+	if i := bytes.IndexByte(arg, 0); i >= 0 {
 		arg = arg[:i]
 	}
 	open := len(arg) > 0 && arg[0] == '('

@@ -269,10 +269,11 @@ func (e *refusedError) final() bool {
 func (r *Relay) ask(c *Client, addr string, end time.Time) (up *net.TCPConn, mark []byte, err error) {
 	q := Request{Set: r.o.Set, Mark: newMark(), Auth: c.Auth, State: c.State}
 	if c.Auth {
-		ok := false
-		if q.Password, ok = r.o.Password(); !ok {
+		password, ok := r.o.Password()
+		if !ok {
 			return nil, nil, &refusedError{WhyPassword}
 		}
+		q.Password = password
 	}
 	text, err := q.Encode()
 	if err != nil {

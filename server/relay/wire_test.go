@@ -103,7 +103,7 @@ func TestMarkIsFound(t *testing.T) {
 			at += n
 			out = append(out, o...)
 			if found {
-				rest = append(b, stream[at:]...)
+				rest = append(append(rest, b...), stream[at:]...)
 			} else if at <= len(replies) && stream[at-1] == '\n' && len(out) != at {
 				t.Fatalf("%d bytes of a whole reply are kept back", at-len(out))
 			}

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -456,7 +457,7 @@ func parseNumber(s string) (float64, bool) {
 		return f, err == nil
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if e, ok := err.(*strconv.NumError); ok && e.Err == strconv.ErrRange {
+	if errors.Is(err, strconv.ErrRange) {
 		err = nil
 	}
 	return f, err == nil

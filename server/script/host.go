@@ -146,7 +146,7 @@ func (h *Host) execute(c *command.Ctx, r *run, keys, argv [][]byte) {
 	v, err := r.protected(keys, argv)
 	h.now = nil
 	r.nest.Resume()
-	counted := false
+	var counted bool
 	if err != "" {
 		out.Error("-" + oneLine(err))
 		counted = r.counted

@@ -98,11 +98,11 @@ const errLibraryName = "Library names can only contain letters, numbers, or unde
 // header reads the first line of a library: "#!lua name=lib".
 func header(text string) (name, code string, err error) {
 	if !strings.HasPrefix(text, "#!") {
-		return "", "", errors.New("Missing library metadata")
+		return "", "", errors.New("Missing library metadata") //nolint:staticcheck // as Redis words it to clients
 	}
 	line, rest, ok := strings.Cut(text, "\n")
 	if !ok {
-		return "", "", errors.New("Invalid library metadata")
+		return "", "", errors.New("Invalid library metadata") //nolint:staticcheck // as Redis words it to clients
 	}
 	words := strings.Fields(line)
 	named := false
@@ -110,9 +110,9 @@ func header(text string) (name, code string, err error) {
 		value, is := strings.CutPrefix(w, "name=")
 		switch {
 		case !is:
-			return "", "", errors.New("Invalid metadata value given: " + w)
+			return "", "", errors.New("Invalid metadata value given: " + w) //nolint:staticcheck // as Redis words it to clients
 		case named:
-			return "", "", errors.New("Invalid metadata value, name argument was given multiple times")
+			return "", "", errors.New("Invalid metadata value, name argument was given multiple times") //nolint:staticcheck // as Redis words it to clients
 		}
 		name, named = value, true
 	}

@@ -272,7 +272,7 @@ func (s *state) rawSet(l *lua.LState) int {
 		l.Error(lua.LString(errReadonly), 0)
 	}
 	k := l.CheckAny(2)
-	if n, ok := k.(lua.LNumber); k == lua.LNil || ok && n != n {
+	if n, ok := k.(lua.LNumber); k == lua.LNil || ok && math.IsNaN(float64(n)) {
 		l.RaiseError("table index is nil or NaN")
 	}
 	t.RawSet(k, l.CheckAny(3))

@@ -28,12 +28,15 @@ func mutateList(d *store.DB, key []byte, r *rand.Rand) {
 		case 1:
 			v = bytes.Repeat([]byte("text"), r.Intn(10))
 		}
-		switch n := l.Len(); {
-		case n < 2 || r.Intn(3) == 0:
+		n := l.Len()
+		if n < 2 || r.Intn(3) == 0 {
 			l.Push(r.Intn(2) == 0, v)
-		case r.Intn(2) == 0:
+			continue
+		}
+		switch r.Intn(4) {
+		case 0, 1:
 			l.Insert(r.Intn(n), v)
-		case r.Intn(2) == 0:
+		case 2:
 			l.Set(r.Intn(n), v)
 		default:
 			l.Remove(r.Intn(n), 1)

@@ -59,8 +59,7 @@ func (l *loader) parallel(n int) (err error) {
 	for _, p := range s.parts {
 		if err == nil {
 			p.next.data = append(p.next.data, rdb.EndPart...)
-			p.whole = true
-			_ = p.send() // a loader that has failed says so itself
+			p.whole = p.send() == nil // else a loader has failed and says why; the others only stopped
 		}
 		close(p.chunks)
 	}

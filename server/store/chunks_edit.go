@@ -251,6 +251,7 @@ func (t *chunks) lower() {
 // clear frees about n nodes, all of them cuts' too, and returns what is left of n. The tree is not usable before all are
 // gone; then it is empty.
 func (t *chunks) clear(n int) (left int, more bool) {
+	t.root = 0 // nothing is reached through it any more
 	for len(t.nodes) > 1 && n > 0 {
 		id := len(t.nodes) - 1
 		if node := t.nodes[id]; node.held > 0 {

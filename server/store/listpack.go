@@ -130,7 +130,7 @@ func backSize(n int) int {
 
 // put writes the element to the start of dst.
 func (p *packedElem) put(dst []byte) {
-	at := 0
+	var at int
 	if p.isInt {
 		at = putInt(dst, p.n)
 	} else {

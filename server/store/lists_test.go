@@ -138,7 +138,7 @@ func (w *world) element() []byte {
 	if w.r.Intn(60) == 0 {
 		return w.bytes()
 	}
-	return strconv.AppendInt(nil, int64(w.r.Intn(40)-20)<<w.r.Intn(50), 10)[:]
+	return strconv.AppendInt(nil, int64(w.r.Intn(40)-20)<<w.r.Intn(50), 10)
 }
 
 func (w *world) listOp(l *List, list []string) []string {

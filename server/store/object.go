@@ -105,10 +105,11 @@ func (s *Store) reclaimObjects(n int) (left int) {
 		last := len(s.deadObjs) - 1
 		o := s.deadObjs[last]
 		if home := o.base().home; !home.space.gone { // else it goes with its keyspace
-			more := false
-			if n, more = o.free(n); more {
+			rest, more := o.free(n)
+			if more {
 				return 0
 			}
+			n = rest
 			home.forget(o)
 		}
 		s.deadObjs[last] = nil

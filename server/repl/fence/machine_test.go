@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -232,7 +233,7 @@ func TestGuard(t *testing.T) {
 func TestDataThatAPersonGaveUpGivesWay(t *testing.T) {
 	m, feeder := following(Mutation{}), reigning(Mutation{}, three())
 	lost, other, begun := data(120, 1, 0), data(120, 7, 0), data(5, 9, 0)
-	m.rec.GivenUp = append(data(0, 3, 0).History, lost.History...)
+	m.rec.GivenUp = slices.Concat(data(0, 3, 0).History, lost.History)
 	if v := m.MayLoad(lost, offerA(begun)); v.Sync != Full || !v.SetAside || !v.Unrelated {
 		t.Errorf("given up: %+v", v)
 	}

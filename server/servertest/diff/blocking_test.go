@@ -53,7 +53,7 @@ func newCrowd(t *testing.T, network, address string, n int) *crowd {
 		c.members = append(c.members, m)
 		c.call(m, "CLIENT", "SETNAME", m.name)
 		m.id = c.call(m, "CLIENT", "ID").String()
-		m.id = strings.Trim(m.id, "(integer) ")
+		m.id = strings.TrimPrefix(m.id, "(integer) ")
 	}
 	return c
 }
