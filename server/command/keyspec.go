@@ -94,10 +94,10 @@ func span(pos, more int, flags KeyFlags) KeySpec {
 	return s
 }
 
-// upTo is the spec of keys from the first argument to the argument `last` (negative: from the end).
-func upTo(last int, flags KeyFlags) KeySpec {
+// butLast is the spec of keys from the first argument to the one before the last.
+func butLast(flags KeyFlags) KeySpec {
 	s := rest(1, 1, flags)
-	s.Find.Last = last
+	s.Find.Last = -2
 	return s
 }
 

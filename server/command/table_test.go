@@ -160,7 +160,7 @@ func TestKeySpecs(t *testing.T) {
 	}{
 		{spec: one(1, KeyRO), args: "get a", want: []int{1}},
 		{spec: rest(1, 2, KeyOW), args: "mset a 1 b 2", want: []int{1, 3}},
-		{spec: upTo(-2, KeyRW), args: "blpop a b 0", want: []int{1, 2}},
+		{spec: butLast(KeyRW), args: "blpop a b 0", want: []int{1, 2}},
 		{spec: counted(2, KeyRO), args: "eval s 2 a b c", want: []int{3, 4}},
 		{spec: counted(2, KeyRO), args: "eval s 5 a b c", bad: true},
 		{spec: counted(2, KeyRO), args: "eval s x a", bad: true},

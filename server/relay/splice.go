@@ -82,7 +82,7 @@ func splice(c *Client, up *net.TCPConn, mark []byte) (Back, error) {
 	if !found { // the master ended it, or the client is gone
 		_ = c.Conn.Close()
 		_ = up.Close()
-		_ = <-sent // it ends because of this end
+		<-sent //nolint:errcheck // it ends because of this end
 		return Back{}, err
 	}
 	_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // requests stops between two pieces: what it has read it has sent

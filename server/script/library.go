@@ -118,9 +118,9 @@ func header(text string) (name, code string, err error) {
 	}
 	switch engine := words[0][2:]; {
 	case !named:
-		return "", "", errors.New("Library name was not given")
+		return "", "", errors.New("Library name was not given") //nolint:staticcheck // as Redis words it to clients
 	case !validName(name):
-		return "", "", errors.New(errLibraryName)
+		return "", "", errors.New(errLibraryName) //nolint:staticcheck // as Redis words it to clients
 	case !strings.EqualFold(engine, "lua"):
 		return "", "", errors.New("Engine '" + engine + "' not found")
 	}
@@ -145,7 +145,7 @@ func (h *Host) createLibrary(into *libraries, text string, replace, bounded bool
 		return "", err
 	}
 	if len(lib.functions) == 0 {
-		return "", errors.New("No functions registered")
+		return "", errors.New("No functions registered") //nolint:staticcheck // as Redis words it to clients
 	}
 	for fname := range lib.functions {
 		if other := into.functions[fname]; other != nil && other.lib != old {
