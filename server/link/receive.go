@@ -94,7 +94,9 @@ func (r *receive) load(in io.Reader, closeIn func(error)) {
 	into := u.makeRoom(size)
 	snapshot.Background() // no lock that clients wait for is taken from here on
 	u.n.logf(repl.Notice, "MASTER <-> REPLICA sync: Loading DB in memory")
-	u.n.e.SetState(engine.AsyncLoading, 0)
+	if r.file != nil || u.n.s.Enum(settings.ReplDisklessLoad) == settings.DisklessLoadSwapDB {
+		u.n.e.SetState(engine.AsyncLoading, 0)
+	} // else the payload is still on its way, and a server that waits for one is not loading: REPLICAOF calls it off
 	meta, _, err := snapshot.Load(in, into, snapshot.LoadOptions{Now: time.Now().UnixMilli(), NoChecksum: !u.n.s.Bool(settings.RDBChecksum), Background: true,
 		KeyDelay: func() time.Duration {
 			if r.ctx.Err() != nil {
