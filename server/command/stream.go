@@ -3,8 +3,8 @@ package command
 import (
 	"strconv"
 
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/store"
-	"github.com/understudy-db/understudy/server/store/listpack"
 )
 
 // streamToRead finds a stream. found is false for a missing key; ok is false after an error reply.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/understudy-db/understudy/server/listpack"
 )
 
 // elementsOf reads a file of lists: for each key its elements. With few only as many of each are read.
@@ -32,11 +34,11 @@ func elementsOf(file []byte, few int) (lists map[string][]string, err error) {
 }
 
 func packedElements(elems ...[]byte) []byte {
-	lp := BeginListpack(nil)
+	lp := listpack.Begin(nil)
 	for _, e := range elems {
-		lp = AppendListpackElement(lp, e)
+		lp = listpack.AppendString(lp, e)
 	}
-	return FinishListpack(lp, 0, len(elems))
+	return listpack.Finish(lp, 0, len(elems))
 }
 
 // entryOf begins an entry of a type with a count behind its key.

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/understudy-db/understudy/server/listpack"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew from a real redis-server")
@@ -216,14 +218,14 @@ func sampleFile(compress, checksum bool) (file []byte, want []record) {
 	b = AppendResizeDB(AppendSelectDB(b, 9), 2, 0)
 	whole := map[string]string{}
 	b = AppendHashEntry(b, []byte("big"), len(samples), compress)
-	lp := BeginListpack(nil)
+	lp := listpack.Begin(nil)
 	for i, s := range samples {
 		f := fmt.Sprintf("f%d", i)
 		b = AppendString(AppendString(b, []byte(f), compress), s, compress)
-		lp = AppendListpackElement(AppendListpackElement(lp, []byte(f)), s)
+		lp = listpack.AppendString(listpack.AppendString(lp, []byte(f)), s)
 		whole[f] = string(s)
 	}
-	lp = FinishListpack(lp, 0, 2*len(samples))
+	lp = listpack.Finish(lp, 0, 2*len(samples))
 	b = AppendHashListpackEntry(b, []byte("small"), lp, compress)
 	want = append(want, record{db: 9, key: "big", typ: "hash", hash: whole}, record{db: 9, key: "small", typ: "hash", hash: whole})
 	return AppendEOF(b, CRC64(0, b), checksum), want
@@ -277,7 +279,7 @@ func TestErrorsNameTheByte(t *testing.T) {
 func TestEveryTruncationIsNoticed(t *testing.T) {
 	b := AppendSelectDB(AppendMagic(nil, Version), 3)
 	b = AppendStringEntry(b, []byte("key"), bytes.Repeat([]byte("abc"), 40), true)
-	b = AppendHashListpackEntry(b, []byte("h"), FinishListpack(AppendListpackElement(AppendListpackElement(BeginListpack(nil), []byte("f")), []byte("300")), 0, 2), false)
+	b = AppendHashListpackEntry(b, []byte("h"), listpack.Finish(listpack.AppendString(listpack.AppendString(listpack.Begin(nil), []byte("f")), []byte("300")), 0, 2), false)
 	b = AppendEOF(b, CRC64(0, b), true)
 	for n := range b {
 		_, _, err := tryRead(bytes.NewReader(b[:n]))
@@ -326,7 +328,7 @@ func ziplist(elems ...[]byte) []byte {
 		} else {
 			b = binary.LittleEndian.AppendUint32(append(b, 0xFE), uint32(prev))
 		}
-		n, isInt := canonicalInt64(e)
+		n, isInt := listpack.ParseInt(e)
 		switch {
 		case isInt && n >= 0 && n <= 12:
 			b = append(b, 0xF1+byte(n))
@@ -447,7 +449,7 @@ func FuzzReader(f *testing.F) {
 	}
 	old, _ := oldFile()
 	f.Add(old[:200])
-	b := AppendHashListpackEntry(AppendMagic(nil, 10), []byte("h"), FinishListpack(AppendListpackElement(AppendListpackElement(BeginListpack(nil), []byte("f")), []byte("300")), 0, 2), false)
+	b := AppendHashListpackEntry(AppendMagic(nil, 10), []byte("h"), listpack.Finish(listpack.AppendString(listpack.AppendString(listpack.Begin(nil), []byte("f")), []byte("300")), 0, 2), false)
 	f.Add(AppendEOF(b, 0, false))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		a, _, errA := tryRead(bytes.NewReader(file))

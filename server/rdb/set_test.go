@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/understudy-db/understudy/server/listpack"
 )
 
 // membersOf reads a file of sets: for each key its members in order. With few only as many of each are read.
@@ -45,14 +47,14 @@ func TestSets(t *testing.T) {
 	samples := sampleStrings()
 	b := AppendSetEntry(AppendMagic(nil, Version), []byte("plain"), len(samples), true)
 	want := map[string][]string{"int16": {"-32768", "-1", "5"}, "int32": {"-2147483648", "70000"}, "int64": {"-9223372036854775808", "0"}}
-	lp := BeginListpack(nil)
+	lp := listpack.Begin(nil)
 	for _, s := range samples {
 		b = AppendString(b, s, true)
-		lp = AppendListpackElement(lp, s)
+		lp = listpack.AppendString(lp, s)
 		want["plain"] = append(want["plain"], string(s))
 	}
 	want["packed"] = want["plain"]
-	b = AppendString(AppendString(append(b, byte(TypeSetListpack)), []byte("packed"), false), FinishListpack(lp, 0, len(samples)), true)
+	b = AppendString(AppendString(append(b, byte(TypeSetListpack)), []byte("packed"), false), listpack.Finish(lp, 0, len(samples)), true)
 	b = intsetEntry(b, "int16", 2, 3, -32768, -1, 5)
 	b = intsetEntry(b, "int32", 4, 2, -2147483648, 70000)
 	b = intsetEntry(b, "int64", 8, 2, -1<<63, 0)

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"sync"
+
+	"github.com/understudy-db/understudy/server/listpack"
 )
 
 // AppendMagic begins a file; version is Version unless the reader is known to take another.
@@ -110,33 +112,11 @@ func canonicalInt32(s []byte) (int32, bool) {
 	if len(s) == 0 || len(s) > 11 {
 		return 0, false
 	}
-	n, ok := canonicalInt64(s)
+	n, ok := listpack.ParseInt(s)
 	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
 		return 0, false
 	}
 	return int32(n), true
-}
-
-// canonicalInt64 parses exactly the form that printing the number gives back.
-func canonicalInt64(s []byte) (int64, bool) {
-	digits, negative := s, false
-	if len(s) > 1 && s[0] == '-' {
-		digits, negative = s[1:], true
-	}
-	if len(digits) == 0 || len(digits) > 19 || (digits[0] == '0' && (len(digits) > 1 || negative)) {
-		return 0, false
-	}
-	var u uint64
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		u = u*10 + uint64(c-'0') // 19 digits fit 64 bits without sign
-	}
-	if negative {
-		return int64(-u), u <= 1<<63
-	}
-	return int64(u), u < 1<<63
 }
 
 // appendLZF writes the compressed form when it saves at least four bytes.

@@ -3,8 +3,8 @@ package session
 import (
 	"strconv"
 
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/store"
-	"github.com/understudy-db/understudy/server/store/listpack"
 )
 
 // mixStream adds a stream's entries in order; its groups do not count.

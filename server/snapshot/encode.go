@@ -3,6 +3,7 @@ package snapshot
 import (
 	"sync/atomic"
 
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/store"
 )
@@ -171,14 +172,14 @@ func (c *encoder) smallHash(s *stream, db int, e store.Entry) bool {
 		return false
 	}
 	c.begin(s, db, e.ExpireAt())
-	lp, n := rdb.BeginListpack(c.listpack[:0]), 0
+	lp, n := listpack.Begin(c.listpack[:0]), 0
 	h.Each(func(f, v []byte) bool {
-		lp = rdb.AppendListpackElement(lp, f)
-		lp = rdb.AppendListpackElement(lp, v)
+		lp = listpack.AppendString(lp, f)
+		lp = listpack.AppendString(lp, v)
 		n += 2
 		return true
 	})
-	c.listpack = rdb.FinishListpack(lp, 0, n)
+	c.listpack = listpack.Finish(lp, 0, n)
 	c.packed(s, rdb.TypeHashListpack, e.Key(), c.listpack)
 	return true
 }

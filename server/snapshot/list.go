@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/store"
 )
@@ -22,7 +23,7 @@ func (c *encoder) smallList(s *stream, db int, e store.Entry) bool {
 func (c *encoder) packedNode(s *stream, data []byte, elements int) {
 	c.ready(s)
 	s.tail = rdb.AppendPackedNode(s.tail)
-	c.listpack = rdb.FinishListpack(append(rdb.BeginListpack(c.listpack[:0]), data...), 0, elements)
+	c.listpack = listpack.Finish(append(listpack.Begin(c.listpack[:0]), data...), 0, elements)
 	c.copied(s, c.listpack)
 }
 

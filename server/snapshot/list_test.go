@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/servertest/oracle"
 	"github.com/understudy-db/understudy/server/store"
@@ -116,7 +117,7 @@ func TestListWithoutElementsIsDropped(t *testing.T) {
 	b := rdb.AppendMagic(nil, 10)
 	b = rdb.AppendListEntry(b, []byte("empty"), 0, false)
 	b = rdb.AppendListEntry(b, []byte("empty node"), 1, false)
-	b = rdb.AppendString(rdb.AppendPackedNode(b), rdb.FinishListpack(rdb.BeginListpack(nil), 0, 0), false)
+	b = rdb.AppendString(rdb.AppendPackedNode(b), listpack.Finish(listpack.Begin(nil), 0, 0), false)
 	b = rdb.AppendStringEntry(b, []byte("k"), []byte("v"), false)
 	got, meta := load(t, rdb.AppendEOF(b, 0, false))
 	diff(t, got, map[string]value{"0/k": {str: "v"}})

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/servertest/oracle"
 	"github.com/understudy-db/understudy/server/store"
@@ -82,15 +83,15 @@ func TestSetsKeepTheirEncoding(t *testing.T) {
 
 // TestLoadsSetsOfRedis72 reads a set that Redis 7.2 packs, and drops one without members.
 func TestLoadsSetsOfRedis72(t *testing.T) {
-	lp := rdb.BeginListpack(nil)
+	lp := listpack.Begin(nil)
 	for _, m := range []string{"a", "17", "-70000", "bcd"} {
-		lp = rdb.AppendListpackElement(lp, []byte(m))
+		lp = listpack.AppendString(lp, []byte(m))
 	}
 	b := rdb.AppendMagic(nil, 11)
 	b = rdb.AppendString(append(b, byte(rdb.TypeSetListpack)), []byte("packed"), false)
-	b = rdb.AppendString(b, rdb.FinishListpack(lp, 0, 4), false)
+	b = rdb.AppendString(b, listpack.Finish(lp, 0, 4), false)
 	b = rdb.AppendString(append(b, byte(rdb.TypeSetListpack)), []byte("empty"), false)
-	b = rdb.AppendString(b, rdb.FinishListpack(rdb.BeginListpack(nil), 0, 0), false)
+	b = rdb.AppendString(b, listpack.Finish(listpack.Begin(nil), 0, 0), false)
 	got, meta := load(t, rdb.AppendEOF(b, 0, false))
 	want := map[string]value{"0/packed": {fields: map[string]string{"member a": "", "member 17": "", "member -70000": "", "member bcd": ""}}}
 	diff(t, got, want)

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/servertest/oracle"
 	"github.com/understudy-db/understudy/server/store"
-	"github.com/understudy-db/understudy/server/store/listpack"
 )
 
 // streamText prints all that there is to know of a database's streams.

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"github.com/understudy-db/understudy/server/listpack"
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
@@ -13,14 +14,14 @@ func (c *encoder) smallZSet(s *stream, db int, e store.Entry) bool {
 		return false
 	}
 	c.begin(s, db, e.ExpireAt())
-	lp := rdb.BeginListpack(c.listpack[:0])
+	lp := listpack.Begin(c.listpack[:0])
 	var text [32]byte
 	z.Each(func(member []byte, score float64) bool {
-		lp = rdb.AppendListpackElement(lp, member)
-		lp = rdb.AppendListpackElement(lp, resp.AppendDouble(text[:0], score))
+		lp = listpack.AppendString(lp, member)
+		lp = listpack.AppendString(lp, resp.AppendDouble(text[:0], score))
 		return true
 	})
-	c.listpack = rdb.FinishListpack(lp, 0, 2*z.Len())
+	c.listpack = listpack.Finish(lp, 0, 2*z.Len())
 	c.packed(s, rdb.TypeZsetListpack, e.Key(), c.listpack)
 	return true
 }

@@ -3,7 +3,7 @@ package store
 import (
 	"errors"
 
-	"github.com/understudy-db/understudy/server/store/listpack"
+	"github.com/understudy-db/understudy/server/listpack"
 )
 
 // A chunk of a stream is a listpack as t_stream.c lays it out, so that snapshots carry chunks as they are:

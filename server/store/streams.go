@@ -3,7 +3,7 @@ package store
 import (
 	"encoding/binary"
 
-	"github.com/understudy-db/understudy/server/store/listpack"
+	"github.com/understudy-db/understudy/server/listpack"
 )
 
 // streamObject is a stream. What a cut pins of it is a version: roots of trees, and sets of groups and consumers, which

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/understudy-db/understudy/server/store/listpack"
+	"github.com/understudy-db/understudy/server/listpack"
 )
 
 // recountStream is the bytes of a stream's slots and what it is charged for besides.

@@ -38,7 +38,7 @@ func (v *Value) Append(dst []byte) []byte {
 // Is tells whether the element reads as s.
 func (v *Value) Is(s []byte) bool {
 	if v.IsInt {
-		n, ok := parseInt(s)
+		n, ok := ParseInt(s)
 		return ok && n == v.Int
 	}
 	return string(v.Str) == string(s)
@@ -61,7 +61,7 @@ func seal(lp []byte, elements int) {
 
 // AppendString appends an element; the decimal form of an integer is stored as such.
 func AppendString(dst, s []byte) []byte {
-	if n, ok := parseInt(s); ok {
+	if n, ok := ParseInt(s); ok {
 		return AppendInt(dst, n)
 	}
 	from := len(dst)
@@ -98,8 +98,8 @@ func AppendInt(dst []byte, n int64) []byte {
 	return append(dst, byte(len(dst)-from))
 }
 
-// backSize has Redis' own borders: 16383 already takes three bytes.
-func backSize(n int) int {
+// BackSize is the number of bytes in which an element's length stands behind it. It has Redis' own borders: 16383 already takes three bytes.
+func BackSize(n int) int {
 	switch {
 	case n <= 127:
 		return 1
@@ -114,7 +114,7 @@ func backSize(n int) int {
 }
 
 func appendBack(dst []byte, n int) []byte {
-	size := backSize(n)
+	size := BackSize(n)
 	for i := size - 1; i >= 0; i-- {
 		b := byte(n>>(7*i)) & 127
 		if i != size-1 {
@@ -156,7 +156,7 @@ func At(lp []byte, off int) (v Value, next int) {
 	}
 	head, data := size(lp[off:])
 	p := lp[off+head : off+head+data : off+head+data]
-	next = off + head + data + backSize(head+data)
+	next = off + head + data + BackSize(head+data)
 	switch {
 	case c < 0xC0, c >= 0xE0 && c <= 0xF0:
 		return Value{Str: p}, next
@@ -179,7 +179,7 @@ func Skip(lp []byte, off int) int {
 		return off + 2
 	}
 	head, data := size(lp[off:])
-	return off + head + data + backSize(head+data)
+	return off + head + data + BackSize(head+data)
 }
 
 // Before is where the element before off begins.
@@ -225,8 +225,8 @@ func littleInt(p []byte) int64 {
 	return int64(u<<shift) >> shift
 }
 
-// parseInt parses exactly the form that printing the number gives back.
-func parseInt(s []byte) (int64, bool) {
+// ParseInt parses exactly the form that printing the number gives back.
+func ParseInt(s []byte) (int64, bool) {
 	if len(s) == 0 || len(s) > 20 {
 		return 0, false
 	}
