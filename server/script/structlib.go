@@ -177,76 +177,105 @@ func (f *structFormat) getInt(p string, signed bool) lua.LNumber {
 }
 
 func structUnpack(l *lua.LState) int {
-	f, data := newStructFormat(l, l.CheckString(1)), l.CheckString(2)
+	u := structReader{l: l, f: newStructFormat(l, l.CheckString(1)), data: l.CheckString(2)}
 	start := l.OptInt(3, 1)
 	if start < 1 {
 		l.ArgError(3, "offset must be 1 or greater")
 	}
-	pos, n := start-1, 0
-	need := func(size int) string {
-		if size > len(data) || pos > len(data)-size {
-			l.ArgError(2, "data string too short")
+	u.pos = start - 1
+	for u.f.at < len(u.f.format) {
+		verb, size, pad := u.f.next(u.pos)
+		u.pos += pad
+		if verb != 's' && verb != 'c' && size > 0 {
+			u.has(size)
 		}
-		pos += size
-		return data[pos-size : pos]
+		v := u.value(verb, size)
+		if v == nil {
+			continue
+		}
+		if u.n++; u.n > 7000 {
+			l.RaiseError("too many results to unpack")
+		}
+		l.Push(v)
+		u.last = v
 	}
-	var last lua.LValue
-	for f.at < len(f.format) {
-		verb, size, pad := f.next(pos)
-		if pos += pad; verb != 's' && verb != 'c' {
-			if size > 0 && (size > len(data) || pos > len(data)-size) {
-				l.ArgError(2, "data string too short")
-			}
-		}
-		var v lua.LValue
-		switch verb {
-		case 'b', 'h', 'l', 'i':
-			v = f.getInt(need(size), true)
-		case 'B', 'H', 'L', 'T', 'I':
-			v = f.getInt(need(size), false)
-		case 'x':
-			need(1)
-		case 'f':
-			v = lua.LNumber(math.Float32frombits(f.order.Uint32([]byte(need(4)))))
-		case 'd':
-			v = lua.LNumber(math.Float64frombits(f.order.Uint64([]byte(need(8)))))
-		case 'c':
-			if size == 0 { // as many as the number before says
-				k, ok := last.(lua.LNumber)
-				if !ok || n == 0 {
-					l.RaiseError("format 'c0' needs a previous size")
-				}
-				l.Pop(1)
-				n--
-				if k < 0 || float64(k) > float64(len(data)) {
-					l.ArgError(2, "data string too short")
-				}
-				size = int(k)
-			}
-			v = lua.LString(need(size))
-		case 's':
-			if pos > len(data) {
-				l.ArgError(2, "data string too short")
-			}
-			end := strings.IndexByte(data[pos:], 0)
-			if end < 0 {
-				l.RaiseError("unfinished string in data")
-			}
-			v = lua.LString(need(end))
-			pos++
-		default:
-			f.control(verb)
-		}
-		if v != nil {
-			if n++; n > 7000 {
-				l.RaiseError("too many results to unpack")
-			}
-			l.Push(v)
-			last = v
-		}
+	l.Push(lua.LNumber(u.pos + 1))
+	return u.n + 1
+}
+
+// structReader reads values from data. n of them stand on the stack, last above.
+type structReader struct {
+	l    *lua.LState
+	f    *structFormat
+	data string
+	pos  int
+	n    int
+	last lua.LValue
+}
+
+func (u *structReader) has(size int) {
+	if size > len(u.data) || u.pos > len(u.data)-size {
+		u.l.ArgError(2, "data string too short")
 	}
-	l.Push(lua.LNumber(pos + 1))
-	return n + 1
+}
+
+func (u *structReader) take(size int) string {
+	u.has(size)
+	u.pos += size
+	return u.data[u.pos-size : u.pos]
+}
+
+// value reads one item of the format; nil is one that gives no value.
+func (u *structReader) value(verb byte, size int) lua.LValue {
+	switch verb {
+	case 'b', 'h', 'l', 'i':
+		return u.f.getInt(u.take(size), true)
+	case 'B', 'H', 'L', 'T', 'I':
+		return u.f.getInt(u.take(size), false)
+	case 'x':
+		u.take(1)
+	case 'f':
+		return lua.LNumber(math.Float32frombits(u.f.order.Uint32([]byte(u.take(4)))))
+	case 'd':
+		return lua.LNumber(math.Float64frombits(u.f.order.Uint64([]byte(u.take(8)))))
+	case 'c':
+		if size == 0 {
+			size = u.counted()
+		}
+		return lua.LString(u.take(size))
+	case 's':
+		return u.terminated()
+	default:
+		u.f.control(verb)
+	}
+	return nil
+}
+
+// counted takes the value before for a length.
+func (u *structReader) counted() int {
+	k, ok := u.last.(lua.LNumber)
+	if !ok || u.n == 0 {
+		u.l.RaiseError("format 'c0' needs a previous size")
+	}
+	u.l.Pop(1)
+	u.n--
+	if k < 0 || float64(k) > float64(len(u.data)) {
+		u.l.ArgError(2, "data string too short")
+	}
+	return int(k)
+}
+
+func (u *structReader) terminated() lua.LValue {
+	if u.pos > len(u.data) {
+		u.l.ArgError(2, "data string too short")
+	}
+	end := strings.IndexByte(u.data[u.pos:], 0)
+	if end < 0 {
+		u.l.RaiseError("unfinished string in data")
+	}
+	text := u.take(end)
+	u.pos++
+	return lua.LString(text)
 }
 
 func structSize(l *lua.LState) int {

@@ -12,44 +12,6 @@ import (
 	"github.com/understudy-db/understudy/server/listpack"
 )
 
-// recountStream is the bytes of a stream's slots and what it is charged for besides.
-func recountStream(o object) (slots, tables int64, ok bool) {
-	switch o := o.(type) {
-	case *streamRest:
-		return 0, 0, true
-	case *streamObject:
-		for _, ref := range o.mem.refs {
-			if ref != 0 {
-				slots += int64(o.home.slab.size(ref))
-			}
-		}
-		tables = 4 * int64(max(cap(o.mem.refs)-4, 0))
-		if !o.torn {
-			tables += streamBytes
-			tables += groupsHeld(o)
-		}
-		return slots, tables, true
-	}
-	return 0, 0, false
-}
-
-// groupsHeld is the charge of the groups that are alive; versions that cuts hold share them or are counted by held.
-func groupsHeld(o *streamObject) (n int64) {
-	if o.pins > 0 {
-		return o.held - streamBytes
-	}
-	if o.groups == nil {
-		return 0
-	}
-	for _, g := range o.groups.list {
-		n += groupBytes + int64(len(g.name))
-		for _, c := range g.consumers.list {
-			n += memberBytes + int64(len(c.name))
-		}
-	}
-	return n
-}
-
 // streamModel is a stream as plain data.
 type streamModel struct {
 	entries           []streamEntry
