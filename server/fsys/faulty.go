@@ -8,7 +8,7 @@ import (
 
 // Op is one call on a file system or on a file of it.
 type Op struct {
-	Name string // open create append rename remove size list mkdir syncdir read write sync close
+	Name string // open create append rename remove size list mkdir truncate syncdir read write sync close
 	Path string
 	N    int // calls made before this one, all kinds together
 }
@@ -94,6 +94,13 @@ func (f *Faulty) Size(path string) (int64, error) {
 		return 0, err
 	}
 	return f.FS.Size(path)
+}
+
+func (f *Faulty) Truncate(path string, size int64) error {
+	if err := f.check("truncate", path); err != nil {
+		return err
+	}
+	return f.FS.Truncate(path, size)
 }
 
 func (f *Faulty) List(dir string) ([]string, error) {

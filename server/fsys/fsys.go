@@ -26,6 +26,7 @@ type FS interface {
 	Size(name string) (int64, error)
 	List(dir string) ([]string, error) // names of the files in dir, sorted
 	MkdirAll(dir string) error
+	Truncate(name string, size int64) error
 	SyncDir(dir string) error // makes the names in dir durable
 }
 
@@ -64,6 +65,8 @@ func file(f *os.File, err error) (File, error) {
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 func (OS) Remove(name string) error     { return os.Remove(name) }
 func (OS) MkdirAll(dir string) error    { return os.MkdirAll(dir, 0o700) }
+
+func (OS) Truncate(name string, size int64) error { return os.Truncate(name, size) }
 
 func (OS) Size(name string) (int64, error) {
 	info, err := os.Stat(name)

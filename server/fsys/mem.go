@@ -106,6 +106,17 @@ func (m *Mem) Size(name string) (int64, error) {
 	return int64(len(f.data)), nil
 }
 
+func (m *Mem) Truncate(name string, size int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.live[filepath.Clean(name)]
+	if f == nil {
+		return notExist("truncate", name)
+	}
+	f.data = append([]byte(nil), f.data[:min(int64(len(f.data)), size)]...)
+	return nil
+}
+
 func (m *Mem) List(dir string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,0 +1,118 @@
+package aof
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// Place is where a file's commands end in the replication stream.
+type Place struct {
+	ID     string // of the history; "" when nothing tells
+	Offset int64
+}
+
+// mode is what the bytes of the commands at hand mean to the stream.
+type mode byte
+
+const (
+	unknown mode = iota
+	counted
+	own
+)
+
+const (
+	notePrefix = "#understudy:"
+	noteAt     = notePrefix + "at "
+	noteOwn    = notePrefix + "own\r\n"
+	noteEnd    = notePrefix + "end\r\n"
+)
+
+// tracker follows the place through notes and commands. A command of unknown meaning ends what was known.
+type tracker struct {
+	mode  mode
+	place Place
+}
+
+// command passes a command of n bytes.
+func (t *tracker) command(n int) {
+	switch t.mode {
+	case counted:
+		t.place.Offset += int64(n)
+	case unknown:
+		t.place = Place{}
+	}
+}
+
+// note reads a line that begins with '#'; those of others change nothing.
+func (t *tracker) note(line []byte) {
+	if !bytes.HasPrefix(line, []byte(notePrefix)) {
+		return
+	}
+	words := bytes.Fields(line[len(notePrefix):])
+	switch {
+	case len(words) == 1 && string(words[0]) == "own":
+		t.mode = own
+	case len(words) == 3 && string(words[0]) == "at" && len(words[1]) == 40:
+		offset, err := strconv.ParseInt(string(words[2]), 10, 64)
+		if err != nil || offset < 0 {
+			t.mode = unknown
+			return
+		}
+		t.mode, t.place = counted, Place{string(words[1]), offset}
+	default: // the end, or a note of a later version
+		t.mode = unknown
+	}
+}
+
+// Notes writes the notes that a part needs, and no more. The zero value begins a part.
+type Notes struct {
+	t    tracker
+	time int64 // unix seconds of the latest #TS
+}
+
+// Piece appends to dst the notes that go before bytes that begin at offset of history id, or before bytes of this server's
+// own when counts is false; history tells whether anybody counts anything at all.
+func (n *Notes) Piece(dst []byte, counts, history bool, id string, offset int64) []byte {
+	switch {
+	case !counts && (n.t.mode == counted || n.t.mode == unknown && history):
+		n.t.mode = own
+		return append(dst, noteOwn...)
+	case counts && (n.t.mode != counted || n.t.place != Place{id, offset}):
+		return n.At(dst, Place{id, offset})
+	}
+	return dst
+}
+
+// Wrote tells that so many bytes of the piece were written.
+func (n *Notes) Wrote(bytes int) { n.t.command(bytes) }
+
+// At appends the note of a place.
+func (n *Notes) At(dst []byte, p Place) []byte {
+	n.t.mode, n.t.place = counted, p
+	return fmt.Appendf(dst, "%s%s %d\r\n", noteAt, p.ID, p.Offset)
+}
+
+// Place is what the file says so far.
+func (n *Notes) Place() Place { return n.t.place }
+
+// End appends the note of an orderly end, if anything was said before.
+func (n *Notes) End(dst []byte) []byte {
+	if n.t.mode == unknown {
+		return dst
+	}
+	n.t.mode = unknown
+	return append(dst, noteEnd...)
+}
+
+// Time appends Redis' annotation of the time, once per second.
+func (n *Notes) Time(dst []byte, unix int64) []byte {
+	if unix <= n.time {
+		return dst
+	}
+	n.time = unix
+	return AppendTime(dst, unix)
+}
+
+// AppendTime is Redis' annotation of the time.
+func AppendTime(dst []byte, unix int64) []byte { return fmt.Appendf(dst, "#TS:%d\r\n", unix) }
