@@ -44,7 +44,7 @@ func (a *App) bring() error {
 	if err != nil {
 		return err
 	}
-	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta})
+	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta, Placed: a.saver.Placed})
 	if a.loaded != nil {
 		a.loaded()
 	}
@@ -90,6 +90,10 @@ func (a *App) stop(o session.ShutdownOptions) error {
 		if aborted {
 			return a.stay()
 		}
+	}
+	if err := a.saver.Leave(o.Force); err != nil {
+		a.Engine.Unpause()
+		return err
 	}
 	half := a.Engine.Is(engine.Loading) // what is in memory must not replace the file, as in Redis
 	if !half && (o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0)) {

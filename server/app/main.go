@@ -28,7 +28,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	cfg := settings.New()
 	if err := cfg.Load(settings.ParseArgs(args), stdin); err != nil {
-		if !tellFatal(stderr, err) {
+		var bad *settings.Error
+		if errors.As(err, &bad) {
+			fmt.Fprint(stderr, bad.Fatal(session.Version))
+		} else {
 			fmt.Fprintf(stderr, "Fatal error, can't open config file: %v\n", err)
 		}
 		return 1
@@ -37,16 +40,6 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return superviseServer(cfg, args)
 	}
 	return run(cfg, stdout, stderr)
-}
-
-// tellFatal prints an error of the configuration as redis-server does.
-func tellFatal(stderr io.Writer, err error) bool {
-	var bad *settings.Error
-	if !errors.As(err, &bad) {
-		return false
-	}
-	fmt.Fprint(stderr, bad.Fatal(session.Version))
-	return true
 }
 
 const usage = `Usage: ./server [/path/to/redis.conf] [options] [-]
@@ -69,9 +62,7 @@ func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
 	}
 	a, err := New(cfg, stdout)
 	if err != nil {
-		if !tellFatal(stderr, err) {
-			fmt.Fprintf(stderr, "%v\n", err)
-		}
+		fmt.Fprintf(stderr, "%v\n", err)
 		return 1
 	}
 	a.banner()

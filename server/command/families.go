@@ -16,7 +16,6 @@ var families = [][]Row{
 	connectionRows,
 	transactionRows,
 	serverRows,
-	aclRows,
 	pubsubRows,
 	scriptingRows,
 }

@@ -1,6 +1,9 @@
 package command
 
 var serverRows = []Row{
+	{Name: "bgrewriteaof", Arity: 1, Flags: Admin | NoScript | NoAsyncLoading,
+		Group: "server", Since: "1.0.0", Complexity: "O(1)",
+		Summary: "Makes the append-only file short again, in the background."},
 	{Name: "bgsave", Arity: -1, Flags: Admin | NoScript | NoAsyncLoading,
 		Group: "server", Since: "1.0.0", Complexity: "O(1)",
 		Args:    "[SCHEDULE @3.2.2]",

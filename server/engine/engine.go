@@ -52,6 +52,9 @@ type Engine struct {
 	info      infoRegistry
 	busy      busyness
 	libraries libraries
+	settle    atomic.Pointer[func()] // nil: there is no append-only file
+	strict    atomic.Bool            // see OnSettle
+	fileError atomic.Pointer[string]
 	flagsOf   func(cmd *command.Cmd, args [][]byte) command.Flags
 	notify    func(db int, class command.EventClass, event string, key []byte)
 	stats     statistics
@@ -114,7 +117,7 @@ func (e *Engine) Background(step func() (more bool)) {
 		e.serveLocked()
 		e.bg.flushAll()
 		e.mu.Unlock()
-		e.Log.Wake()
+		e.wake()
 		e.yield()
 	}
 }
@@ -140,7 +143,7 @@ func (e *Engine) rlock() {
 
 func (e *Engine) unlockAndWake() {
 	e.mu.Unlock()
-	e.Log.Wake()
+	e.wake()
 }
 
 // yield lets lanes that wait for the lock take it: without the pause the mutex would go to the goroutine that is running.

@@ -103,7 +103,7 @@ func (l *Lane) Run(items []Item) {
 			l.e.expireMet(l)
 		}
 	}
-	l.e.Log.Wake()
+	l.e.wake()
 }
 
 // MayLeave reports whether the replies of items that wrote in the last Run may be sent now (rule 2 of the fencing

@@ -84,6 +84,7 @@ func (n *Nest) Breathe(why string) {
 	e := n.l.e
 	if !n.stopped {
 		n.stopped = true
+		n.l.flushUnits()
 		e.beginBusy(why)
 	}
 	if n.l.WhileBusy != nil {

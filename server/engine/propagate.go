@@ -18,6 +18,7 @@ type door struct {
 	target   oplog.Target // of what is pending
 	wanted   oplog.Target
 	selected int
+	home     int // a replica's: the database of its master's stream, in which the file goes on after own writes
 }
 
 var (
@@ -35,6 +36,10 @@ func (d *door) begin(e *Engine, st State) {
 	}
 	d.target = d.wanted
 	d.selected = e.Log.Selected()
+	d.home = oplog.NoDB
+	if st&Replica != 0 {
+		d.home = d.selected
+	}
 }
 
 // endUnit moves the effects of the unit that just ended to the pending bytes.
@@ -72,6 +77,11 @@ func (l *Lane) endUnit() {
 		l.pendFor(union)
 		d.pend = append(d.pend, execBytes...)
 	}
+	if n > 0 && d.home != oplog.NoDB && d.selected != d.home {
+		l.pendFor(d.wanted)
+		d.pend = appendSelect(d.pend, d.home)
+		d.selected = d.home
+	}
 	l.ctx.ResetEffects()
 }
 
@@ -103,7 +113,7 @@ func (d *door) readers(effects []command.Effect) (union oplog.Target, n int) {
 func (l *Lane) pendFor(to oplog.Target) {
 	d := &l.door
 	if d.target != to && len(d.pend) > 0 {
-		l.e.Log.Append(d.pend, d.target)
+		l.e.Log.AppendPart(d.pend, d.target)
 		d.pend = d.pend[:0]
 	}
 	d.target = to
@@ -112,6 +122,11 @@ func (l *Lane) pendFor(to oplog.Target) {
 // flushAll appends what is pending to the log. The lock must be held exclusively when there is something.
 func (l *Lane) flushAll() {
 	l.endUnit()
+	l.flushUnits()
+}
+
+// flushUnits is flushAll without the unit at hand.
+func (l *Lane) flushUnits() {
 	d := &l.door
 	if len(d.pend) == 0 {
 		return

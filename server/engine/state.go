@@ -15,7 +15,7 @@ const (
 	Loading                         // the data set loads in place: no data is served
 	AsyncLoading                    // a new data set loads beside the old one
 	TooFewGood                      // fewer good replicas than min-replicas-to-write
-	DiskError                       // the last save failed and stop-writes-on-bgsave-error is on
+	DiskError                       // the last save failed and stop-writes-on-bgsave-error is on; or see SetFileError
 	OutOfMemory                     // over maxmemory, and nothing could be evicted
 	Parked                          // managed, without a role: no write is accepted (S3)
 	pausedWrites                    // CLIENT PAUSE ... WRITE
@@ -95,7 +95,7 @@ func (l *Lane) refusal(c *Client, cmd *command.Cmd, st State) string {
 	case st&OutOfMemory != 0 && (any&command.DenyOOM != 0 || c.queues(cmd)):
 		return errOOM
 	case st&DiskError != 0 && master && (write || cmd.Name == "ping"):
-		return errMisconf
+		return l.e.DiskRefusal()
 	case st&TooFewGood != 0 && master && write:
 		return errNoReplicas
 	case st&Parked != 0 && write:

@@ -140,43 +140,44 @@ func (e *Engine) eachLane(fn func(l *Lane)) {
 }
 
 // Close gives the lane's counters to the engine's own and forgets the lane. Its goroutine calls it when it ends.
-func (l *Lane) Close() {
-	l.e.Exclusive(func() {
-		l.drain()
-		b := &l.e.bg.stats
-		for i := range l.stats.commands {
-			b.commands[i].add(l.stats.commands[i])
+func (l *Lane) Close() { l.e.Exclusive(l.closeHeld) }
+
+// closeHeld is Close with the lock held exclusively.
+func (l *Lane) closeHeld() {
+	l.drain()
+	b := &l.e.bg.stats
+	for i := range l.stats.commands {
+		b.commands[i].add(l.stats.commands[i])
+	}
+	for i, h := range l.stats.latency {
+		switch {
+		case h == nil:
+		case b.latency[i] == nil:
+			b.latency[i] = h
+		default:
+			b.latency[i].merge(h)
 		}
-		for i, h := range l.stats.latency {
-			switch {
-			case h == nil:
-			case b.latency[i] == nil:
-				b.latency[i] = h
-			default:
-				b.latency[i].merge(h)
-			}
+	}
+	for code, n := range l.stats.errors {
+		if b.errors == nil {
+			b.errors = map[string]int64{}
 		}
-		for code, n := range l.stats.errors {
-			if b.errors == nil {
-				b.errors = map[string]int64{}
-			}
-			b.errors[code] += n
+		b.errors[code] += n
+	}
+	b.refused += l.stats.refused
+	b.failures += l.stats.failures
+	b.hits += l.stats.hits
+	b.misses += l.stats.misses
+	b.expired += l.stats.expired
+	b.changes += l.stats.changes
+	l.e.lanes.mu.Lock()
+	defer l.e.lanes.mu.Unlock()
+	for i, other := range l.e.lanes.all {
+		if other == l {
+			l.e.lanes.all = append(l.e.lanes.all[:i], l.e.lanes.all[i+1:]...)
+			break
 		}
-		b.refused += l.stats.refused
-		b.failures += l.stats.failures
-		b.hits += l.stats.hits
-		b.misses += l.stats.misses
-		b.expired += l.stats.expired
-		b.changes += l.stats.changes
-		l.e.lanes.mu.Lock()
-		defer l.e.lanes.mu.Unlock()
-		for i, other := range l.e.lanes.all {
-			if other == l {
-				l.e.lanes.all = append(l.e.lanes.all[:i], l.e.lanes.all[i+1:]...)
-				break
-			}
-		}
-	})
+	}
 }
 
 func (s *CommandStats) add(o CommandStats) {

@@ -26,11 +26,28 @@ func (e *Engine) NewApplier(name string) *Applier {
 	return a
 }
 
+// NewApplierIn makes an applier for a source that a running command executes, with the lock it has: ApplyHeld is called, and
+// CloseHeld in the end. Where a script goes on for long, others are answered as in the middle of that command.
+func (e *Engine) NewApplierIn(ctx *command.Ctx, name string) *Applier {
+	a := e.NewApplier(name)
+	if v, ok := ctx.Env.(*env); ok {
+		a.lane.WhileBusy = v.l.WhileBusy
+	}
+	return a
+}
+
+// CloseHeld is Close with the lock held exclusively.
+func (a *Applier) CloseHeld() { a.lane.closeHeld() }
+
 // DB is the database that the stream has selected.
 func (a *Applier) DB() int { return a.c.DB }
 
 // SelectDB sets it: after a full sync, or for a stream that goes on (repl-stream-db).
-func (a *Applier) SelectDB(db int) { a.c.DB = db }
+// The lock must be held exclusively.
+func (a *Applier) SelectDB(db int) {
+	a.c.DB = db
+	a.lane.e.Log.SetSelected(db)
+}
 
 // Stop makes Apply do nothing from here on: the source is no longer this server's master. The lock must be held
 // exclusively, so that nothing of the source is executed after whatever comes next under the same hold.
@@ -56,16 +73,27 @@ func (a *Applier) Apply(cmds [][][]byte, commit func(done int), report func(err 
 	for done := 0; done < len(cmds); {
 		done = a.hold(cmds, done, commit, report)
 	}
-	a.lane.e.Log.Wake()
+	a.lane.e.wake()
 }
 
 func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*StreamError)) int {
-	l := a.lane
-	l.e.lock()
-	defer l.e.mu.Unlock()
+	a.lane.e.lock()
+	defer a.lane.e.mu.Unlock()
 	if a.stopped {
 		return len(cmds)
 	}
+	return a.held(cmds, at, commit, report)
+}
+
+// ApplyHeld is Apply for a caller that has the lock to itself, and keeps it (DEBUG LOADAOF).
+func (a *Applier) ApplyHeld(cmds [][][]byte, report func(err *StreamError)) {
+	for done := 0; done < len(cmds); {
+		done = a.held(cmds, done, nil, report)
+	}
+}
+
+func (a *Applier) held(cmds [][][]byte, at int, commit func(int), report func(*StreamError)) int {
+	l := a.lane
 	l.enter()
 	end := l.monoBase + holdTime
 	inMulti := false
@@ -90,6 +118,7 @@ func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*S
 	l.inExec = false
 	if commit != nil {
 		commit(at)
+		l.e.Log.SetSelected(a.c.DB)
 	}
 	l.e.serveLocked()
 	l.e.bg.flushAll()

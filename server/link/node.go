@@ -96,6 +96,9 @@ func New(o Options) *Node {
 type Boot struct {
 	Loaded bool          // there was a file, even an empty one
 	Meta   snapshot.Meta // of that file
+	// Placed is called, with the engine's lock held, when the data has its place and nothing has followed yet. Nil: nobody
+	// asks.
+	Placed func()
 }
 
 // Booted begins the work of the Node: what was loaded gets its place in a history, the settings' master is followed.
@@ -120,6 +123,15 @@ func (n *Node) Booted(b Boot) {
 		n.applySettings()
 		if n.o.Managed != nil {
 			n.parkLocked()
+		}
+		placed := b.Placed
+		if follows {
+			n.e.SetState(engine.Replica, 0)
+		}
+		if placed != nil {
+			n.mu.Unlock() // it asks for the place
+			placed()
+			n.mu.Lock()
 		}
 		if follows {
 			n.followLocked(up, false)

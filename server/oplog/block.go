@@ -9,6 +9,7 @@ type run struct {
 	at     int    // index of the first byte in the block
 	offset int64  // replication offset before the first byte
 	target Target // who reads it
+	era    int    // of the history, in Log.eras
 }
 
 // block is a fixed piece of the log. Bytes below used never change while the block is in the log.

@@ -27,6 +27,7 @@ type Cursor struct {
 	pos    int64  // physical position of that byte
 	offset int64  // replication offset before that byte
 	err    error
+	stop   int64 // see StopAt
 
 	lent   int64  // physical position up to which Read has given bytes out
 	back   []byte // the bytes of loaded, which are on disk
@@ -59,7 +60,7 @@ func (l *Log) Replica(offset int64) (*Cursor, error) {
 func (l *Log) File() *Cursor {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := &Cursor{C: make(chan struct{}, 1), l: l, target: ToFile, offset: l.offset.Load()}
+	c := &Cursor{C: make(chan struct{}, 1), l: l, target: ToFile, offset: l.offset.Load(), stop: NoLimit}
 	c.stand(l.end())
 	l.cursors[c] = struct{}{}
 	l.files++

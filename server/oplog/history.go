@@ -104,6 +104,7 @@ func (l *Log) placeLocked(ids IDs, offset int64) {
 	l.blocks = l.blocks[:0]
 	l.ids = ids
 	l.offset.Store(offset)
+	l.whole = offset
 	l.keepLocked()
 }
 

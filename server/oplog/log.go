@@ -38,12 +38,17 @@ type Log struct {
 	woken    atomic.Bool // something was appended since the last Wake
 	selected int         // database of the last effect; only the writer touches it
 
+	endPos   atomic.Int64 // physical position after the last byte
+	wholePos atomic.Int64 // physical position after the last whole unit
+
 	mu      sync.Mutex
 	ids     IDs
-	size    int64 // repl-backlog-size
-	backlog bool  // replicas are served
-	start   int64 // offset before the first byte that replicas can be given
-	pos     int64 // physical position after the last byte
+	eras    []string // IDs under which bytes were appended, the newest last
+	whole   int64    // replication offset at wholePos
+	size    int64    // repl-backlog-size
+	backlog bool     // replicas are served
+	start   int64    // offset before the first byte that replicas can be given
+	pos     int64    // physical position after the last byte
 	blocks  []*block
 	spare   []*block // reset blocks, at most maxSpare
 	cursors map[*Cursor]struct{}
@@ -82,12 +87,21 @@ func (l *Log) Wanted() Target { return Target(l.wanted.Load()) }
 
 // Append adds one whole effect, or several, for the given readers and returns the replication offset after it. Bytes
 // for readers that do not exist are dropped; p is copied. Call Wake when the batch is over.
-func (l *Log) Append(p []byte, target Target) int64 {
+func (l *Log) Append(p []byte, target Target) int64 { return l.append(p, target, true) }
+
+// AppendPart is Append for a unit (a transaction) that goes on with other readers: until Append ends it the file is not
+// cut here, nor is its place told.
+func (l *Log) AppendPart(p []byte, target Target) int64 { return l.append(p, target, false) }
+
+func (l *Log) append(p []byte, target Target, whole bool) int64 {
 	target &= l.Wanted()
-	if target == 0 || len(p) == 0 {
+	if target == 0 && l.wholePos.Load() == l.endPos.Load() || len(p) == 0 {
 		return l.offset.Load()
 	}
 	l.mu.Lock()
+	if target == 0 {
+		p = nil
+	}
 	offset := l.offset.Load()
 	for rest := p; len(rest) > 0; {
 		b := l.room(target, offset)
@@ -100,6 +114,11 @@ func (l *Log) Append(p []byte, target Target) int64 {
 		rest = rest[n:]
 	}
 	l.offset.Store(offset)
+	l.endPos.Store(l.pos)
+	if whole {
+		l.whole = offset
+		l.wholePos.Store(l.pos)
+	}
 	l.mu.Unlock()
 	l.woken.Store(true)
 	return offset
@@ -115,10 +134,19 @@ func (l *Log) room(target Target, offset int64) *block {
 		l.blocks = append(l.blocks, b)
 		l.trim()
 	}
-	if n := len(b.runs); n == 0 || b.runs[n-1].target != target {
-		b.runs = append(b.runs, run{at: b.used, offset: offset, target: target})
+	era := l.eraLocked()
+	if n := len(b.runs); n == 0 || b.runs[n-1].target != target || b.runs[n-1].era != era {
+		b.runs = append(b.runs, run{at: b.used, offset: offset, target: target, era: era})
 	}
 	return b
+}
+
+// eraLocked is the number of the history that is appended to.
+func (l *Log) eraLocked() int {
+	if n := len(l.eras); n == 0 || l.eras[n-1] != l.ids.ID {
+		l.eras = append(l.eras, l.ids.ID)
+	}
+	return len(l.eras) - 1
 }
 
 func (l *Log) take() *block {
@@ -161,7 +189,8 @@ func (l *Log) trim() {
 }
 
 // Wake tells the cursors that wait for bytes that there are some. The writer calls it once per batch, best after it
-// gave up the engine lock; it costs one atomic operation when nothing was appended.
+// gave up the engine lock; it costs one atomic operation when nothing was appended. The file's cursor is not told: who
+// writes the file is asked before replies leave (see Whole).
 func (l *Log) Wake() {
 	if !l.woken.Load() || !l.woken.Swap(false) {
 		return
@@ -169,7 +198,9 @@ func (l *Log) Wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.cursors {
-		c.signal()
+		if c.target != ToFile {
+			c.signal()
+		}
 	}
 }
 

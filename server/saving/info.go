@@ -4,8 +4,8 @@ import (
 	"github.com/understudy-db/understudy/server/engine"
 )
 
-// info writes the section's lines in Redis' order; what belongs to a forked child or to the append-only
-// file stands at its resting value, for the tools that read it. The lock is held.
+// info writes the section's lines in Redis' order; what belongs to a forked child stands at its resting value, for the
+// tools that read it. The lock is held.
 func (s *Saver) info(w *engine.InfoWriter) {
 	state := s.e.State()
 	w.Field("loading", state&engine.Loading != 0)
@@ -23,6 +23,9 @@ func (s *Saver) info(w *engine.InfoWriter) {
 		took = int64(s.now().Sub(r.began).Seconds())
 	}
 	background = background || s.o.Syncing != nil && s.o.Syncing()
+	if r := s.aof.rewriting; r != nil {
+		done, total = r.keysDone()
+	}
 	percent := 0.0
 	if total > 0 {
 		percent = 100 * float64(done) / float64(total)
@@ -44,15 +47,7 @@ func (s *Saver) info(w *engine.InfoWriter) {
 	w.Field("rdb_last_cow_size", 0)
 	w.Field("rdb_last_load_keys_expired", s.load.expired)
 	w.Field("rdb_last_load_keys_loaded", s.load.keys)
-	for _, f := range [...]struct {
-		name  string
-		value any
-	}{{"aof_enabled", 0}, {"aof_rewrite_in_progress", 0}, {"aof_rewrite_scheduled", 0}, {"aof_last_rewrite_time_sec", -1},
-		{"aof_current_rewrite_time_sec", -1}, {"aof_last_bgrewrite_status", "ok"}, {"aof_rewrites", 0},
-		{"aof_rewrites_consecutive_failures", 0}, {"aof_last_write_status", "ok"}, {"aof_last_cow_size", 0},
-		{"module_fork_in_progress", 0}, {"module_fork_last_cow_size", 0}} {
-		w.Field(f.name, f.value)
-	}
+	s.aof.info(w)
 	if state&engine.Loading != 0 {
 		s.loadingInfo(w)
 	}

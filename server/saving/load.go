@@ -32,6 +32,23 @@ type Loaded struct {
 // be held.
 func (s *Saver) Load(ctx context.Context, keepExpired bool) (Loaded, error) {
 	sweep(s.fs, s.cfg.Dir())
+	if !s.cfg.Bool(settings.AppendOnly) {
+		return s.loadImage(ctx, keepExpired)
+	}
+	loaded, found, err := s.loadAppended(ctx)
+	if err == nil && !found {
+		// redis-server starts empty here, and the image that lies there is soon overwritten: a file that was switched on by a
+		// restart would cost the data set.
+		loaded, err = s.loadImage(ctx, keepExpired)
+	}
+	if err == nil {
+		err = s.aof.ready(loaded.Meta)
+	}
+	return loaded, err
+}
+
+// loadImage loads the RDB.
+func (s *Saver) loadImage(ctx context.Context, keepExpired bool) (Loaded, error) {
 	path := s.Path()
 	size, err := s.fs.Size(path)
 	if fsys.IsNotExist(err) {

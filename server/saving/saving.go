@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type Options struct {
 	Syncing func() bool
 	// Version is what the file names as its writer's version.
 	Version string
+	// Fatal ends the process at once: the append-only file cannot be written under appendfsync always. Nil: exit code 1.
+	Fatal func()
 	// Now is the wall clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -43,6 +46,7 @@ type Saver struct {
 	fs   fsys.FS
 	now  func() time.Time
 	stop context.CancelFunc
+	aof  *appender
 	ctx  context.Context
 	work sync.WaitGroup
 
@@ -50,6 +54,7 @@ type Saver struct {
 	running   *run
 	scheduled bool
 	closed    bool
+	started   bool // what is loaded has its place
 	saves     int64
 	lastSave  time.Time // of the last success; the start before the first
 	lastTry   time.Time // of the last attempt in the background
@@ -79,6 +84,8 @@ type run struct {
 // ErrInProgress refuses a save while another one runs.
 var ErrInProgress = errors.New("Background save already in progress") //nolint:staticcheck // Redis' text
 
+var errChild = errors.New("Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.") //nolint:staticcheck // Redis' text
+
 var errClosed = errors.New("the server is shutting down")
 
 // retryDelay is how long a save point waits after a failed attempt.
@@ -97,7 +104,11 @@ func New(o Options) *Saver {
 		s.o.Log = func(int64, string) {}
 	}
 	s.lastSave = s.now()
+	if s.o.Fatal == nil {
+		s.o.Fatal = func() { os.Exit(1) }
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.aof = newAppender(s)
 	s.e.RegisterInfo("persistence", s.info)
 	s.e.Table.Wrap("flushall", s.afterFlush)
 	s.cfg.OnChange(func() error { s.judge(); return nil }, "save", "stop-writes-on-bgsave-error")
@@ -105,7 +116,10 @@ func New(o Options) *Saver {
 }
 
 // Start begins to look at the save points.
-func (s *Saver) Start() { s.work.Go(s.cron) }
+func (s *Saver) Start() {
+	s.work.Go(s.cron)
+	s.work.Go(s.aof.run)
+}
 
 // Close ends the save points and cancels a save under way; the old file stands. The engine's lock must
 // not be held.
@@ -118,6 +132,9 @@ func (s *Saver) Close() {
 		}
 	})
 	s.work.Wait()
+	if err := s.aof.finish(); err != nil {
+		s.logf(settings.LogWarning, "Fail to fsync the AOF file: %s.", reasonOf(err))
+	}
 }
 
 func (s *Saver) logf(level int64, format string, args ...any) {
@@ -132,7 +149,7 @@ func (s *Saver) Path() string {
 // judge publishes whether a failed save stops writes. It takes no lock.
 func (s *Saver) judge() {
 	stops := s.cfg.Bool(settings.StopWritesOnSaveError) && len(s.cfg.SavePoints()) > 0
-	s.e.PutState(engine.DiskError, stops && !s.lastOK)
+	s.e.PutState(engine.DiskError, stops && !s.lastOK || s.aof.failed.Load())
 }
 
 func (s *Saver) cron() {
@@ -143,14 +160,17 @@ func (s *Saver) cron() {
 		case <-s.ctx.Done():
 			return
 		case <-tick.C:
-			s.e.Exclusive(s.maybeSave)
+			s.e.Exclusive(func() {
+				s.maybeSave()
+				s.aof.look()
+			})
 		}
 	}
 }
 
 // maybeSave starts a save that was scheduled or that a save point asks for. The lock is held.
 func (s *Saver) maybeSave() {
-	if s.running != nil || s.closed {
+	if s.running != nil || s.aof.rewriting != nil || s.closed {
 		return
 	}
 	if s.scheduled {
@@ -191,7 +211,7 @@ func (s *Saver) beginTo(path string, background bool) *run {
 }
 
 func (s *Saver) snapshotOptions() snapshot.Options {
-	return snapshot.Options{AtCut: s.aux, NoCompress: !s.cfg.Bool(settings.RDBCompression), NoChecksum: !s.cfg.Bool(settings.RDBChecksum),
+	return snapshot.Options{AtCut: func() []snapshot.Aux { return s.aux(false) }, NoCompress: !s.cfg.Bool(settings.RDBCompression), NoChecksum: !s.cfg.Bool(settings.RDBChecksum),
 		KeyDelay: time.Duration(s.cfg.Int(settings.RDBKeySaveDelay)) * time.Microsecond}
 }
 
@@ -265,12 +285,15 @@ func (s *Saver) free() error {
 }
 
 // BackgroundSave starts a save. With schedule it begins as soon as the commands at hand are over: a cut
-// never falls inside a transaction. The lock is held.
-func (s *Saver) BackgroundSave(schedule bool) (status string, err error) {
+// never falls inside a transaction; with patient when the append-only file is being rewritten. The lock is held.
+func (s *Saver) BackgroundSave(schedule, patient bool) (status string, err error) {
 	if err := s.free(); err != nil {
 		return "", err
 	}
-	if schedule {
+	if s.aof.rewriting != nil && !schedule && !patient {
+		return "", errChild
+	}
+	if schedule || s.aof.rewriting != nil {
 		s.scheduled = true
 		return "Background saving scheduled", nil
 	}
@@ -315,14 +338,8 @@ func (s *Saver) SaveTo(ctx context.Context, path string) error {
 
 // aux is called at the cut's instant, under the lock: what the file says of its place in the stream.
 // What follows in the stream must begin with SELECT, so that it can be applied from here on.
-func (s *Saver) aux() []snapshot.Aux {
-	out := []snapshot.Aux{{Name: "redis-ver", Value: s.o.Version}, {Name: "redis-bits", Value: "64"},
-		{Name: "ctime", Value: fmt.Sprint(s.now().Unix())}, {Name: "used-mem", Value: fmt.Sprint(s.e.Store().UsedBytes())},
-		{Name: "aof-base", Value: "0"}}
-	out = append(out, snapshot.Libraries(s.e.Libraries())...)
-	if s.o.Aux != nil {
-		out = append(out, s.o.Aux()...)
-	}
+func (s *Saver) aux(base bool) []snapshot.Aux {
+	out := s.facts(base)
 	if s.o.Place == nil {
 		return out
 	}
@@ -333,8 +350,28 @@ func (s *Saver) aux() []snapshot.Aux {
 	if !s.e.Is(engine.Replica) {
 		s.e.Log.SetSelected(oplog.NoDB)
 	}
-	return append(out, snapshot.Aux{Name: "repl-stream-db", Value: fmt.Sprint(at.StreamDB)}, snapshot.Aux{Name: "repl-id", Value: at.ReplID},
-		snapshot.Aux{Name: "repl-offset", Value: fmt.Sprint(at.ReplOffset)})
+	return append(out, placeAux(at)...)
+}
+
+func placeAux(at snapshot.Meta) []snapshot.Aux {
+	return []snapshot.Aux{{Name: "repl-stream-db", Value: fmt.Sprint(at.StreamDB)}, {Name: "repl-id", Value: at.ReplID},
+		{Name: "repl-offset", Value: fmt.Sprint(at.ReplOffset)}}
+}
+
+// facts are the fields that need no place in the stream; base says that the file is the base of an append-only file.
+func (s *Saver) facts(base bool) []snapshot.Aux {
+	aofBase := "0"
+	if base {
+		aofBase = "1"
+	}
+	out := []snapshot.Aux{{Name: "redis-ver", Value: s.o.Version}, {Name: "redis-bits", Value: "64"},
+		{Name: "ctime", Value: fmt.Sprint(s.now().Unix())}, {Name: "used-mem", Value: fmt.Sprint(s.e.Store().UsedBytes())},
+		{Name: "aof-base", Value: aofBase}}
+	out = append(out, snapshot.Libraries(s.e.Libraries())...)
+	if s.o.Aux != nil {
+		out = append(out, s.o.Aux()...)
+	}
+	return out
 }
 
 // Saved reports whether the file is a copy of this data set as of some moment: it was loaded from there or

@@ -65,7 +65,7 @@ func (b *bench) start(fs fsys.FS) {
 		}})
 	b.lane = b.e.NewLane()
 	b.c = &engine.Client{Num: 1, Proto: 2}
-	b.t.Cleanup(b.saver.Close)
+	b.t.Cleanup(func() { apart(b.saver.Close) })
 }
 
 // do runs a command and answers the reply as text.
@@ -259,7 +259,7 @@ func TestFullDisk(t *testing.T) {
 	fs.SetSpace(50)
 	b.do("SET", "more", "data")
 	b.e.Exclusive(func() {
-		if _, err := b.saver.BackgroundSave(false); err != nil {
+		if _, err := b.saver.BackgroundSave(false, false); err != nil {
 			t.Error(err)
 		}
 	})
@@ -350,7 +350,7 @@ func TestOneSaveAtATime(t *testing.T) {
 		if err := b.saver.Save(func(err error) { done <- err }); err != nil {
 			t.Error(err)
 		}
-		if _, err := b.saver.BackgroundSave(false); err != ErrInProgress {
+		if _, err := b.saver.BackgroundSave(false, false); err != ErrInProgress {
 			t.Errorf("a second save: %v", err)
 		}
 	})
@@ -362,7 +362,7 @@ func TestOneSaveAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.e.Exclusive(func() {
-		if status, err := b.saver.BackgroundSave(true); err != nil || status != "Background saving scheduled" {
+		if status, err := b.saver.BackgroundSave(true, false); err != nil || status != "Background saving scheduled" {
 			t.Errorf("%s %v", status, err)
 		}
 	})
@@ -387,7 +387,7 @@ func TestFlushallIsOnDiskWhenItIsAnswered(t *testing.T) {
 	b := newBench(t, fsys.OS{}, "save 3600 1\nrdb-key-save-delay 60000000")
 	b.fill(100)
 	b.e.Exclusive(func() {
-		if _, err := b.saver.BackgroundSave(false); err != nil {
+		if _, err := b.saver.BackgroundSave(false, false); err != nil {
 			t.Error(err)
 		}
 	})
@@ -413,7 +413,7 @@ func TestFlushallIsOnDiskWhenItIsAnswered(t *testing.T) {
 func TestFlushallWithoutSavePointsOnlyEndsASave(t *testing.T) {
 	b := newBench(t, fsys.OS{}, "save \"\"\nrdb-key-save-delay 60000000")
 	b.fill(100)
-	b.e.Exclusive(func() { _, _ = b.saver.BackgroundSave(false) })
+	b.e.Exclusive(func() { _, _ = b.saver.BackgroundSave(false, false) })
 	if got := b.do("FLUSHALL"); got != "OK" {
 		t.Error(got)
 	}
@@ -427,7 +427,7 @@ func TestReload(t *testing.T) {
 	b := newBench(t, nil, "")
 	b.fill(20)
 	b.e.Exclusive(func() {
-		if _, err := b.saver.BackgroundSave(false); err != nil { // must not replace the later file
+		if _, err := b.saver.BackgroundSave(false, false); err != nil { // must not replace the later file
 			t.Error(err)
 		}
 	})

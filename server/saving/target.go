@@ -95,5 +95,8 @@ func sweep(fs fsys.FS, dir string) {
 		if ok, _ := filepath.Match("temp-[0-9]*-[0-9]*.rdb", name); ok {
 			_ = fs.Remove(filepath.Join(dir, name)) // costs space only
 		}
+		if ok, _ := filepath.Match("temp-rewriteaof-bg-[0-9]*.aof", name); ok {
+			_ = fs.Remove(filepath.Join(dir, name))
+		}
 	}
 }

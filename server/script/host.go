@@ -2,6 +2,7 @@ package script
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -115,6 +116,7 @@ type run struct {
 	began   time.Time
 	wrote   atomic.Bool
 	args    [][]byte // of the outer command
+	slow    bool     // the log was told that it goes on for long
 	counted bool     // the uncaught error was counted with an inner command
 }
 
@@ -141,7 +143,6 @@ func (h *Host) execute(c *command.Ctx, r *run, keys, argv [][]byte) {
 		return
 	}
 	r.client = engine.Client{Flags: engine.Internal, Proto: 2, DB: c.DBIndex}
-	r.client.ActFor(engine.Of(c))
 	h.now = r
 	h.killed.Store(false)
 	v, err := r.protected(keys, argv)
@@ -254,6 +255,10 @@ func (s *state) list(words [][]byte) *lua.LTable {
 // look is what a long script meets now and then.
 func (r *run) look() error {
 	if after := r.h.o.BusyAfter(); after > 0 && time.Since(r.began) > after {
+		if !r.slow {
+			r.slow = true
+			r.h.o.Logf(LogWarning, fmt.Sprintf("Slow script detected: still in execution after %d milliseconds (%s).", time.Since(r.began).Milliseconds(), r.s.name))
+		}
 		r.nest.Breathe(busyText(r.s.name))
 	}
 	if r.h.killed.Load() {
@@ -292,7 +297,6 @@ func (r *run) mayStart() string {
 	const (
 		errDown     = "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 		errReplica  = "-READONLY You can't write against a read only replica."
-		errDisk     = "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
 		errRO       = "Can not execute a script with write flag using *_ro command."
 		errMemory   = "-OOM command not allowed when used memory > 'maxmemory'."
 		errReplicas = "-NOREPLICAS Not enough good replicas to write."
@@ -314,7 +318,7 @@ func (r *run) mayStart() string {
 	case r.st&(engine.Replica|engine.ReadOnly) == engine.Replica|engine.ReadOnly || r.st&engine.Parked != 0:
 		return errReplica
 	case master && r.st&engine.DiskError != 0:
-		return errDisk
+		return r.h.e.DiskRefusal()
 	case r.ro:
 		return errRO
 	case master && r.st&engine.TooFewGood != 0:
@@ -327,6 +331,7 @@ func (r *run) mayStart() string {
 
 // refusal answers why an inner command must not run.
 func (r *run) refusal(cmd *command.Cmd, args [][]byte) string {
+	master := r.st&engine.Replica == 0
 	switch {
 	case cmd == nil || cmd.Handler == nil && len(cmd.Subs) == 0:
 		return "-ERR Unknown Redis command called from script"
@@ -334,17 +339,6 @@ func (r *run) refusal(cmd *command.Cmd, args [][]byte) string {
 		return "-ERR Wrong number of args calling Redis command from script"
 	case cmd.Flags&command.NoScript != 0:
 		return "-ERR This Redis command is not allowed from script"
-	}
-	if why := r.client.Forbidden(cmd, args, engine.InScript); why != "" {
-		return why
-	}
-	return r.untimely(cmd)
-}
-
-// untimely answers why an inner command must not run now.
-func (r *run) untimely(cmd *command.Cmd) string {
-	master := r.st&engine.Replica == 0
-	switch {
 	case r.stale() && cmd.Flags&command.Stale == 0:
 		return "-ERR Can not execute the command on a stale replica"
 	case (r.ro || r.flags&noWrites != 0) && cmd.Flags&(command.Write|command.MayReplicate) != 0:
@@ -354,7 +348,7 @@ func (r *run) untimely(cmd *command.Cmd) string {
 	case cmd.IsWrite() && (r.st&(engine.Replica|engine.ReadOnly) == engine.Replica|engine.ReadOnly || r.st&engine.Parked != 0):
 		return "-READONLY You can't write against a read only replica."
 	case cmd.IsWrite() && master && r.st&engine.DiskError != 0:
-		return "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+		return r.h.e.DiskRefusal()
 	case cmd.IsWrite() && master && r.st&engine.TooFewGood != 0:
 		return "-NOREPLICAS Not enough good replicas to write."
 	case cmd.Flags&command.DenyOOM != 0 && r.st&engine.OutOfMemory != 0 && r.flags&(allowOOM|noWrites) == 0:

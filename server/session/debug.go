@@ -33,6 +33,8 @@ var debugCommands = map[string]struct {
 	"quicklist":                  {1, 2, (*Server).debugListpack},
 	"protocol":                   {1, 1, (*Server).debugProtocol},
 	"config-rewrite-force-all":   {0, 0, (*Server).debugRewriteAll},
+	"loadaof":                    {0, 0, (*Server).debugLoadAOF},
+	"aof-flush-sleep":            {1, 1, (*Server).debugAOFSleep},
 	"jmap":                       {0, 0, (*Server).debugNothing},
 	"help":                       {0, 0, (*Server).debugHelp},
 }
@@ -149,6 +151,29 @@ func (srv *Server) debugReload(ctx *command.Ctx, args [][]byte) {
 	ctx.Out.OK()
 }
 
+func (srv *Server) debugLoadAOF(ctx *command.Ctx, _ [][]byte) {
+	if srv.keeper == nil {
+		ctx.Out.Error("this server cannot save")
+		return
+	}
+	if err := srv.keeper.ReloadAppendOnly(ctx); err != nil {
+		ctx.Out.Error("Error trying to load the AOF files: " + err.Error())
+		return
+	}
+	srv.logf("Append Only File loaded by DEBUG LOADAOF")
+	ctx.Out.OK()
+}
+
+func (srv *Server) debugAOFSleep(ctx *command.Ctx, args [][]byte) {
+	n, ok := resp.ParseInt(args[0])
+	if !ok || n < 0 || srv.keeper == nil {
+		ctx.Out.Error("value is out of range, must be positive")
+		return
+	}
+	srv.keeper.NapBeforeAppend(time.Duration(n) * time.Microsecond)
+	ctx.Out.OK()
+}
+
 func (srv *Server) debugObject(ctx *command.Ctx, args [][]byte) {
 	e, ok := ctx.DB.Peek(args[0])
 	if !ok {
@@ -226,9 +251,11 @@ func (srv *Server) debugNothing(ctx *command.Ctx, _ [][]byte) { ctx.Out.OK() }
 
 func (srv *Server) debugHelp(ctx *command.Ctx, _ [][]byte) {
 	help(ctx, "DEBUG",
+		"AOF-FLUSH-SLEEP <microseconds>", "    Sleep before each write to the append-only file.",
 		"CHANGE-REPL-ID", "    Change the replication IDs of the instance.",
 		"DIGEST", "    Output a hex signature representing the current DB content.",
 		"DIGEST-VALUE <key> [<key> ...]", "    Output a hex signature of the values of all the specified keys.",
+		"LOADAOF", "    Empty the data set and load the append-only file.",
 		"OBJECT <key>", "    Show low level info about `key` and associated value.",
 		"POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>.",
 		"RELOAD [option ...]", "    Save the RDB on disk and reload it back to memory. Valid <option> values: MERGE, NOFLUSH, NOSAVE.",

@@ -21,10 +21,16 @@ const Version = "7.2.4"
 type Keeper interface {
 	// Save starts a foreground save; done gets its result, not under the lock.
 	Save(done func(err error)) error
-	// BackgroundSave starts a save, or schedules one after the running save.
-	BackgroundSave(schedule bool) (status string, err error)
+	// BackgroundSave starts a save, or schedules one: with schedule in any case, with patient when something else is written.
+	BackgroundSave(schedule, patient bool) (status string, err error)
 	// LastSave is the unix time of the last successful save.
 	LastSave() int64
+	// RewriteAppendOnly starts a rewrite of the append-only file, or schedules one.
+	RewriteAppendOnly(schedule bool) (status string, err error)
+	// ReloadAppendOnly empties the store and loads the append-only file, at once: DEBUG LOADAOF.
+	ReloadAppendOnly(ctx *command.Ctx) error
+	// NapBeforeAppend makes every write to the append-only file sleep first: DEBUG AOF-FLUSH-SLEEP.
+	NapBeforeAppend(d time.Duration)
 	// Reload saves (unless noSave), empties the store (unless noFlush) and loads it again, at once: DEBUG RELOAD.
 	Reload(noSave, noFlush bool) error
 }
@@ -59,7 +65,6 @@ type Server struct {
 	logf     func(format string, args ...any)
 	start    time.Time
 	clients  registry
-	users    users
 	hub      pubsub.Hub
 	accepted atomic.Int64
 	rejected atomic.Int64
@@ -68,7 +73,7 @@ type Server struct {
 	rates    rates
 	peakUsed int64
 	port     atomic.Int64
-	second   atomic.Pointer[string]            // a password of the default user beside its own
+	second   atomic.Pointer[string]            // a password accepted beside requirepass
 	old      atomic.Pointer[func([]byte) bool] // recognizes one more, of which only a hash is known
 }
 
@@ -82,13 +87,10 @@ func New(o Options) *Server {
 	srv.clients.byID = map[int64]*Session{}
 	srv.net = func() (int64, int64) { return 0, 0 }
 	srv.port.Store(srv.cfg.Int(settings.Port))
-	srv.initUsers()
 	srv.attach()
-	srv.attachACL()
 	srv.attachPubSub()
 	srv.registerInfo()
 	srv.watchSettings()
-	srv.cfg.OnRewriteUsers(srv.userLines)
 	srv.e.OnSlow(time.Duration(srv.cfg.Int(settings.SlowlogLogSlowerThan))*time.Microsecond, srv.noteSlow)
 	return srv
 }
@@ -111,11 +113,13 @@ func (srv *Server) attach() {
 		"config|resetstat": srv.configResetStat, "config|help": configHelp,
 		"info": srv.info, "debug": srv.debug, "time": serverTime,
 		"slowlog|get": srv.slowlogGet, "slowlog|len": srv.slowlogLen, "slowlog|reset": srv.slowlogReset, "slowlog|help": slowlogHelp,
-		"save": srv.save, "bgsave": srv.bgsave, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
+		"save": srv.save, "bgsave": srv.bgsave, "bgrewriteaof": srv.bgrewriteaof, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
 	} {
 		srv.e.Table.Attach(name, h)
 	}
 }
+
+func (srv *Server) password() string { return srv.cfg.String(settings.RequirePass) }
 
 // QueryLimit is client-query-buffer-limit.
 func (srv *Server) QueryLimit() int64 { return srv.cfg.Int(settings.ClientQueryBufferLimit) }
@@ -144,7 +148,7 @@ func (srv *Server) Admit(active int, local bool) string {
 	case int64(active) >= srv.cfg.Int(settings.MaxClients):
 		srv.rejected.Add(1)
 		return "-ERR max number of clients reached\r\n"
-	case !local && srv.cfg.Bool(settings.ProtectedMode) && srv.users.open.Load():
+	case !local && srv.cfg.Bool(settings.ProtectedMode) && srv.password() == "":
 		srv.rejected.Add(1)
 		return deniedText
 	}
@@ -216,7 +220,7 @@ func saveReply(out *resp.Writer, err error) {
 	out.OK()
 }
 
-// bgsave starts a save at once, with or without SCHEDULE: nothing else could be in its way. Inside a transaction it is put
+// bgsave starts a save at once; with SCHEDULE behind a rewrite of the append-only file that is under way. Inside a transaction it is put
 // off until the transaction is over.
 func (srv *Server) bgsave(ctx *command.Ctx) {
 	if len(ctx.Args) > 2 || len(ctx.Args) == 2 && !fold(ctx.Args[1], "schedule") {
@@ -227,7 +231,20 @@ func (srv *Server) bgsave(ctx *command.Ctx) {
 		ctx.Out.Error("this server cannot save")
 		return
 	}
-	status, err := srv.keeper.BackgroundSave(!srv.e.CanBlock(ctx))
+	status, err := srv.keeper.BackgroundSave(!srv.e.CanBlock(ctx), len(ctx.Args) == 2)
+	if err != nil {
+		ctx.Out.Error(err.Error())
+		return
+	}
+	ctx.Out.Simple(status)
+}
+
+func (srv *Server) bgrewriteaof(ctx *command.Ctx) {
+	if srv.keeper == nil {
+		ctx.Out.Error("this server cannot save")
+		return
+	}
+	status, err := srv.keeper.RewriteAppendOnly(!srv.e.CanBlock(ctx))
 	if err != nil {
 		ctx.Out.Error(err.Error())
 		return

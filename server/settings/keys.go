@@ -45,6 +45,13 @@ var (
 	LatencyTracking        = boolKey("latency-tracking")
 	ReplicaIgnoreMaxMemory = boolKey("replica-ignore-maxmemory")
 	ReplicaAnnounced       = boolKey("replica-announced")
+	AppendOnly             = boolKey("appendonly")
+	AOFTimestamps          = boolKey("aof-timestamp-enabled")
+	AOFLoadTruncated       = boolKey("aof-load-truncated")
+	AOFUseRDBPreamble      = boolKey("aof-use-rdb-preamble")
+	AOFRewriteIncremental  = boolKey("aof-rewrite-incremental-fsync")
+	AOFDisableAutoGC       = boolKey("aof-disable-auto-gc")
+	NoAppendFsyncOnRewrite = boolKey("no-appendfsync-on-rewrite")
 	FullSyncGuard          = boolKey("full-sync-guard")
 	Managed                = boolKey("managed")
 	Supervise              = boolKey("supervise")
@@ -53,10 +60,11 @@ var (
 	PidFile           = stringKey("pidfile")
 	ReplicaAnnounceIP = stringKey("replica-announce-ip")
 	MasterUser        = stringKey("masteruser")
-	ACLFile           = stringKey("aclfile")
 	MasterAuth        = stringKey("masterauth")
 	RequirePass       = stringKey("requirepass")
 	DBFilename        = stringKey("dbfilename")
+	AppendFilename    = stringKey("appendfilename")
+	AppendDirName     = stringKey("appenddirname")
 	LogFile           = stringKey("logfile")
 	BindSourceAddr    = stringKey("bind-source-addr")
 	ManagementAddr    = stringKey("management-addr")
@@ -69,16 +77,18 @@ var (
 	AckLog            = stringKey("ack-log")
 	PasswordFile      = stringKey("password-file")
 
+	AppendFsync            = enumKey("appendfsync")
 	ReplDisklessLoad       = enumKey("repl-diskless-load")
 	LogLevel               = enumKey("loglevel")
 	MaxMemoryPolicy        = enumKey("maxmemory-policy")
-	ACLPubSubDefault       = enumKey("acl-pubsub-default")
 	EnableProtectedConfigs = enumKey("enable-protected-configs")
 	EnableDebugCommand     = enumKey("enable-debug-command")
 	ShutdownOnSigint       = enumKey("shutdown-on-sigint")
 	ShutdownOnSigterm      = enumKey("shutdown-on-sigterm")
 	BusyReplyThreshold     = intKey("busy-reply-threshold")
 
+	AutoAOFRewritePercentage  = intKey("auto-aof-rewrite-percentage")
+	AutoAOFRewriteMinSize     = intKey("auto-aof-rewrite-min-size")
 	Databases                 = intKey("databases")
 	Port                      = intKey("port")
 	PrimaryPort               = intKey("primary-port")
@@ -109,7 +119,6 @@ var (
 	IOThreads                 = intKey("io-threads")
 	ShutdownTimeout           = intKey("shutdown-timeout")
 	SlowlogMaxLen             = intKey("slowlog-max-len")
-	ACLLogMaxLen              = intKey("acllog-max-len")
 	SlowlogLogSlowerThan      = intKey("slowlog-log-slower-than")
 	LatencyMonitorThreshold   = intKey("latency-monitor-threshold")
 	HashMaxListpackEntries    = intKey("hash-max-listpack-entries")
@@ -132,6 +141,10 @@ const (
 	DisklessLoadDisabled  = 0
 	DisklessLoadOnEmptyDB = 1
 	DisklessLoadSwapDB    = 2
+
+	FsyncEverySec = 0
+	FsyncAlways   = 1
+	FsyncNo       = 2
 
 	LogDebug   = 0
 	LogVerbose = 1

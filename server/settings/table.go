@@ -4,10 +4,10 @@ package settings
 const (
 	notCluster   = "the server has no cluster mode"
 	notTLS       = "client TLS is not served by this build"
-	notAOF       = "the append-only file is not written by this build"
 	notLists     = "lists are not stored by this build"
 	notTracking  = "client-side caching is not served by this build"
 	notModules   = "modules are not loaded"
+	notACLFile   = "users other than default are not kept by this build"
 	notFork      = "nothing forks: snapshots are cut inside the process"
 	notAllocator = "memory is kept in the server's own slabs, which need no defragmentation"
 	notThreads   = "background work is scheduled by the Go runtime"
@@ -40,13 +40,13 @@ var table = []Directive{
 	boolean("lazyfree-lazy-user-flush", false).inert(notLazy),
 	boolean("repl-disable-tcp-nodelay", false),
 	boolean("repl-diskless-sync", true),
-	boolean("aof-rewrite-incremental-fsync", true).inert(notAOF),
-	boolean("no-appendfsync-on-rewrite", false).inert(notAOF),
+	boolean("aof-rewrite-incremental-fsync", true),
+	boolean("no-appendfsync-on-rewrite", false),
 	boolean("cluster-require-full-coverage", true).inert(notCluster),
 	boolean("rdb-save-incremental-fsync", true),
-	boolean("aof-load-truncated", true).inert(notAOF),
-	boolean("aof-use-rdb-preamble", true).inert(notAOF),
-	boolean("aof-timestamp-enabled", false).inert(notAOF),
+	boolean("aof-load-truncated", true),
+	boolean("aof-use-rdb-preamble", true),
+	boolean("aof-timestamp-enabled", false),
 	boolean("cluster-replica-no-failover", false).alias("cluster-slave-no-failover").inert(notCluster),
 	boolean("replica-lazy-flush", false).alias("slave-lazy-flush").inert(notLazy),
 	boolean("replica-serve-stale-data", true).alias("slave-serve-stale-data"),
@@ -56,7 +56,7 @@ var table = []Directive{
 	boolean("activedefrag", false).inert(notAllocator),
 	boolean("syslog-enabled", false).fixed().inert(notSyslog),
 	boolean("cluster-enabled", false).fixed().only(notCluster),
-	boolean("appendonly", false).with(flagDenyLoading).only(notAOF + ": use save points"),
+	boolean("appendonly", false).with(flagDenyLoading),
 	boolean("cluster-allow-reads-when-down", false).inert(notCluster),
 	boolean("cluster-allow-pubsubshard-when-down", true).inert(notCluster),
 	boolean("crash-log-enabled", true).inert(notCrashLog),
@@ -66,14 +66,14 @@ var table = []Directive{
 	boolean("cluster-allow-replica-migration", true).inert(notCluster),
 	boolean("replica-announced", true),
 	boolean("latency-tracking", true),
-	boolean("aof-disable-auto-gc", false).inert(notAOF),
+	boolean("aof-disable-auto-gc", false),
 	boolean("replica-ignore-disk-write-errors", false).inert("a replica goes on when it cannot save"),
 	boolean("tls-cluster", false).inert(notCluster),
 	boolean("tls-replication", false).only(notTLS),
 	boolean("tls-prefer-server-ciphers", false).inert(notTLS),
 	boolean("tls-session-caching", true).inert(notTLS),
 
-	text("aclfile", "").fixed(),
+	text("aclfile", "").fixed().only(notACLFile),
 	text("unixsocket", "").fixed(),
 	text("pidfile", "").fixed(),
 	text("replica-announce-ip", "").alias("slave-announce-ip"),
@@ -83,8 +83,8 @@ var table = []Directive{
 	text("cluster-announce-hostname", "").check(checkHostname).inert(notCluster),
 	text("syslog-ident", "redis").fixed().inert(notSyslog),
 	text("dbfilename", "dump.rdb").with(flagProtected).check(baseName("dbfilename", "filename", true)),
-	text("appendfilename", "appendonly.aof").fixed().check(baseName("appendfilename", "filename", false)).inert(notAOF),
-	text("appenddirname", "appendonlydir").fixed().check(baseName("appenddirname", "dirname", false)).inert(notAOF),
+	text("appendfilename", "appendonly.aof").fixed().check(baseName("appendfilename", "filename", false)),
+	text("appenddirname", "appendonlydir").fixed().check(baseName("appenddirname", "dirname", false)),
 	text("server_cpulist", "").fixed().inert(notThreads),
 	text("bio_cpulist", "").fixed().inert(notThreads),
 	text("aof_rewrite_cpulist", "").fixed().inert(notThreads),
@@ -114,9 +114,9 @@ var table = []Directive{
 	enum("loglevel", "notice", "debug", "verbose", "notice", "warning"),
 	enum("maxmemory-policy", "noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
-	enum("appendfsync", "everysec", "everysec", "always", "no").inert(notAOF),
+	enum("appendfsync", "everysec", "everysec", "always", "no"),
 	enum("oom-score-adj", "no", "no", "yes", "relative", "absolute").numbered(0, 1, 1, 2).inert(notOOMScore),
-	enum("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels"),
+	enum("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels").inert(notACLFile),
 	enum("sanitize-dump-payload", "no", "no", "yes", "clients").inert("every payload is checked"),
 	enum("enable-protected-configs", "no", "no", "yes", "local").fixed(),
 	enum("enable-debug-command", "no", "no", "yes", "local").fixed(),
@@ -130,7 +130,7 @@ var table = []Directive{
 	integer("databases", "16", 1, maxInt32).fixed(),
 	integer("port", "6379", 0, 65535),
 	integer("io-threads", "1", 1, 128).fixed(), // the number of event loops; when nothing says it, it follows the cores
-	integer("auto-aof-rewrite-percentage", "100", 0, maxInt32).inert(notAOF),
+	integer("auto-aof-rewrite-percentage", "100", 0, maxInt32),
 	integer("cluster-replica-validity-factor", "10", 0, maxInt32).alias("cluster-slave-validity-factor").inert(notCluster),
 	integer("list-max-listpack-size", "-2", -maxInt32-1, maxInt32).alias("list-max-ziplist-size").inert(notLists),
 	integer("tcp-keepalive", "300", 0, maxInt32),
@@ -168,7 +168,7 @@ var table = []Directive{
 	{Name: "unixsocketperm", kind: kindOctal, def: "0", lo: 0, hi: 0o777, flags: flagImmutable},
 	integer("active-defrag-max-scan-fields", "1000", 1, maxInt64).inert(notAllocator),
 	integer("slowlog-max-len", "128", 0, maxInt64),
-	integer("acllog-max-len", "128", 0, maxInt64),
+	integer("acllog-max-len", "128", 0, maxInt64).inert(notACLFile),
 	integer("busy-reply-threshold", "5000", 0, maxInt64).alias("lua-time-limit"),
 	integer("cluster-node-timeout", "15000", 0, maxInt64).inert(notCluster),
 	integer("slowlog-log-slower-than", "10000", -1, maxInt64),
@@ -197,7 +197,7 @@ var table = []Directive{
 	memory("client-query-buffer-limit", "1073741824", 1<<20, maxInt64),
 	{Name: "maxmemory-clients", kind: kindPercentOrMemory, def: "0", lo: -100, hi: maxInt64,
 		Inert: "clients are limited one by one: client-output-buffer-limit, client-query-buffer-limit"},
-	memory("auto-aof-rewrite-min-size", "67108864", 0, maxInt64).inert(notAOF),
+	memory("auto-aof-rewrite-min-size", "67108864", 0, maxInt64),
 
 	other("dir", "", &dirValue).with(flagProtected | flagDenyLoading),
 	other("save", "3600 1 300 100 60 10000", &saveValue).with(flagMultiArg),

@@ -101,9 +101,12 @@ func (c *conn) takePushes() []push {
 	}
 	m := &c.l.mail
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	list := c.pushes
 	c.pushes = nil
+	m.mu.Unlock()
+	if len(list) > 0 {
+		c.l.t.e.SettleOthers()
+	}
 	return list
 }
 
@@ -142,6 +145,7 @@ func (c *conn) Deliver(ticket engine.Ticket, write func(w *resp.Writer)) {
 		if c.closed {
 			return
 		}
+		c.l.t.e.SettleOthers()
 		if ticket != (engine.Ticket{}) {
 			c.ticket = ticket
 		}

@@ -1,0 +1,218 @@
+package diff
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/server/servertest"
+)
+
+// appendOnly are the two forms of a base.
+var appendOnly = []string{"yes", "no"}
+
+// fillAppendOnly lets a server run random commands with a rewrite among them, and what random commands do not do.
+func fillAppendOnly(t *testing.T, p servertest.Peer, s uint64, n int) {
+	k := newTalk(s, servertest.Start(t).Engine.Table)
+	more := func() {
+		for range n {
+			p.Do(k.next()...)
+		}
+		p.Do("DISCARD")
+		p.Do("HELLO", "2")
+		p.Do("SELECT", "0")
+	}
+	more()
+	p.Must("FUNCTION", "LOAD", "REPLACE", "#!lua name=kept\nredis.register_function('kept', function() return 'kept' end)")
+	p.Must("BGREWRITEAOF")
+	servertest.Await(t, "the rewrite", func() bool { return p.Info("aof_rewrite_in_progress") == "0" })
+	more()
+	p.Must("SET", "mortal", "v", "PX", "100000000")
+	p.Must("MULTI")
+	p.Must("RPUSH", "l", "a", "b")
+	p.Must("SPOP", "nosuch")
+	p.Must("INCR", "n")
+	p.Must("EXEC")
+	p.Must("EVAL", "redis.call('set', 'by', 'script') redis.call('xadd', 'by:s', '*', 'f', 'v')", "0")
+	p.Must("XGROUP", "CREATE", "by:s", "g", "0")
+	p.Must("XREADGROUP", "GROUP", "g", "c", "STREAMS", "by:s", ">")
+	p.Must("ZADD", "by:z", "inf", "a", "-inf", "b", "0.1", "c", "1e300", "d")
+}
+
+// same waits until time has taken what it takes of both, and compares.
+func same(t *testing.T, a, b servertest.Peer) {
+	t.Helper()
+	var x, y string
+	for range 50 {
+		if x, y = a.Must("DEBUG", "DIGEST").String(), b.Must("DEBUG", "DIGEST").String(); x == y {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if x != y {
+		t.Errorf("the data sets differ: %s, %s", x, y)
+	}
+	for _, words := range [][]string{{"FCALL", "kept", "0"}, {"ZRANGE", "by:z", "0", "-1", "WITHSCORES"}, {"XINFO", "STREAM", "by:s", "FULL"}, {"PEXPIRETIME", "mortal"}} {
+		if got, want := a.Do(words...).String(), b.Do(words...).String(); got != want && words[0] != "XINFO" {
+			t.Errorf("%v: %s, %s", words, got, want)
+		}
+	}
+}
+
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(to, "appendonlydir"), os.DirFS(filepath.Join(from, "appendonlydir"))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAppendOnlyFilesOfOurs: redis-check-aof passes them, redis-server and ours load them and have the same data.
+func TestAppendOnlyFilesOfOurs(t *testing.T) {
+	s := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", s)
+	for _, preamble := range appendOnly {
+		ours := servertest.StartProcess(t, "--appendonly", "yes", "--appendfsync", "no", "--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes")
+		replica := servertest.StartRedis(t, "--replicaof", "127.0.0.1 "+fmt.Sprint(ours.Port())) // so that there are places to note
+		servertest.AwaitLink(t, replica)
+		fillAppendOnly(t, ours, s, 1500)
+		servertest.Await(t, "the file", func() bool { return ours.Info("aof_buffer_length") == "0" })
+		dir := t.TempDir()
+		copyDir(t, ours.Dir(), dir)
+		manifest := filepath.Join(dir, "appendonlydir", "appendonly.aof.manifest")
+		if out, err := exec.Command("redis-check-aof", manifest).CombinedOutput(); err != nil || !strings.Contains(string(out), "All AOF files and manifest are valid") {
+			t.Fatalf("redis-check-aof: %v\n%s", err, out)
+		}
+		if parts, _ := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof")); len(parts) != 1 {
+			t.Errorf("increments: %v", parts)
+		} else if text, _ := os.ReadFile(parts[0]); !strings.Contains(string(text), "#understudy:at "+ours.Info("master_replid")) || !strings.Contains(string(text), "#TS:") {
+			t.Error("the increment has no places of the stream, or no times")
+		}
+		real := servertest.StartRedis(t, "--appendonly", "yes", "--dir", dir)
+		same(t, ours, real)
+		ours.Must("DEBUG", "LOADAOF")
+		same(t, ours, real)
+		ours.Kill()
+		ours.Start()
+		same(t, ours, real)
+	}
+}
+
+// TestAppendOnlyFilesOfTheirs: ours load what redis-server writes, go on with it, and redis-server takes it back.
+func TestAppendOnlyFilesOfTheirs(t *testing.T) {
+	s := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", s)
+	for _, preamble := range appendOnly {
+		dir := t.TempDir()
+		real := servertest.StartRedis(t, "--appendonly", "yes", "--dir", dir, "--aof-use-rdb-preamble", preamble)
+		fillAppendOnly(t, real, s, 1500)
+		ours := servertest.StartProcess(t, "--appendonly", "yes")
+		ours.Kill()
+		if err := os.RemoveAll(filepath.Join(ours.Dir(), "appendonlydir")); err != nil {
+			t.Fatal(err)
+		}
+		copyDir(t, dir, ours.Dir())
+		ours.Start()
+		same(t, ours, real)
+		for _, p := range []servertest.Peer{ours, real} {
+			p.Must("SELECT", "5")
+			p.Must("SET", "later", "1")
+			p.Must("SELECT", "0")
+		}
+		servertest.Await(t, "the file", func() bool { return ours.Info("aof_buffer_length") == "0" })
+		back := t.TempDir()
+		copyDir(t, ours.Dir(), back)
+		again := servertest.StartRedis(t, "--appendonly", "yes", "--dir", back)
+		same(t, ours, real)
+		same(t, again, real)
+	}
+}
+
+// TestKilledUnderAppendfsyncAlways kills the process again and again while clients write and read: whatever a reply told is
+// there afterwards, and a replica goes on with a partial resync.
+func TestKilledUnderAppendfsyncAlways(t *testing.T) {
+	ours := servertest.StartProcess(t, "--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "20kb", "--auto-aof-rewrite-percentage", "50")
+	const keys = 4
+	var told [keys]atomic.Int64
+	for range 6 {
+		var stop atomic.Bool
+		var clients sync.WaitGroup
+		for i := range 2 * keys {
+			clients.Go(func() {
+				c := servertest.Dial(t, ours.Port(), "")
+				defer c.Close()
+				key, words := fmt.Sprint("k", i/2), []string{"INCR", fmt.Sprint("k", i/2)}
+				if i%2 == 1 {
+					words = []string{"GET", key}
+				}
+				for !stop.Load() {
+					v := c.Do(words...)
+					if v.IsError() {
+						return
+					}
+					n := v.Int
+					if i%2 == 1 {
+						fmt.Sscan(string(v.Str), &n)
+					}
+					for old := told[i/2].Load(); n > old && !told[i/2].CompareAndSwap(old, n); old = told[i/2].Load() {
+					}
+				}
+			})
+		}
+		time.Sleep(300 * time.Millisecond)
+		ours.Kill()
+		stop.Store(true)
+		clients.Wait()
+		ours.Start()
+		for i := range keys {
+			var n int64
+			fmt.Sscan(string(ours.Must("GET", fmt.Sprint("k", i)).Str), &n)
+			if n < told[i].Load() {
+				t.Errorf("k%d is %d, a reply told %d", i, n, told[i].Load())
+			}
+		}
+	}
+	if told[0].Load() < 10 {
+		t.Errorf("only %d writes", told[0].Load())
+	}
+}
+
+// TestRestartedMasterContinuesItsHistory: after kill -9 the master knows its exact place (S8) and opens a new history there
+// (S9); its replica goes on with a partial resync. So does a replica of a redis-server that was killed.
+func TestRestartedMasterContinuesItsHistory(t *testing.T) {
+	master := servertest.StartProcess(t, "--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0")
+	replica := servertest.StartProcess(t, "--appendonly", "yes", "--replicaof", "127.0.0.1 "+fmt.Sprint(master.Port()))
+	servertest.AwaitLink(t, replica)
+	master.Must("SELECT", "7")
+	for i := range 200 {
+		master.Must("SET", fmt.Sprint("k", i), "v")
+	}
+	servertest.MustAgree(t, master, replica)
+	id := master.Info("master_replid")
+	for round := range 3 {
+		time.Sleep(1300 * time.Millisecond) // the place of a PING is noted within a second
+		if round%2 == 0 {
+			master.Kill()
+			master.Start()
+			if master.Info("master_replid2") != id || master.Info("master_replid") == id {
+				t.Errorf("S9: a restart under %s, before it %s, was %s", master.Info("master_replid"), master.Info("master_replid2"), id)
+			}
+			id = master.Info("master_replid")
+		} else {
+			servertest.Await(t, "the replica's file", func() bool { return replica.Info("aof_rewrite_in_progress") == "0" })
+			replica.Kill()
+			replica.Start()
+		}
+		servertest.AwaitLink(t, replica)
+		master.Must("INCR", "n")
+		servertest.MustAgree(t, master, replica)
+		if full, partial := master.Info("sync_full"), master.Info("sync_partial_ok"); full != "0" || partial == "0" {
+			t.Errorf("round %d: %s full syncs, %s partial ones", round, full, partial)
+		}
+	}
+}
