@@ -109,6 +109,7 @@ var rules = []rule{
 	{from: "server/script", forbid: oursBelow("server/session", "server/link", "server/transport", "server/app", "server/manage", "server/settings", "server/store"),
 		reason: "scripts reach the data through the engine's nest only"},
 	{from: "server/pubsub", forbid: either(impure, anyOurs("server/pubsub", "server/command", "server/resp")), reason: "pubsub is a data structure: its listeners know sockets"},
+	{from: "server/acl", forbid: either(impure, anyOurs("server/acl", "server/command")), reason: "acl holds rules: session knows who is who"},
 	{from: "server/engine", forbid: oursBelow("server/link", "server/session", "server/script", "server/manage", "server/app", "server/transport"),
 		reason: "engine is below everything that talks to the outside"},
 	{from: "server/aof", forbid: anyOurs("server/aof", "server/fsys", "server/resp"), reason: "aof is a format: saving decides when it is written"},
@@ -124,7 +125,7 @@ var rules = []rule{
 }
 
 // pureDirs may hold neither goroutines nor clocks, whatever they import (time.Duration is welcome).
-var pureDirs = []string{"server/resp", "server/listpack", "server/store", "server/repl", "controllers/plan"}
+var pureDirs = []string{"server/resp", "server/listpack", "server/store", "server/repl", "server/acl", "controllers/plan"}
 
 func TestImports(t *testing.T) {
 	seen := 0

@@ -81,6 +81,9 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	}
 	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, AbortShutdown: a.abortShutdown, Version: Version, RunID: a.runID,
 		Logf: a.logger.Noticef})
+	if err := a.Sessions.LoadUsers(); err != nil {
+		return nil, err
+	}
 	a.scripts = a.newScripts()
 	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()

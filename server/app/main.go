@@ -28,10 +28,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	cfg := settings.New()
 	if err := cfg.Load(settings.ParseArgs(args), stdin); err != nil {
-		var bad *settings.Error
-		if errors.As(err, &bad) {
-			fmt.Fprint(stderr, bad.Fatal(session.Version))
-		} else {
+		if !tellFatal(stderr, err) {
 			fmt.Fprintf(stderr, "Fatal error, can't open config file: %v\n", err)
 		}
 		return 1
@@ -40,6 +37,16 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return superviseServer(cfg, args)
 	}
 	return run(cfg, stdout, stderr)
+}
+
+// tellFatal prints an error of the configuration as redis-server does.
+func tellFatal(stderr io.Writer, err error) bool {
+	var bad *settings.Error
+	if !errors.As(err, &bad) {
+		return false
+	}
+	fmt.Fprint(stderr, bad.Fatal(session.Version))
+	return true
 }
 
 const usage = `Usage: ./server [/path/to/redis.conf] [options] [-]
@@ -62,7 +69,9 @@ func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
 	}
 	a, err := New(cfg, stdout)
 	if err != nil {
-		fmt.Fprintf(stderr, "%v\n", err)
+		if !tellFatal(stderr, err) {
+			fmt.Fprintf(stderr, "%v\n", err)
+		}
 		return 1
 	}
 	a.banner()

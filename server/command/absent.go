@@ -3,7 +3,6 @@ package command
 // Absent are the commands of Redis 7.0 that this server does not have, subcommands under their full name, with the reason. A
 // test compares them with a redis-server's list; docs/commands.md shows them.
 var Absent = map[string]string{
-	"acl":                 "not yet: there is one user, `default`, whose password is `requirepass`",
 	"asking":              reasonCluster,
 	"client|caching":      reasonTracking,
 	"client|getredir":     reasonTracking,

@@ -29,6 +29,8 @@ const (
 // Client is what a handler may know of its caller. It is nil when a stream or a file is applied.
 type Client interface {
 	ID() int64
+	// ReadsAll tells whether the caller may read keys that the arguments of its command do not name.
+	ReadsAll(cmd *Cmd, args [][]byte) bool
 }
 
 // Env is what handlers need from the engine. Its methods run under the engine's lock and must not take it.

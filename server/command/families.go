@@ -16,6 +16,7 @@ var families = [][]Row{
 	connectionRows,
 	transactionRows,
 	serverRows,
+	aclRows,
 	pubsubRows,
 	scriptingRows,
 }

@@ -73,6 +73,8 @@ const (
 	CatConnection
 	CatTransaction
 	CatScripting
+
+	AllCategories = CatScripting<<1 - 1
 )
 
 var categoryNames = [...]string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog",

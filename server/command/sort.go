@@ -49,9 +49,17 @@ func (c *Ctx) parseSort(mayStore bool) (o sortOptions, ok bool) {
 			i++
 			o.by = c.Args[i]
 			o.asIs = o.asIs || bytes.IndexByte(o.by, '*') < 0
+			if bytes.IndexByte(o.by, '*') >= 0 && !c.readsAll() {
+				c.Out.Error("BY option of SORT denied due to insufficient ACL permissions.")
+				return o, false
+			}
 		case c.is(i, "get") && left >= 1:
 			i++
 			o.gets = append(o.gets, c.Args[i])
+			if !c.readsAll() {
+				c.Out.Error("GET option of SORT denied due to insufficient ACL permissions.")
+				return o, false
+			}
 		default:
 			c.Out.Error(errSyntax)
 			return o, false
@@ -59,6 +67,9 @@ func (c *Ctx) parseSort(mayStore bool) (o sortOptions, ok bool) {
 	}
 	return o, true
 }
+
+// readsAll tells whether the caller may read the keys that patterns lead to.
+func (c *Ctx) readsAll() bool { return c.Client == nil || c.Client.ReadsAll(c.Cmd, c.Args) }
 
 // sortItem is an element with what orders it.
 type sortItem struct {

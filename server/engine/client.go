@@ -29,10 +29,11 @@ const (
 	Internal                            // has no connection: may do what pause and authentication forbid
 	WantsMaster                         // came in on the primary port: a writable master executes its commands, or nobody here does
 	Receives                            // has ever asked for messages besides replies; never cleared
+	limited                             // has limits; stands in guards only
 )
 
 // special are the flags that take a command off the fast path.
-const special = NeedAuth | InMulti | Subscribed | IsReplica | ReplyOff | replySkip | skipNext
+const special = NeedAuth | limited | InMulti | Subscribed | IsReplica | ReplyOff | replySkip | skipNext
 
 // Owner is what drives a client: a connection, or a test. Its methods may be called with the lock held and must not
 // wait; they act on the owner's goroutine later.
@@ -72,6 +73,9 @@ type Client struct {
 	wrote       bool // since WriteOffset was set
 	LastCmd     *command.Cmd
 	LastUse     int64 // unix seconds of the latest command
+
+	limits Limits      // nil: everything is allowed
+	guards ClientFlags // NeedAuth and limited, where others decide; see limits.go
 
 	// ran is twice the number of commands executed since Receives was set, plus one while one is executing. It orders
 	// pushes among the replies. Its owner's lane counts; others read it with the lock held in either mode.

@@ -12,7 +12,7 @@ func (l *Lane) dispatch(c *Client, it *Item) Outcome {
 	if cmd == nil || !cmd.ArityOK(len(it.Args)) || cmd.Handler == nil {
 		return l.refuseShape(c, it)
 	}
-	if c.Flags&special == 0 && l.st&blocking == 0 && !l.busy && l.quick(cmd) {
+	if (c.Flags|c.guards)&special == 0 && l.st&blocking == 0 && !l.busy && l.quick(cmd) {
 		if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
 			l.flushFor(c) // it may look at the log's offset, and at the client's (WAIT)
 		}
@@ -40,16 +40,22 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 	mark := l.Out.Len()
 	l.e.judge(c, cmd, it.Args)
 	switch {
-	case c.Has(NeedAuth) && cmd.Flags&command.NoAuth == 0:
+	case (c.Flags|c.guards)&NeedAuth != 0 && cmd.Flags&command.NoAuth == 0:
 		l.refuse(c, cmd, errNoAuth)
 	case c.Has(InMulti) && cmd.Flags&command.NoMulti != 0:
 		l.refuse(c, cmd, errNoMulti)
-	case l.busy && cmd.Flags&command.AllowBusy == 0 && l.st&Loading != 0 && cmd.Flags&command.Loading == 0:
-		l.refuse(c, cmd, errLoading)
-	case l.busy && cmd.Flags&command.AllowBusy == 0:
-		l.refuse(c, cmd, l.e.busy.why)
 	default:
-		if why := l.refusal(c, cmd, l.st); why != "" {
+		why := c.Forbidden(cmd, it.Args, c.place())
+		if why == "" && l.busy && cmd.Flags&command.AllowBusy == 0 {
+			why = l.e.busy.why
+			if l.st&Loading != 0 && cmd.Flags&command.Loading == 0 {
+				why = errLoading
+			}
+		}
+		if why == "" {
+			why = l.refusal(c, cmd, l.st)
+		}
+		if why != "" {
 			l.refuse(c, cmd, why)
 			break
 		}

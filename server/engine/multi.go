@@ -126,8 +126,14 @@ func (l *Lane) exec(c *Client) (wrote bool) {
 	queue := c.multi.queue
 	c.discard(l.e)
 	l.inExec, c.inExec = true, true
+	c.LastCmd = cmd
 	l.Out.Array(len(queue))
 	for _, q := range queue {
+		if why := c.Forbidden(q.cmd, q.args, AtExec); why != "" {
+			l.Out.Error(why)
+			l.countError()
+			continue
+		}
 		if l.invoke(c, q.cmd, q.args) {
 			wrote = true
 		}

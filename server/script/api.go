@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 
 	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/engine"
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -175,15 +176,19 @@ func (s *state) setRepl(l *lua.LState) int {
 }
 
 func (s *state) aclCheck(l *lua.LState) int {
-	s.running(l)
+	r := s.running(l)
 	args, ok := words(l)
-	if !ok || len(args) == 0 {
+	switch {
+	case l.GetTop() == 0:
 		raise(l, "Please specify at least one argument for this redis lib call")
+	case !ok:
+		raise(l, "Lua redis lib command arguments must be strings or integers")
 	}
-	if s.h.e.Table.Resolve(args) == nil {
+	cmd := s.h.e.Table.Resolve(args)
+	if cmd == nil || cmd.Handler == nil {
 		raise(l, "Invalid command passed to redis.acl_check_cmd()")
 	}
-	l.Push(lua.LTrue)
+	l.Push(lua.LBool(r.client.Forbidden(cmd, args, engine.JustAsked) == ""))
 	return 1
 }
 

@@ -143,6 +143,7 @@ func (h *Host) execute(c *command.Ctx, r *run, keys, argv [][]byte) {
 		return
 	}
 	r.client = engine.Client{Flags: engine.Internal, Proto: 2, DB: c.DBIndex}
+	r.client.ActFor(engine.Of(c))
 	h.now = r
 	h.killed.Store(false)
 	v, err := r.protected(keys, argv)
@@ -331,7 +332,6 @@ func (r *run) mayStart() string {
 
 // refusal answers why an inner command must not run.
 func (r *run) refusal(cmd *command.Cmd, args [][]byte) string {
-	master := r.st&engine.Replica == 0
 	switch {
 	case cmd == nil || cmd.Handler == nil && len(cmd.Subs) == 0:
 		return "-ERR Unknown Redis command called from script"
@@ -339,6 +339,17 @@ func (r *run) refusal(cmd *command.Cmd, args [][]byte) string {
 		return "-ERR Wrong number of args calling Redis command from script"
 	case cmd.Flags&command.NoScript != 0:
 		return "-ERR This Redis command is not allowed from script"
+	}
+	if why := r.client.Forbidden(cmd, args, engine.InScript); why != "" {
+		return why
+	}
+	return r.untimely(cmd)
+}
+
+// untimely answers why an inner command must not run now.
+func (r *run) untimely(cmd *command.Cmd) string {
+	master := r.st&engine.Replica == 0
+	switch {
 	case r.stale() && cmd.Flags&command.Stale == 0:
 		return "-ERR Can not execute the command on a stale replica"
 	case (r.ro || r.flags&noWrites != 0) && cmd.Flags&(command.Write|command.MayReplicate) != 0:

@@ -58,6 +58,9 @@ func start(t testing.TB, port int, managed *link.Managed, args []string) *Server
 	log := oplog.New(oplog.Options{BacklogSize: s.Settings.Int(settings.ReplBacklogSize)})
 	s.Engine = engine.New(engine.Options{Store: store.New(store.Options{}), Log: log, Table: command.NewTable(), Logf: s.logf})
 	sessions := session.New(session.Options{Engine: s.Engine, Settings: s.Settings, Logf: s.logf, Version: "test", RunID: oplog.RandomID()})
+	if err := sessions.LoadUsers(); err != nil {
+		t.Fatal(err)
+	}
 	s.Scripts = script.New(script.Options{Engine: s.Engine, Version: session.Version,
 		BusyAfter: func() time.Duration {
 			return time.Duration(s.Settings.Int(settings.BusyReplyThreshold)) * time.Millisecond

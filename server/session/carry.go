@@ -15,11 +15,13 @@ type carried struct {
 	Name    string `json:"name,omitempty"`
 	LibName string `json:"lib,omitempty"`
 	LibVer  string `json:"ver,omitempty"`
+	User    string `json:"user,omitempty"` // but for default
 }
 
 // Reasons why a session's state cannot leave this server.
 var (
 	errClings = errors.New("its subscriptions or its role are bound to this server")
+	errUser   = errors.New("its user cannot be vouched for without a password of the default user")
 	errTooBig = errors.New("its transaction is too big to be carried")
 )
 
@@ -33,11 +35,19 @@ func (s *Session) Pack() (state []byte, auth bool, err error) {
 		return nil, false, nil
 	}
 	k := carried{Carried: s.Client.Pack(), Name: s.Name, LibName: s.LibName, LibVer: s.LibVer}
+	auth = !s.srv.users.open.Load()
+	switch u := s.user.Load(); {
+	case u == s.srv.users.def:
+	case u == nil || !auth:
+		return nil, false, errUser
+	default:
+		k.User = u.Name
+	}
 	state, err = json.Marshal(k)
 	if err == nil && len(state) > relay.MaxState {
 		err = errTooBig
 	}
-	return state, s.srv.password() != "", err
+	return state, auth, err
 }
 
 // Unpack makes a new session what another member says it was. refusal is "" when that is done. The engine's lock must not
@@ -50,10 +60,11 @@ func (srv *Server) Unpack(s *Session, q relay.Request) (refusal string) {
 }
 
 func (srv *Server) unpack(s *Session, q relay.Request) (refusal string) {
-	if q.Auth && s.Has(engine.NeedAuth) && !srv.authenticate(s, "default", []byte(q.Password)) {
+	proven := q.Auth && s.Has(engine.NeedAuth)
+	if proven && !srv.authenticate(s, srv.users.def.Name, []byte(q.Password), "relay") {
 		return relay.WhyPassword
 	}
-	return srv.restore(s, q.State)
+	return srv.restore(s, q.State, proven)
 }
 
 // Restore makes a session what it was on this server, or on another one, before its connection was relayed. auth must be
@@ -63,12 +74,13 @@ func (srv *Server) Restore(s *Session, state []byte, auth bool) (refusal string)
 		if auth {
 			s.Clear(engine.NeedAuth)
 		}
-		refusal = srv.restore(s, state)
+		refusal = srv.restore(s, state, auth)
 	})
 	return refusal
 }
 
-func (srv *Server) restore(s *Session, state []byte) (refusal string) {
+// restore reads a state. proven: whoever tells it may say as whom the client acts.
+func (srv *Server) restore(s *Session, state []byte, proven bool) (refusal string) {
 	if len(state) == 0 {
 		return ""
 	}
@@ -83,6 +95,13 @@ func (srv *Server) restore(s *Session, state []byte) (refusal string) {
 		if !validName([]byte(word)) {
 			return relay.WhyState
 		}
+	}
+	if k.User != "" {
+		u := srv.users.byName[k.User]
+		if !proven || u == nil || !u.Enabled() {
+			return relay.WhyState // another member has other users
+		}
+		s.become(u)
 	}
 	s.Name, s.LibName, s.LibVer, s.restored = k.Name, k.LibName, k.LibVer, state
 	s.LastUse = time.Now().Unix()

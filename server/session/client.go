@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/understudy-db/understudy/server/acl"
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/resp"
@@ -153,7 +154,7 @@ func (srv *Server) byID(id int64) *Session {
 
 func (srv *Server) clientKill(ctx *command.Ctx) {
 	old := len(ctx.Args) == 3
-	f, problem := parseKill(ctx.Args[2:])
+	f, problem := srv.parseKill(ctx.Args[2:])
 	if problem != "" {
 		ctx.Out.Error(problem)
 		return
@@ -164,12 +165,7 @@ func (srv *Server) clientKill(ctx *command.Ctx) {
 			continue
 		}
 		killed++
-		if s == me {
-			me.Set(engine.CloseAfter)
-		} else {
-			srv.e.Abandon(&s.Client)
-			s.Owner.Kill("CLIENT KILL")
-		}
+		srv.kill(me, s, "CLIENT KILL")
 	}
 	switch {
 	case !old:
@@ -186,11 +182,11 @@ type killFilter struct {
 	id          int64
 	addr, laddr string
 	kind        string
-	user        string
+	user        *acl.User
 	skipMe      bool
 }
 
-func parseKill(args [][]byte) (f killFilter, problem string) {
+func (srv *Server) parseKill(args [][]byte) (f killFilter, problem string) {
 	if len(args) == 1 {
 		return killFilter{addr: string(args[0])}, ""
 	}
@@ -216,10 +212,9 @@ func parseKill(args [][]byte) (f killFilter, problem string) {
 		case "laddr":
 			f.laddr = string(value)
 		case "user":
-			if string(value) != "default" {
+			if f.user = srv.users.byName[string(value)]; f.user == nil {
 				return f, "No such user '" + string(value) + "'"
 			}
-			f.user = string(value)
 		case "skipme":
 			switch {
 			case fold(value, "yes"):
@@ -237,9 +232,9 @@ func parseKill(args [][]byte) (f killFilter, problem string) {
 }
 
 func (f *killFilter) matches(s *Session) bool {
-	return (f.id == 0 || f.id == s.Num) && (f.addr == "" || f.addr == s.Owner.RemoteAddr()) &&
+	return !s.gone && (f.id == 0 || f.id == s.Num) && (f.addr == "" || f.addr == s.Owner.RemoteAddr()) &&
 		(f.laddr == "" || f.laddr == s.Owner.LocalAddr()) && (f.kind == "" || f.kind == s.kind()) &&
-		(f.user == "" || !s.Has(engine.NeedAuth))
+		(f.user == nil || s.user.Load() == f.user)
 }
 
 // clientType reads a class of clients; the empty string means that there is none of that name.

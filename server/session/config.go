@@ -139,16 +139,6 @@ func (srv *Server) followMinReplicas() {
 	srv.e.SetMinReplicas(int(n))
 }
 
-// followPassword lets those in who wait for a password that there is no more. A new password binds new connections.
-func (srv *Server) followPassword() {
-	if srv.password() != "" {
-		return
-	}
-	for _, s := range srv.sorted() {
-		s.Owner.Post(func() { srv.e.Exclusive(func() { s.Clear(engine.NeedAuth) }) })
-	}
-}
-
 func (srv *Server) followSlowlog() {
 	us := srv.cfg.Int(settings.SlowlogLogSlowerThan)
 	srv.e.SetSlow(time.Duration(us) * time.Microsecond)

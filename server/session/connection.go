@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"strings"
 
+	"github.com/understudy-db/understudy/server/acl"
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/resp"
@@ -42,7 +43,8 @@ func (srv *Server) reset(ctx *command.Ctx) {
 	srv.followSubscriptions(s)
 	srv.e.Reset(&s.Client)
 	s.Name = ""
-	if srv.password() != "" {
+	s.become(srv.users.def)
+	if !srv.users.def.NoPass() || !srv.users.def.Enabled() {
 		s.Set(engine.NeedAuth)
 	}
 	ctx.Out.SetProto(2)
@@ -70,7 +72,7 @@ func (srv *Server) auth(ctx *command.Ctx) {
 	user, pass := "default", ctx.Args[1]
 	switch len(ctx.Args) {
 	case 2:
-		if srv.password() == "" {
+		if srv.users.def.NoPass() {
 			ctx.Out.Error("AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
 			return
 		}
@@ -80,25 +82,31 @@ func (srv *Server) auth(ctx *command.Ctx) {
 		ctx.Out.Error(errSyntax)
 		return
 	}
-	if !srv.authenticate(self(ctx), user, pass) {
+	if !srv.authenticate(self(ctx), user, pass, string(ctx.Args[0])) {
 		ctx.Out.Error(errWrongPass)
 		return
 	}
 	ctx.Out.OK()
 }
 
-// authenticate admits the one user that there is.
-func (srv *Server) authenticate(s *Session, user string, pass []byte) bool {
-	want := srv.password()
-	if user != "default" || (want != "" && !samePassword(want, pass) && !srv.acceptsAlso(pass) && !srv.acceptsOld(pass)) {
+// authenticate makes s a client of the user who has the name and the password; word is the command that asked.
+func (srv *Server) authenticate(s *Session, name string, pass []byte, word string) bool {
+	u := srv.users.byName[name]
+	if s.Expelled() || u == nil || !u.Enabled() || !u.Knows(pass) && !(u == srv.users.def && (srv.acceptsAlso(pass) || srv.acceptsOld(pass))) {
 		srv.logf("AUTH failed: client id=%d addr=%s", s.Num, s.Owner.RemoteAddr())
+		at := acl.AtTop
+		if s.Has(engine.InMulti) {
+			at = acl.InMulti
+		}
+		srv.logDenial(s, acl.Entry{Reason: acl.DeniedAuth, Context: at, Object: word, User: name})
 		return false
 	}
+	s.become(u)
 	s.Clear(engine.NeedAuth)
 	return true
 }
 
-// AcceptAlso lets a second password in beside requirepass, "" none: for a rotation, during which some still know the old
+// AcceptAlso lets a second password of the default user in beside its own, "" none: for a rotation, during which some still know the old
 // one and some the new one.
 func (srv *Server) AcceptAlso(password string) { srv.second.Store(&password) }
 
@@ -164,7 +172,7 @@ func (srv *Server) hello(ctx *command.Ctx) {
 	o, problem := parseHello(ctx.Args[1:])
 	switch {
 	case problem != "":
-	case o.auth && !srv.authenticate(s, string(o.user), o.pass):
+	case o.auth && !srv.authenticate(s, string(o.user), o.pass, string(ctx.Args[0])):
 		problem = errWrongPass
 	case s.Has(engine.NeedAuth):
 		problem = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"

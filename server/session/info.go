@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/understudy-db/understudy/server/acl"
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/pubsub"
@@ -158,6 +159,9 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 	w.Field("total_forks", 0)
 	w.Field("tracking_total_keys", 0)
 	w.Field("total_error_replies", t.Errors)
+	for reason, name := range map[acl.Reason]string{acl.DeniedAuth: "auth", acl.DeniedCommand: "cmd", acl.DeniedKey: "key", acl.DeniedChannel: "channel"} {
+		w.Field("acl_access_denied_"+name, srv.users.denied[reason].Load())
+	}
 }
 
 func infoCPU(w *engine.InfoWriter) {

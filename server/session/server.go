@@ -65,6 +65,7 @@ type Server struct {
 	logf     func(format string, args ...any)
 	start    time.Time
 	clients  registry
+	users    users
 	hub      pubsub.Hub
 	accepted atomic.Int64
 	rejected atomic.Int64
@@ -73,7 +74,7 @@ type Server struct {
 	rates    rates
 	peakUsed int64
 	port     atomic.Int64
-	second   atomic.Pointer[string]            // a password accepted beside requirepass
+	second   atomic.Pointer[string]            // a password of the default user beside its own
 	old      atomic.Pointer[func([]byte) bool] // recognizes one more, of which only a hash is known
 }
 
@@ -87,10 +88,13 @@ func New(o Options) *Server {
 	srv.clients.byID = map[int64]*Session{}
 	srv.net = func() (int64, int64) { return 0, 0 }
 	srv.port.Store(srv.cfg.Int(settings.Port))
+	srv.initUsers()
 	srv.attach()
+	srv.attachACL()
 	srv.attachPubSub()
 	srv.registerInfo()
 	srv.watchSettings()
+	srv.cfg.OnRewriteUsers(srv.userLines)
 	srv.e.OnSlow(time.Duration(srv.cfg.Int(settings.SlowlogLogSlowerThan))*time.Microsecond, srv.noteSlow)
 	return srv
 }
@@ -119,8 +123,6 @@ func (srv *Server) attach() {
 	}
 }
 
-func (srv *Server) password() string { return srv.cfg.String(settings.RequirePass) }
-
 // QueryLimit is client-query-buffer-limit.
 func (srv *Server) QueryLimit() int64 { return srv.cfg.Int(settings.ClientQueryBufferLimit) }
 
@@ -148,7 +150,7 @@ func (srv *Server) Admit(active int, local bool) string {
 	case int64(active) >= srv.cfg.Int(settings.MaxClients):
 		srv.rejected.Add(1)
 		return "-ERR max number of clients reached\r\n"
-	case !local && srv.cfg.Bool(settings.ProtectedMode) && srv.password() == "":
+	case !local && srv.cfg.Bool(settings.ProtectedMode) && srv.users.open.Load():
 		srv.rejected.Add(1)
 		return deniedText
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/understudy-db/understudy/server/acl"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/pubsub"
 )
@@ -29,8 +30,10 @@ type Session struct {
 	// PushBytes are the messages that wait for their place among the replies.
 	PushBytes atomic.Int64
 
-	subs  pubsub.Subscriptions // guarded by the engine's lock
-	class atomic.Int32         // of client-output-buffer-limit
+	user  atomic.Pointer[acl.User] // changes under the engine's exclusive lock; nil: the user was removed
+	gone  bool                     // was closed by another client; guarded by the engine's lock
+	subs  pubsub.Subscriptions     // guarded by the engine's lock
+	class atomic.Int32             // of client-output-buffer-limit
 
 	srv      *Server
 	restored []byte // the state with which it came from another member
@@ -41,6 +44,8 @@ type registry struct {
 	mu     sync.Mutex
 	byID   map[int64]*Session
 	nextID int64
+
+	needAuth, limited bool // of the default user: as what new sessions begin
 }
 
 // Open makes s a session of the server. owner must be ready to be called.
@@ -51,11 +56,15 @@ func (srv *Server) Open(s *Session, owner engine.Owner) {
 	s.Proto = 2
 	s.Created = time.Now()
 	s.LastUse = s.Created.Unix()
-	if srv.password() != "" {
+	s.user.Store(srv.users.def)
+	r := &srv.clients
+	r.mu.Lock() // whoever changes the default user finds s in the list, or s finds what was changed
+	if r.needAuth {
 		s.Set(engine.NeedAuth)
 	}
-	r := &srv.clients
-	r.mu.Lock()
+	if r.limited {
+		s.Limit(s)
+	}
 	r.nextID++
 	s.Num = r.nextID
 	r.byID[s.Num] = s
@@ -94,6 +103,14 @@ func (srv *Server) sorted() []*Session {
 	}
 	sortByID(list)
 	return list
+}
+
+// userName is the user as whom the client acts.
+func (s *Session) userName() string {
+	if u := s.user.Load(); u != nil {
+		return u.Name
+	}
+	return "(superuser)"
 }
 
 // Of returns the session behind a client, nil for one that has none.

@@ -68,7 +68,7 @@ func (s *Settings) Load(inv Invocation, stdin io.Reader) error {
 func readFile(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("Fatal error, can't open config file '%s': %s", path, systemText(err)) //nolint:staticcheck // Redis' text
+		return nil, fmt.Errorf("Fatal error, can't open config file '%s': %s", path, SystemText(err)) //nolint:staticcheck // Redis' text
 	}
 	return data, nil
 }
@@ -83,6 +83,9 @@ func (s *Settings) loadText(source, text string, firstLine, depth int) error {
 			continue
 		}
 		err := s.loadLine(line, depth)
+		if n := len(s.users); n > 0 && s.users[n-1].Source == "" {
+			s.users[n-1].Source, s.users[n-1].Line = source, firstLine+i+1
+		}
 		if err == nil {
 			continue
 		}
@@ -109,7 +112,7 @@ func (s *Settings) loadLine(line string, depth int) error {
 	name := strings.ToLower(words[0])
 	d := Lookup(name)
 	if d == nil {
-		return s.loadCommandLine(name, words, depth)
+		return s.loadCommandLine(line, words, depth)
 	}
 	if d.flags&flagMultiArg == 0 && len(words) != 2 {
 		return errArgs
@@ -128,7 +131,8 @@ func (s *Settings) loadLine(line string, depth int) error {
 }
 
 // loadCommandLine handles the lines that are no directives with a value.
-func (s *Settings) loadCommandLine(name string, words []string, depth int) error {
+func (s *Settings) loadCommandLine(line string, words []string, depth int) error {
+	name := strings.ToLower(words[0])
 	switch {
 	case accepted[name] == len(words):
 		return nil
@@ -138,7 +142,8 @@ func (s *Settings) loadCommandLine(name string, words []string, depth int) error
 		s.renames = append(s.renames, Rename{words[1], words[2]})
 		return nil
 	case name == "user" && len(words) >= 2:
-		return reason(notACLFile + ": use requirepass")
+		s.users = append(s.users, UserLine{Text: line, Words: words[1:]})
+		return nil
 	case name == "loadmodule" && len(words) >= 2:
 		return reason(notModules)
 	}

@@ -41,7 +41,23 @@ func (s *Settings) rewrite(old string, everything bool) string {
 			r.lines[n] = ""
 		}
 	}
+	s.rewriteUsers(r)
 	return r.text()
+}
+
+// userWord begins a line that is no directive with one value.
+const userWord = "user"
+
+func (s *Settings) rewriteUsers(r *rewriter) {
+	if s.userLines == nil {
+		return
+	}
+	for _, line := range s.userLines() {
+		r.put(userWord, line, true)
+	}
+	for _, n := range r.at[userWord] {
+		r.lines[n] = ""
+	}
 }
 
 func readForRewrite(old string) *rewriter {
@@ -61,6 +77,8 @@ func readForRewrite(old string) *rewriter {
 		}
 		if d := Lookup(words[0]); d != nil {
 			r.at[d.Name] = append(r.at[d.Name], n)
+		} else if strings.EqualFold(words[0], userWord) {
+			r.at[userWord] = append(r.at[userWord], n)
 		}
 	}
 	if old == "" {
@@ -147,10 +165,10 @@ func (s *Settings) rewriteFile(files fsys.FS, everything bool) error {
 	}
 	old, err := fsys.ReadFile(files, s.file)
 	if err != nil && !fsys.IsNotExist(err) {
-		return fmt.Errorf("Rewriting config file: %s", systemText(err)) //nolint:staticcheck // Redis' text
+		return fmt.Errorf("Rewriting config file: %s", SystemText(err)) //nolint:staticcheck // Redis' text
 	}
 	if err := fsys.ReplaceBytes(files, s.file, []byte(s.rewrite(string(old), everything))); err != nil {
-		return fmt.Errorf("Rewriting config file: %s", systemText(err)) //nolint:staticcheck // Redis' text
+		return fmt.Errorf("Rewriting config file: %s", SystemText(err)) //nolint:staticcheck // Redis' text
 	}
 	return nil
 }

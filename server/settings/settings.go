@@ -11,15 +11,25 @@ import (
 type Settings struct {
 	slots []atomic.Pointer[value] // by Directive.index; never nil
 
-	mu      sync.Mutex // serialises changes; readers do not take it
-	hooks   []hook
-	renames []Rename
-	file    string // the file that CONFIG REWRITE rewrites ("" when none was given)
-	saved   bool   // a `save` line was read: the following ones add to it
+	mu        sync.Mutex // serialises changes; readers do not take it
+	hooks     []hook
+	renames   []Rename
+	users     []UserLine
+	userLines func() []string // the lines `user` of CONFIG REWRITE; nil: those of the file stay
+	file      string          // the file that CONFIG REWRITE rewrites ("" when none was given)
+	saved     bool            // a `save` line was read: the following ones add to it
 }
 
 // Rename is a `rename-command` line: To == "" removes the command.
 type Rename struct{ From, To string }
+
+// UserLine is a `user` line: who may do what. Its words, the first left out, are for package acl.
+type UserLine struct {
+	Source string // as in Error
+	Line   int
+	Text   string
+	Words  []string
+}
 
 type hook struct {
 	indexes map[int]bool
@@ -185,6 +195,12 @@ func (s *Settings) SetReplicaOf(up Upstream) {
 
 // Renames answers the rename-command lines in the order of the file.
 func (s *Settings) Renames() []Rename { return s.renames }
+
+// Users answers the `user` lines in the order of the file.
+func (s *Settings) Users() []UserLine { return s.users }
+
+// OnRewriteUsers sets what tells CONFIG REWRITE the `user` lines.
+func (s *Settings) OnRewriteUsers(lines func() []string) { s.userLines = lines }
 
 // File is the absolute path of the configuration file, "" when there is none.
 func (s *Settings) File() string { return s.file }

@@ -280,15 +280,15 @@ var dirValue = special{always: true,
 			err = syscall.ENOTDIR
 		}
 		if err != nil {
-			return nil, reason(systemText(err))
+			return nil, reason(SystemText(err))
 		}
 		return &value{text: dir}, nil
 	},
 	lines: func(name string, v, _ *value) []string { return []string{name + " " + quote(v.text)} },
 }
 
-// systemText words an error as the C library does.
-func systemText(err error) string {
+// SystemText words an error as the C library does.
+func SystemText(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "No such file or directory"

@@ -7,7 +7,6 @@ const (
 	notLists     = "lists are not stored by this build"
 	notTracking  = "client-side caching is not served by this build"
 	notModules   = "modules are not loaded"
-	notACLFile   = "users other than default are not kept by this build"
 	notFork      = "nothing forks: snapshots are cut inside the process"
 	notAllocator = "memory is kept in the server's own slabs, which need no defragmentation"
 	notThreads   = "background work is scheduled by the Go runtime"
@@ -73,7 +72,7 @@ var table = []Directive{
 	boolean("tls-prefer-server-ciphers", false).inert(notTLS),
 	boolean("tls-session-caching", true).inert(notTLS),
 
-	text("aclfile", "").fixed().only(notACLFile),
+	text("aclfile", "").fixed(),
 	text("unixsocket", "").fixed(),
 	text("pidfile", "").fixed(),
 	text("replica-announce-ip", "").alias("slave-announce-ip"),
@@ -116,7 +115,7 @@ var table = []Directive{
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
 	enum("appendfsync", "everysec", "everysec", "always", "no"),
 	enum("oom-score-adj", "no", "no", "yes", "relative", "absolute").numbered(0, 1, 1, 2).inert(notOOMScore),
-	enum("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels").inert(notACLFile),
+	enum("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels"),
 	enum("sanitize-dump-payload", "no", "no", "yes", "clients").inert("every payload is checked"),
 	enum("enable-protected-configs", "no", "no", "yes", "local").fixed(),
 	enum("enable-debug-command", "no", "no", "yes", "local").fixed(),
@@ -168,7 +167,7 @@ var table = []Directive{
 	{Name: "unixsocketperm", kind: kindOctal, def: "0", lo: 0, hi: 0o777, flags: flagImmutable},
 	integer("active-defrag-max-scan-fields", "1000", 1, maxInt64).inert(notAllocator),
 	integer("slowlog-max-len", "128", 0, maxInt64),
-	integer("acllog-max-len", "128", 0, maxInt64).inert(notACLFile),
+	integer("acllog-max-len", "128", 0, maxInt64),
 	integer("busy-reply-threshold", "5000", 0, maxInt64).alias("lua-time-limit"),
 	integer("cluster-node-timeout", "15000", 0, maxInt64).inert(notCluster),
 	integer("slowlog-log-slower-than", "10000", -1, maxInt64),
