@@ -38,7 +38,7 @@ type talk struct {
 
 func newTalk(seed uint64, table *command.Table) *talk {
 	return &talk{version: "2", g: NewGen(seed, table, time.Now().UnixMilli(), func(c *command.Cmd) bool {
-		return !elsewhere[c.FullName] && !strings.HasPrefix(c.FullName, "client") && !strings.HasPrefix(c.FullName, "config") && c.Group != "transactions" && c.Group != "scripting" && c.Group != "pubsub"
+		return !elsewhere[c.FullName] && !strings.HasPrefix(c.FullName, "client") && !strings.HasPrefix(c.FullName, "acl") && !strings.HasPrefix(c.FullName, "config") && c.Group != "transactions" && c.Group != "scripting" && c.Group != "pubsub"
 	})}
 }
 
