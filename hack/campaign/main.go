@@ -2,6 +2,8 @@
 // docs/campaigns/<name>.md: long forms of tests, and faults and switchovers on a real cluster.
 //
 //	go run ./hack/campaign interop               # chains with redis-server, links cut at random a hundred times
+//	go run ./hack/campaign differential          # an hour of random conversations with a redis-server beside ours
+//	go run ./hack/campaign replicas              # an hour of random commands through chains of both
 //	go run ./hack/campaign simulation            # 100,000 fresh random worlds, no cluster
 //	go run ./hack/campaign crash -rounds 200
 //	go run ./hack/campaign switchover -rounds 200
@@ -48,7 +50,7 @@ var campaigns = map[string]campaign{
 	"onewriter":  {"never two members that acknowledge writes (S1)", oneWriter},
 }
 
-const usage = "usage: campaign interop|simulation|crash|switchover|accident|onewriter [flags]"
+const usage = "usage: campaign interop|differential|replicas|simulation|crash|switchover|accident|onewriter [flags]"
 
 func main() { os.Exit(run()) }
 

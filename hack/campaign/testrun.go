@@ -26,7 +26,22 @@ var testRuns = []testRun{{
 		"100 cuts at random places. Each chain must end with equal digests at equal offsets and one full sync per link, the first.",
 	command: []string{"go", "test", "./server/link", "-count=1", "-v", "-timeout", "30m", "-run", "^TestChain", "-chain.cuts", "100", "-chain.keys", "100000"},
 	figures: regexp.MustCompile(`^(--- (PASS|FAIL)|\s+\S+_test\.go:\d+: (seed|\d+ writes))`),
+}, {
+	name: "differential",
+	what: "Random conversations (every command that the generator knows, wrong words, transactions, scripts) with a redis-server and with ours for an hour, 20,000 " +
+		"commands from each fresh seed. Equal are all replies, the data sets, their digests and the effects in the replication stream.",
+	command: []string{"go", "test", "./server/servertest/diff", "-count=1", "-v", "-timeout", "2h", "-run", "^TestServerAgainstRedis$", "-seed", "0", "-for", "60m"},
+	figures: seedFigures,
+}, {
+	name: "replicas",
+	what: "Random commands for an hour through chains: ours <- ours, ours <- redis-server, redis-server <- ours <- ours, 20,000 commands from each fresh seed. After each the digests are equal " +
+		"at equal offsets.",
+	command: []string{"go", "test", "./server/servertest/diff", "-count=1", "-v", "-timeout", "2h", "-run", "^TestReplicas$", "-seed", "0", "-for", "60m"},
+	figures: seedFigures,
 }}
+
+// seedFigures are the verdict and the last line of a test that goes through seeds, and what a seed found.
+var seedFigures = regexp.MustCompile(`^(--- (PASS|FAIL)|\s+--- FAIL|\s+\S+_test\.go:\d+: )`)
 
 // run runs the campaign and writes its page whatever the outcome; a failure is a result too.
 func (c testRun) run() error {

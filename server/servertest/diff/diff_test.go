@@ -14,16 +14,32 @@ import (
 var (
 	seed     = flag.Uint64("seed", 1, "seed of the random commands; 0 takes the clock. The default is fixed, so that a verdict depends on the code alone")
 	commands = flag.Int("commands", 20000, "number of random commands")
+	length   = flag.Duration("for", 0, "go on with the next seeds for so long: what a campaign does")
 	only     = flag.String("only", "*", "draw only commands whose full name matches this pattern")
 )
 
-// TestRandomCommands runs random commands on both sides and compares every reply, then the data, then the effects.
-func TestRandomCommands(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = uint64(time.Now().UnixNano())
+// forSeeds runs a random test with the seed that was asked for, then with the next ones for as long as was asked for.
+func forSeeds(t *testing.T, test func(t *testing.T, seed uint64)) {
+	first := *seed
+	if first == 0 {
+		first = uint64(time.Now().UnixNano())
 	}
-	t.Logf("seed %d", s)
+	begin := time.Now()
+	for n := uint64(0); ; n++ {
+		if !t.Run(fmt.Sprint("seed=", first+n), func(t *testing.T) { test(t, first+n) }) {
+			return
+		}
+		if time.Since(begin) >= *length {
+			t.Logf("seeds %d to %d, %d commands, %v", first, first+n, (n+1)*uint64(*commands), time.Since(begin).Round(time.Second))
+			return
+		}
+	}
+}
+
+// TestRandomCommands runs random commands on both sides and compares every reply, then the data, then the effects.
+func TestRandomCommands(t *testing.T) { forSeeds(t, randomCommands) }
+
+func randomCommands(t *testing.T, s uint64) {
 	ours := NewDirect()
 	real := oracle.Start(t, "--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no")
 	stream := OpenStream(t, "unix", real.Sock)
@@ -139,12 +155,9 @@ func TestExpiredKeys(t *testing.T) {
 }
 
 // TestKeyspaceEvents compares the events of random commands, in order.
-func TestKeyspaceEvents(t *testing.T) {
-	s := *seed
-	if s == 0 {
-		s = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d", s)
+func TestKeyspaceEvents(t *testing.T) { forSeeds(t, keyspaceEvents) }
+
+func keyspaceEvents(t *testing.T, s uint64) {
 	ours := NewDirect()
 	ours.Ctx.Conf.NotifyEvents = 1<<15 - 1
 	real := oracle.Start(t, "--save", "", "--notify-keyspace-events", "KEAmn")

@@ -1,0 +1,38 @@
+package diff
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/understudy-db/understudy/server/servertest"
+)
+
+// TestReplicas lets random commands flow through chains of our servers and of redis-server: after each round the digests
+// are equal at equal offsets.
+func TestReplicas(t *testing.T) { forSeeds(t, replicas) }
+
+func replicas(t *testing.T, s uint64) {
+	ours := servertest.Start(t, "--repl-diskless-sync-delay", "0")
+	real := servertest.StartRedis(t)
+	oursBelowOurs := servertest.Start(t, follow(ours)...)
+	realBelowOurs := servertest.StartRedis(t, follow(ours)...)
+	oursBelowReal := servertest.Start(t, follow(real)...)
+	oursAtTheEnd := servertest.Start(t, follow(oursBelowReal)...)
+	for _, replica := range []servertest.Peer{oursBelowOurs, realBelowOurs, oursBelowReal, oursAtTheEnd} {
+		servertest.AwaitLink(t, replica)
+	}
+	for i, chain := range [][]servertest.Peer{{ours, oursBelowOurs, realBelowOurs}, {real, oursBelowReal, oursAtTheEnd}} {
+		k := newTalk(s*2+uint64(i), ours.Engine.Table)
+		for range *commands {
+			chain[0].Do(k.next()...)
+		}
+		for _, end := range [][]string{{"DISCARD"}, {"HELLO", "2"}, {"SELECT", "0"}} {
+			chain[0].Do(end...)
+		}
+		servertest.MustAgree(t, chain...)
+	}
+}
+
+func follow(master servertest.Peer) []string {
+	return []string{"--replicaof", "127.0.0.1 " + fmt.Sprint(master.Port()), "--repl-diskless-sync-delay", "0"}
+}
