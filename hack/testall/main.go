@@ -46,6 +46,7 @@ func run() int {
 // stage is one call of go test. Missing returns why it cannot run here, or "".
 type stage struct {
 	name, what string
+	dir        string // of the module; the repository's root when empty
 	args       []string
 	env        []string
 	missing    func() string
@@ -62,6 +63,7 @@ func stages() []stage {
 		{name: "operator", what: "operator: planner, simulation, golden objects, suites on a real API server",
 			args: []string{"./api/v1alpha1/...", "./controllers/...", "./config/...", "./charts/..."}, missing: missingAssets},
 		{name: "tools", what: "the tools below hack/", args: []string{"./hack/..."}},
+		{name: "clients", what: "a client library drives every family in RESP2 and RESP3, on ours and on redis-server", dir: "hack/clients", args: []string{"."}, missing: missingRedis},
 		{name: "sim", what: "20,000 seeds of the simulation, about three minutes: always the same, new ones are for `make campaign C=simulation`", wide: true,
 			args: []string{"-count=1", "./controllers/simtest", "-run", "Seeds$", "-seed", "1802000000", "-seeds", "20000"}},
 		{name: "e2e", what: "the operator on a real Kubernetes on this machine", wide: true, missing: missingRoot,
@@ -108,7 +110,7 @@ func (s stage) run(ctx context.Context, sum *summary) {
 	}
 	args := append([]string{"test", "-json", "-timeout", "40m", "-p", fmt.Sprint(runtime.NumCPU())}, s.args...)
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), s.env...)
+	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), s.env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		sum.broken(s.name, err.Error())

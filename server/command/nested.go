@@ -17,13 +17,14 @@ type Outer struct {
 	from   int
 	skip   Skip
 	inner  bool
+	blocks bool
 }
 
 // Enter lets the running command execute others through the same context. Their effects gather as those of a
 // transaction do.
 func (c *Ctx) Enter() Outer {
-	o := Outer{cmd: c.Cmd, args: c.Args, out: c.Out, client: c.Client, db: c.DB, index: c.DBIndex, limit: c.ReplyLimit, from: c.replyFrom, skip: c.Skip, inner: c.inner}
-	c.ReplyLimit, c.inner = 0, false
+	o := Outer{cmd: c.Cmd, args: c.Args, out: c.Out, client: c.Client, db: c.DB, index: c.DBIndex, limit: c.ReplyLimit, from: c.replyFrom, skip: c.Skip, inner: c.inner, blocks: !c.NoBlocking}
+	c.ReplyLimit, c.inner, c.NoBlocking = 0, false, true
 	return o
 }
 
@@ -33,7 +34,7 @@ func (c *Ctx) Leave(o Outer) {
 	c.ReplyLimit, c.replyFrom, c.Skip = o.limit, o.from, o.skip
 	c.dirty, c.explicit, c.forced, c.skip = 0, true, false, 0
 	c.wroteInside = c.wroteInside || c.inner
-	c.inner = o.inner
+	c.inner, c.NoBlocking = o.inner, !o.blocks
 }
 
 // FinishInner closes an inner command.

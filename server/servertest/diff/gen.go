@@ -79,6 +79,9 @@ func (g *Gen) Next() []string {
 	case g.chance(1) && len(args) > 2:
 		args[1+g.r.IntN(len(args)-1)] = g.noise()
 	}
+	if c.FullName == "zrank" || c.FullName == "zrevrank" { // take a word more since 7.2
+		args = args[:min(len(args), 3)]
+	}
 	return args
 }
 
