@@ -5,6 +5,7 @@
 //	go run ./hack/campaign differential          # an hour of random conversations with a redis-server beside ours
 //	go run ./hack/campaign replicas              # an hour of random commands through chains of both
 //	go run ./hack/campaign simulation            # 100,000 fresh random worlds, no cluster
+//	go run ./hack/campaign soak                  # half an hour of everything: memory and goroutines stay where they are
 //	go run ./hack/campaign crash -rounds 200
 //	go run ./hack/campaign switchover -rounds 200
 //	go run ./hack/campaign accident              # the accident of the mission, every moment and every way
@@ -50,7 +51,7 @@ var campaigns = map[string]campaign{
 	"onewriter":  {"never two members that acknowledge writes (S1)", oneWriter},
 }
 
-const usage = "usage: campaign interop|differential|replicas|simulation|crash|switchover|accident|onewriter [flags]"
+const usage = "usage: campaign interop|differential|replicas|simulation|soak|crash|switchover|accident|onewriter [flags]"
 
 func main() { os.Exit(run()) }
 
@@ -69,8 +70,11 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return errors.New(usage)
 	}
 	name := args[0]
-	if name == "simulation" {
+	switch name {
+	case "simulation":
 		return simulation(ctx, args[1:], out)
+	case "soak":
+		return soak(ctx, args[1:], out)
 	}
 	for _, t := range testRuns {
 		if t.name == name {

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/hack/internal/respclient"
+)
+
+// The soak needs no cluster: a master and a replica of ours live through a mix of everything that takes memory, threads or
+// goroutines for a while, and must have given it back: resident memory and goroutines of the second half are compared with
+// those of the first.
+
+const (
+	soakWhat    = "a master and its replica under a mix of all data types, connections that come and go, scripts, subscribers, blocked clients, saves and lost links"
+	soakClients = 12
+	soakKeys    = 2000 // of each kind: the data set is bounded, whatever the time
+	soakSample  = 5 * time.Second
+	// Growth allowed from the first half to the second one. Resident memory keeps holes that the next values fill.
+	soakMemory, soakRoutines = 1.10, 1.25
+)
+
+// soaked is one process and what was seen of it.
+type soaked struct {
+	name     string
+	cmd      *exec.Cmd
+	port     int
+	httpPort int
+	resident []int64 // bytes, one per sample
+	used     []int64 // used_memory
+	routines []int64
+}
+
+func soak(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
+	length := flags.Duration("for", 30*time.Minute, "how long")
+	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the clients' choices")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "soak-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	r := newReport(".", "soak", soakWhat, options{seed: *seed})
+	r.where = "master, replica and clients on one machine"
+	begin := time.Now()
+	err = soakFor(ctx, dir, *length, *seed, r, out)
+	r.finish(time.Since(begin), err)
+	path := filepath.Join("docs", "campaigns", r.file())
+	if e := os.WriteFile(path, r.markdown(), 0o644); e != nil {
+		return fmt.Errorf("run from the repository's root: %w", e)
+	}
+	fmt.Fprintf(out, "%s\nwritten to %s\n", r.markdown(), path)
+	return err
+}
+
+func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64, r *report, out io.Writer) error {
+	bin := filepath.Join(dir, "server")
+	if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./server").CombinedOutput(); err != nil {
+		return fmt.Errorf("build the server: %w\n%s", err, text)
+	}
+	master, err := startSoaked(ctx, bin, filepath.Join(dir, "master"), "master")
+	if err != nil {
+		return err
+	}
+	defer master.stop()
+	replica, err := startSoaked(ctx, bin, filepath.Join(dir, "replica"), "replica", "--replicaof", "127.0.0.1 "+strconv.Itoa(master.port))
+	if err != nil {
+		return err
+	}
+	defer replica.stop()
+	working, end := context.WithTimeout(ctx, length)
+	defer end()
+	var commands, errs atomic.Int64
+	var work sync.WaitGroup
+	for i := range soakClients {
+		work.Go(func() { soakClient(working, master.port, rand.New(rand.NewPCG(seed, uint64(i))), &commands, &errs) })
+	}
+	work.Go(func() { soakOperator(working, master, replica) })
+	err = watchSoaked(working, out, &commands, master, replica)
+	work.Wait()
+	if err != nil {
+		return err
+	}
+	r.fact("commands", commands.Load(), "")
+	r.fact("error replies (wrong types, mostly)", errs.Load(), "")
+	return errors.Join(master.judge(r), replica.judge(r), agree(ctx, master, replica))
+}
+
+func startSoaked(ctx context.Context, bin, dir, name string, more ...string) (*soaked, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	s := &soaked{name: name}
+	for _, port := range []*int{&s.port, &s.httpPort} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		*port = l.Addr().(*net.TCPAddr).Port
+		l.Close()
+	}
+	s.cmd = exec.Command(bin, append([]string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", dir, "--logfile", filepath.Join(dir, "log"),
+		"--http-addr", "127.0.0.1:" + strconv.Itoa(s.httpPort), "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"}, more...)...)
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		c, err := s.connect(ctx)
+		if err == nil {
+			return s, c.Close()
+		}
+		if time.Now().After(end) {
+			s.stop()
+			return nil, fmt.Errorf("the %s does not answer: %w", name, err)
+		}
+	}
+}
+
+func (s *soaked) stop() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait() // it was killed
+}
+
+func (s *soaked) connect(ctx context.Context) (*respclient.Client, error) {
+	return soakConnect(ctx, s.port)
+}
+
+func soakConnect(ctx context.Context, port int) (*respclient.Client, error) {
+	return respclient.Connect(ctx, func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
+	}, "", 30*time.Second)
+}
+
+// watchSoaked takes samples until the time is up. A process that ends before is a failure.
+func watchSoaked(ctx context.Context, out io.Writer, commands *atomic.Int64, servers ...*soaked) error {
+	tick := time.NewTicker(soakSample)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, s := range servers {
+			if err := s.sample(); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+		if n%12 == 0 {
+			m := servers[0]
+			fmt.Fprintf(out, "%d commands, the master has %d MiB resident, %d MiB used, %d goroutines\n", commands.Load(), m.resident[n-1]>>20, m.used[n-1]>>20, m.routines[n-1])
+		}
+	}
+}
+
+// sample reads the process and its /metrics.
+func (s *soaked) sample() error {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
+	if err != nil {
+		return fmt.Errorf("the process is gone: %w", err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", s.httpPort))
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	found := map[string]int64{}
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
+			found[name] = int64(v)
+		}
+	}
+	routines, ok := found["go_goroutines"]
+	used, ok2 := found[soakUsedMetric]
+	if !ok || !ok2 {
+		return fmt.Errorf("/metrics lacks go_goroutines or %s", soakUsedMetric)
+	}
+	s.resident, s.used, s.routines = append(s.resident, pages*int64(os.Getpagesize())), append(s.used, used), append(s.routines, routines)
+	return nil
+}
+
+const soakUsedMetric = "understudy_memory_used_bytes"
+
+// judge compares the halves, without the first tenth, in which the data set grows to its size.
+func (s *soaked) judge(r *report) error {
+	n := len(s.resident)
+	if n < 20 {
+		return fmt.Errorf("%s: %d samples are too few to judge", s.name, n)
+	}
+	var failed []error
+	for _, f := range []struct {
+		what   string
+		values []int64
+		unit   int64
+		limit  float64
+	}{
+		{"resident memory, MiB", s.resident, 1 << 20, soakMemory},
+		{"used memory, MiB", s.used, 1 << 20, 0},
+		{"goroutines", s.routines, 1, soakRoutines},
+	} {
+		first, second := middle(f.values[n/10:n/2]), middle(f.values[n/2:])
+		limit := ""
+		if f.limit > 0 {
+			limit = fmt.Sprintf("<= %.2f of the first half", f.limit)
+			if float64(second) > f.limit*float64(first) {
+				failed = append(failed, fmt.Errorf("%s: %s went from %d to %d", s.name, f.what, first/f.unit, second/f.unit))
+			}
+		}
+		r.fact(s.name+": "+f.what+", median of the first and of the second half, largest",
+			fmt.Sprintf("%d, %d, %d", first/f.unit, second/f.unit, slices.Max(f.values)/f.unit), limit)
+	}
+	return errors.Join(failed...)
+}
+
+func middle(values []int64) int64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// agree ends the soak as every test of replication ends: equal digests at equal offsets.
+func agree(ctx context.Context, master, replica *soaked) error {
+	m, err := master.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	c, err := replica.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, quiet := range [][]string{{"DEBUG", "SET-ACTIVE-EXPIRE", "0"}, {"CONFIG", "SET", "repl-ping-replica-period", "3600"}} {
+		if _, err := m.Do(quiet...); err != nil {
+			return err
+		}
+	}
+	var last string
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		var seen [2]string
+		for i, peer := range []*respclient.Client{m, c} {
+			fields, err := peer.Info("replication")
+			if err != nil {
+				return err
+			}
+			digest, _, err := peer.String("DEBUG", "DIGEST")
+			if err != nil {
+				return err
+			}
+			seen[i] = fields["master_repl_offset"] + " " + digest
+		}
+		if seen[0] == seen[1] {
+			return nil
+		}
+		last = fmt.Sprint(seen)
+	}
+	return fmt.Errorf("master and replica do not agree after a minute without writes: %s", last)
+}
