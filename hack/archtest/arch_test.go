@@ -110,6 +110,7 @@ var rules = []rule{
 		reason: "scripts reach the data through the engine's nest only"},
 	{from: "server/pubsub", forbid: either(impure, anyOurs("server/pubsub", "server/command", "server/resp")), reason: "pubsub is a data structure: its listeners know sockets"},
 	{from: "server/acl", forbid: either(impure, anyOurs("server/acl", "server/command")), reason: "acl holds rules: session knows who is who"},
+	{from: "server/tracking", forbid: either(impure, anyOurs("server/tracking", "server/resp")), reason: "tracking is a data structure: the engine tells the clients"},
 	{from: "server/engine", forbid: oursBelow("server/link", "server/session", "server/script", "server/manage", "server/app", "server/transport"),
 		reason: "engine is below everything that talks to the outside"},
 	{from: "server/aof", forbid: anyOurs("server/aof", "server/fsys", "server/resp"), reason: "aof is a format: saving decides when it is written"},

@@ -4,10 +4,6 @@ package command
 // test compares them with a redis-server's list; docs/commands.md shows them.
 var Absent = map[string]string{
 	"asking":              reasonCluster,
-	"client|caching":      reasonTracking,
-	"client|getredir":     reasonTracking,
-	"client|tracking":     reasonTracking,
-	"client|trackinginfo": reasonTracking,
 	"cluster":             reasonCluster,
 	"dump":                "not yet",
 	"latency":             "not yet; `INFO latencystats` and `SLOWLOG` are there",
@@ -26,6 +22,5 @@ var Absent = map[string]string{
 }
 
 const (
-	reasonCluster  = "there is no cluster mode: a set is one master and its replicas"
-	reasonTracking = "not yet: client-side caching"
+	reasonCluster = "there is no cluster mode: a set is one master and its replicas"
 )

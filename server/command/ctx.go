@@ -37,6 +37,8 @@ type Client interface {
 type Env interface {
 	// Modified tells WATCH and client-side caching that a key changed.
 	Modified(db int, key []byte)
+	// Expired is Modified for a key that went away by itself: its time was over, or there was no room.
+	Expired(db int, key []byte)
 	// Wake has the clients that wait for a key look at it again, where Modified does not.
 	Wake(db int, key []byte)
 	// Flushed tells them that all keys of a database (-1: of all) are gone.

@@ -104,7 +104,7 @@ func (c *Ctx) deleteExpired(db *store.DB, index int, key []byte) {
 		c.effects.add(index, [][]byte{c.expiryVerb(), key})
 	}
 	c.notifyDB(index, EventExpired, "expired", key)
-	c.modifiedDB(index, key)
+	c.goneDB(index, key)
 }
 
 // Evict removes a key to make room, and makes that an effect; false when there is no such key.
@@ -120,7 +120,7 @@ func (c *Ctx) Evict(key []byte) bool {
 		c.effects.add(c.DBIndex, [][]byte{verb, key})
 	}
 	c.Notify(EventEvicted, "evicted", key)
-	c.Modified(key)
+	c.goneDB(c.DBIndex, key)
 	return true
 }
 
@@ -146,6 +146,12 @@ func (c *Ctx) expiryVerb() []byte {
 func (c *Ctx) modifiedDB(db int, key []byte) {
 	if c.Env != nil {
 		c.Env.Modified(db, key)
+	}
+}
+
+func (c *Ctx) goneDB(db int, key []byte) {
+	if c.Env != nil {
+		c.Env.Expired(db, key)
 	}
 }
 

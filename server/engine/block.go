@@ -117,11 +117,14 @@ func (e *Engine) Forget(c *Client) {
 		c.waiter.giveUp()
 	}
 	c.discard(e)
+	e.Untrack(c)
 }
 
 // Bare reports whether Forget has nothing to do for c, so that closing an idle connection needs no lock. Only the
 // client's owner may ask, outside of a batch.
-func (c *Client) Bare() bool { return c.waiter == nil && len(c.watches) == 0 && !c.Has(InMulti) }
+func (c *Client) Bare() bool {
+	return c.waiter == nil && len(c.watches) == 0 && !c.Has(InMulti) && c.track == nil
+}
 
 // CanBlock reports whether the running command may block its client: not inside MULTI, nor without a connection.
 func (e *Engine) CanBlock(ctx *command.Ctx) bool {

@@ -49,8 +49,9 @@ const (
 	clingingFlags = Subscribed | IsReplica | IsMonitor | CloseAfter
 )
 
-// Clings reports whether c has state that only this server can hold.
-func (c *Client) Clings() bool { return c.Has(clingingFlags) }
+// Clings reports whether c has state that only this server can hold. What it has cached is such: that its connection ends
+// tells it to forget.
+func (c *Client) Clings() bool { return c.Has(clingingFlags) || c.track != nil }
 
 // Pack reads c's state. Only its owner may ask, outside of a batch; c must not be blocked.
 func (c *Client) Pack() Carried {

@@ -28,12 +28,12 @@ const (
 	IsMonitor                           // MONITOR
 	Internal                            // has no connection: may do what pause and authentication forbid
 	WantsMaster                         // came in on the primary port: a writable master executes its commands, or nobody here does
-	Receives                            // has ever asked for messages besides replies; never cleared
+	Remembers                           // client-side caching: the keys that it reads are remembered
 	limited                             // has limits; stands in guards only
 )
 
 // special are the flags that take a command off the fast path.
-const special = NeedAuth | limited | InMulti | Subscribed | IsReplica | ReplyOff | replySkip | skipNext
+const special = NeedAuth | limited | InMulti | Subscribed | IsReplica | ReplyOff | replySkip | skipNext | Remembers
 
 // Owner is what drives a client: a connection, or a test. Its methods may be called with the lock held and must not
 // wait; they act on the owner's goroutine later.
@@ -77,9 +77,12 @@ type Client struct {
 	limits Limits      // nil: everything is allowed
 	guards ClientFlags // NeedAuth and limited, where others decide; see limits.go
 
-	// ran is twice the number of commands executed since Receives was set, plus one while one is executing. It orders
-	// pushes among the replies. Its owner's lane counts; others read it with the lock held in either mode.
-	ran atomic.Uint64
+	// receives is set when the client is to get messages besides replies, and never cleared. ran is twice the number of
+	// commands executed since, plus one while one is executing, and begins at two, so that what was executed before in the
+	// same batch goes before. It orders pushes among the replies. Its owner's lane counts; others read it with the lock held
+	// in either mode.
+	receives atomic.Bool
+	ran      atomic.Uint64
 
 	multi       transaction
 	inExec      bool // EXEC runs its queue: nothing may block
@@ -88,7 +91,9 @@ type Client struct {
 	waiter      *Waiter
 	judged      *command.Cmd // the command whose flags are judgedFlags
 	judgedFlags command.Flags
-	keepReply   bool // the running command's reply is not subject to CLIENT REPLY
+	track       *Tracking // guarded by the lock; only the client's own commands, and its end, change it
+	caller      *Client   // of a script's client: who runs the script
+	keepReply   bool      // the running command's reply is not subject to CLIENT REPLY
 }
 
 var _ command.Client = (*Client)(nil)
@@ -115,6 +120,9 @@ func (c *Client) MultiLen() int {
 	}
 	return len(c.multi.queue)
 }
+
+// Receives reports whether the client was ever to get messages besides replies.
+func (c *Client) Receives() bool { return c.receives.Load() }
 
 // WatchLen is the number of watched keys.
 func (c *Client) WatchLen() int { return len(c.watches) }

@@ -70,9 +70,14 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 		}
 		l.flushFor(c)
 		out := l.call(c, it)
+		if c.Has(Remembers) && readsKeys(cmd) {
+			l.e.remember(c, cmd, it.Args)
+		}
+		c.afterCaching(cmd)
 		l.mute(c, mark)
 		return out
 	}
+	c.afterCaching(cmd)
 	l.mute(c, mark)
 	return Done
 }
@@ -106,6 +111,7 @@ func (l *Lane) refuseShape(c *Client, it *Item) Outcome {
 	default: // a container without its subcommand, or a row that nobody attached
 		l.refuse(c, cmd, l.e.Table.UnknownError(it.Args))
 	}
+	c.afterCaching(cmd)
 	l.mute(c, mark)
 	return Done
 }

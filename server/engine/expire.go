@@ -39,6 +39,7 @@ func (e *Engine) expireLoop() {
 		}
 		e.reclaim()
 		e.evictCycle()
+		e.trackingCycle()
 	}
 }
 
@@ -96,6 +97,7 @@ func (e *Engine) expireMet(l *Lane) {
 	})
 	l.serveReady()
 	l.flushAll()
+	e.settleTracking()
 }
 
 // reclaimStep is the number of slots or pages that one slice gives back.

@@ -249,13 +249,15 @@ func (l *Lane) serve(kw *keyWaiter, key []byte) {
 	c.Owner.Deliver(ticket, func(w *resp.Writer) { w.Take(out) })
 }
 
-// serveLocked is serveReady for those who hold the lock exclusively without being a lane.
+// serveLocked is serveReady, and what else follows from changes, for those who hold the lock exclusively without being a
+// lane.
 func (e *Engine) serveLocked() {
 	if len(e.waits.ready) > 0 {
 		e.bg.flushAll()
 		e.bg.enter()
 		e.bg.serveReady()
 	}
+	e.settleTracking()
 }
 
 // errChanged is what blocked clients get when their server becomes a replica.

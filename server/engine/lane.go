@@ -126,7 +126,7 @@ func (l *Lane) hold(items []Item) int {
 	switch {
 	case l.standIn:
 		l.exclusive = true
-	case shared:
+	case shared && !l.e.tracking.crowded.Load() && !l.e.wantsRoom():
 		l.e.rlock()
 		l.exclusive = false
 		defer l.e.mu.RUnlock()
@@ -140,6 +140,9 @@ func (l *Lane) hold(items []Item) int {
 
 func (l *Lane) execute(items []Item) int {
 	l.enter()
+	if l.exclusive && l.e.tracking.crowded.Load() {
+		l.limitTracking()
+	}
 	if len(items) >= warmFrom {
 		l.warm(items)
 	}
@@ -214,6 +217,9 @@ func (l *Lane) look() {
 // leave hands the effects to the log and tells the clients that wrote where they end.
 func (l *Lane) leave(items []Item) {
 	l.flushAll()
+	if l.exclusive {
+		l.e.settleTracking()
+	}
 	for i := range items {
 		if items[i].Wrote {
 			items[i].Client.WriteOffset, items[i].Client.wrote = l.e.Log.Offset(), false
@@ -233,7 +239,7 @@ func (l *Lane) one(it *Item) {
 	default:
 		l.held = nil
 		l.Out.SetProto(c.Proto)
-		if c.Flags&Receives == 0 {
+		if !c.receives.Load() {
 			it.Outcome = l.dispatch(c, it)
 			break
 		}

@@ -12,6 +12,7 @@ import (
 type memoryLimit struct {
 	limit          atomic.Int64
 	replicaIgnores atomic.Bool
+	evicting       atomic.Bool  // the policy is one that evicts
 	code           atomic.Int64 // bytes of scripts and functions, which count like data
 
 	// Guarded by the engine's exclusive lock.
@@ -87,7 +88,17 @@ func (e *Engine) used() int64 { return e.store.UsedBytes() + e.memory.code.Load(
 func (e *Engine) SetReplicaIgnoresMaxMemory(on bool) { e.memory.replicaIgnores.Store(on) }
 
 // SetEviction changes the policy. The lock must be held exclusively, or nobody be served yet.
-func (e *Engine) SetEviction(p Eviction) { e.memory.policy, e.memory.pool = p, nil }
+func (e *Engine) SetEviction(p Eviction) {
+	e.memory.policy, e.memory.pool = p, nil
+	e.memory.evicting.Store(p.kind != evictNothing)
+}
+
+// wantsRoom tells that keys must go: then readers too take the lock for themselves and evict, as every command does in
+// Redis.
+func (e *Engine) wantsRoom() bool {
+	limit := e.memory.limit.Load()
+	return limit > 0 && e.memory.evicting.Load() && e.used() > limit
+}
 
 // judge makes room when the limit is exceeded, and answers OutOfMemory when it cannot. It runs once per hold, after the
 // door was opened: one batch may overshoot the limit by its own size. A hold that shares the lock with readers cannot

@@ -96,6 +96,7 @@ func (c *Client) discard(e *Engine) {
 // Reset brings the client back to the state of a new connection, as RESET does. The lock must be held exclusively.
 func (e *Engine) Reset(c *Client) {
 	c.discard(e)
+	e.Untrack(c)
 	c.DB, c.Proto = 0, 2
 	c.Clear(ReplyOff | replySkip | skipNext | NoTouch | NoEvict | IsMonitor | Subscribed)
 }
@@ -136,6 +137,9 @@ func (l *Lane) exec(c *Client) (wrote bool) {
 		}
 		if l.invoke(c, q.cmd, q.args) {
 			wrote = true
+		}
+		if c.Has(Remembers) && readsKeys(q.cmd) {
+			l.e.remember(c, q.cmd, q.args)
 		}
 	}
 	l.inExec, c.inExec = false, false

@@ -10,6 +10,9 @@ import (
 type Nest struct {
 	l       *Lane
 	outer   command.Outer
+	caller  *Client
+	cmd     *command.Cmd // the outer command and its arguments
+	args    [][]byte
 	stopped bool
 }
 
@@ -19,7 +22,7 @@ func (e *Engine) NestIn(ctx *command.Ctx) *Nest {
 	if !ok {
 		panic("engine: this context belongs to no lane")
 	}
-	return &Nest{l: v.l, outer: ctx.Enter()}
+	return &Nest{l: v.l, caller: Of(ctx), cmd: ctx.Cmd, args: ctx.Args, outer: ctx.Enter()}
 }
 
 // End closes the nest.
@@ -43,6 +46,7 @@ func (n *Nest) Applying() bool { return n.l.applying }
 // Call executes a command that passed all checks, for a client without a connection.
 func (n *Nest) Call(c *Client, cmd *command.Cmd, args [][]byte, out *resp.Writer) {
 	l, ctx := n.l, &n.l.ctx
+	c.caller = n.caller
 	ctx.Client, ctx.DBIndex, ctx.DB, ctx.Out = c, c.DB, l.e.store.DB(c.DB), out
 	out.SetProto(c.Proto)
 	errors := out.Errors()
@@ -52,6 +56,9 @@ func (n *Nest) Call(c *Client, cmd *command.Cmd, args [][]byte, out *resp.Writer
 	ctx.FinishInner()
 	if ctx.IsDirty() && ctx.WritableReplica {
 		l.noteOwn(cmd, args)
+	}
+	if n.caller != nil && n.caller.Has(Remembers) && readsKeys(cmd) {
+		l.e.remember(n.caller, n.cmd, n.args) // as in Redis all keys that the script was given
 	}
 	inner := l.clock()
 	n.l.nested += took + inner

@@ -10,11 +10,11 @@ func (e *Engine) OnNotify(fn func(db int, class command.EventClass, event string
 	e.notify = fn
 }
 
-// Receive lets c be pushed to from now on. The lock must be held exclusively, by a command of c.
+// Receive lets c be pushed to from now on. The lock must be held exclusively.
 func (c *Client) Receive() {
-	if !c.Has(Receives) {
-		c.Set(Receives)
-		c.ran.Store(0)
+	if !c.receives.Load() {
+		c.ran.Store(2)
+		c.receives.Store(true)
 	}
 }
 

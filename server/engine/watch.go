@@ -96,6 +96,31 @@ type env struct {
 var _ command.Env = (*env)(nil)
 
 func (v *env) Modified(db int, key []byte) {
+	if v.e.tracking.on {
+		by, script := v.caller()
+		v.e.trackedChange(key, by, script)
+	}
+	v.modified(db, key)
+}
+
+// Expired is Modified for a key that nobody's command took away.
+func (v *env) Expired(db int, key []byte) {
+	if v.e.tracking.on {
+		v.e.trackedChange(key, nil, false)
+	}
+	v.modified(db, key)
+}
+
+// caller is the client whose command runs, and whether it does so in a script.
+func (v *env) caller() (c *Client, script bool) {
+	c = Of(&v.l.ctx)
+	if c != nil && c.caller != nil {
+		return c.caller, true
+	}
+	return c, false
+}
+
+func (v *env) modified(db int, key []byte) {
 	v.e.changed(db, key)
 	m := v.e.watched[db]
 	if len(m) == 0 {
@@ -117,6 +142,9 @@ func (v *env) Modified(db int, key []byte) {
 
 // Flushed breaks the watches on the keys that are about to go: one on a missing key is not changed by a flush.
 func (v *env) Flushed(db int) {
+	if v.e.tracking.on {
+		v.e.trackedFlush()
+	}
 	for i, m := range v.e.watched {
 		if db < 0 || i == db {
 			v.e.waits.flushed(i)

@@ -61,10 +61,10 @@ func (s *Session) appendInfo(dst []byte, now time.Time) []byte {
 	}
 	qbuf, omem := s.QueryBytes.Load(), s.OutputBytes.Load()+s.PushBytes.Load()
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		"qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
 		s.Num, s.Owner.RemoteAddr(), s.Owner.LocalAddr(), s.FD, s.Name, int64(now.Sub(s.Created)/time.Second), max(now.Unix()-s.LastUse, 0),
 		s.flagLetters(), s.DB, s.subs.Len(pubsub.Channel), s.subs.Len(pubsub.Pattern), s.subs.Len(pubsub.Shard), s.MultiLen(), qbuf, s.MultiBytes(), min(omem, 1), omem, qbuf+omem+int64(s.MultiBytes())+sessionSize,
-		events, cmd, s.userName(), s.Proto, s.LibName, s.LibVer)
+		events, cmd, s.userName(), s.RedirectOf(), s.Proto, s.LibName, s.LibVer)
 }
 
 // sessionSize is what a connection costs without its buffers, for tot-mem.
@@ -82,6 +82,11 @@ func (s *Session) flagLetters() string {
 	add(s.Has(engine.Subscribed), 'P')
 	add(s.Has(engine.InMulti), 'x')
 	add(s.Blocked(), 'b')
+	if t := s.Tracking(); t != nil {
+		add(true, 't')
+		add(t.Broken, 'R')
+		add(t.Broadcast, 'B')
+	}
 	add(s.CASBroken(), 'd')
 	add(s.Has(engine.CloseAfter), 'c')
 	add(s.Path != "", 'U')

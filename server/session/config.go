@@ -105,6 +105,7 @@ func (srv *Server) watchSettings() {
 	on(func() { srv.e.SetLatencyTracking(srv.cfg.Bool(settings.LatencyTracking)) }, "latency-tracking")
 	on(func() { srv.e.SetReplyLimit(int64(srv.cfg.OutputLimits()[settings.ClassNormal].Hard)) }, "client-output-buffer-limit")
 	on(srv.followMinReplicas, "min-replicas-to-write", "min-replicas-max-lag")
+	on(func() { srv.e.SetTrackingTableMax(srv.cfg.Int(settings.TrackingTableMaxKeys)) }, "tracking-table-max-keys")
 	on(srv.followPassword, "requirepass")
 	on(srv.followSlowlog, "slowlog-log-slower-than", "slowlog-max-len")
 }

@@ -35,6 +35,7 @@ var debugCommands = map[string]struct {
 	"config-rewrite-force-all":   {0, 0, (*Server).debugRewriteAll},
 	"loadaof":                    {0, 0, (*Server).debugLoadAOF},
 	"aof-flush-sleep":            {1, 1, (*Server).debugAOFSleep},
+	"pause-cron":                 {1, 1, (*Server).debugNothing},
 	"jmap":                       {0, 0, (*Server).debugNothing},
 	"help":                       {0, 0, (*Server).debugHelp},
 }

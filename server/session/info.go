@@ -89,7 +89,8 @@ func (srv *Server) infoClients(w *engine.InfoWriter) {
 	w.Field("client_recent_max_input_buffer", maxIn)
 	w.Field("client_recent_max_output_buffer", maxOut)
 	w.Field("blocked_clients", srv.e.Totals().Blocked)
-	w.Field("tracking_clients", 0)
+	tracking, _, _, _ := srv.e.TrackingStats()
+	w.Field("tracking_clients", tracking)
 	w.Field("clients_in_timeout_table", srv.e.Totals().Blocked)
 }
 
@@ -157,7 +158,10 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 	w.Field("pubsubshard_channels", srv.hub.Count(pubsub.Shard))
 	w.Field("latest_fork_usec", 0)
 	w.Field("total_forks", 0)
-	w.Field("tracking_total_keys", 0)
+	_, keys, items, prefixes := srv.e.TrackingStats()
+	w.Field("tracking_total_keys", keys)
+	w.Field("tracking_total_items", items)
+	w.Field("tracking_total_prefixes", prefixes)
 	w.Field("total_error_replies", t.Errors)
 	for reason, name := range map[acl.Reason]string{acl.DeniedAuth: "auth", acl.DeniedCommand: "cmd", acl.DeniedKey: "key", acl.DeniedChannel: "channel"} {
 		w.Field("acl_access_denied_"+name, srv.users.denied[reason].Load())

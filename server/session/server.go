@@ -92,6 +92,7 @@ func New(o Options) *Server {
 	srv.attach()
 	srv.attachACL()
 	srv.attachPubSub()
+	srv.attachTracking()
 	srv.registerInfo()
 	srv.watchSettings()
 	srv.cfg.OnRewriteUsers(srv.userLines)

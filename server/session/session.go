@@ -77,7 +77,7 @@ func (srv *Server) Closed(s *Session) {
 	srv.clients.mu.Lock()
 	delete(srv.clients.byID, s.Num)
 	srv.clients.mu.Unlock()
-	if !s.Bare() || s.Has(engine.Receives) {
+	if !s.Bare() || s.Receives() {
 		srv.e.Exclusive(func() {
 			srv.hub.Forget(&s.subs)
 			srv.e.Forget(&s.Client)

@@ -105,6 +105,7 @@ var (
 	MaxMemorySamples          = intKey("maxmemory-samples")
 	MaxMemoryEvictionTenacity = intKey("maxmemory-eviction-tenacity")
 	MaxMemoryClients          = intKey("maxmemory-clients") // negative: percent of maxmemory
+	TrackingTableMaxKeys      = intKey("tracking-table-max-keys")
 	ReplicaPriority           = intKey("replica-priority")
 	ReplicaAnnouncePort       = intKey("replica-announce-port")
 	ReplDisklessSyncDelay     = intKey("repl-diskless-sync-delay")

@@ -5,7 +5,6 @@ const (
 	notCluster   = "the server has no cluster mode"
 	notTLS       = "client TLS is not served by this build"
 	notLists     = "lists are not stored by this build"
-	notTracking  = "client-side caching is not served by this build"
 	notModules   = "modules are not loaded"
 	notFork      = "nothing forks: snapshots are cut inside the process"
 	notAllocator = "memory is kept in the server's own slabs, which need no defragmentation"
@@ -176,7 +175,7 @@ var table = []Directive{
 	integer("hash-max-listpack-entries", "512", 0, maxInt64).alias("hash-max-ziplist-entries"),
 	integer("set-max-intset-entries", "512", 0, maxInt64),
 	integer("zset-max-listpack-entries", "128", 0, maxInt64).alias("zset-max-ziplist-entries"),
-	integer("tracking-table-max-keys", "1000000", 0, maxInt64).inert(notTracking),
+	integer("tracking-table-max-keys", "1000000", 0, maxInt64),
 	integer("repl-backlog-ttl", "3600", 0, maxInt64),
 	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt32).with(flagHidden),
 	integer("tls-port", "0", 0, 65535).only(notTLS),

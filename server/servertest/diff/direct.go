@@ -30,6 +30,9 @@ func NewDirect() *Direct {
 // Modified implements command.Env.
 func (d *Direct) Modified(int, []byte) {}
 
+// Expired implements command.Env.
+func (d *Direct) Expired(int, []byte) {}
+
 // Wake implements command.Env.
 func (d *Direct) Wake(int, []byte) {}
 
