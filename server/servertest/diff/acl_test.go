@@ -70,7 +70,7 @@ admin ACL LOG x
 admin ACL LOG -1
 admin ACL LOG 1 2
 admin ACL LOG RESET
-admin ACL SETUSER w reset on nopass +get +client +eval +fcall +multi +exec +acl +sort +publish +subscribe +psubscribe +mget +select|0 ~k* %W~w* &ch &p*
+admin ACL SETUSER w reset on nopass +get +client|setname +client|id +client|kill +client|list +client|getname +eval +fcall +multi +exec +acl +sort +publish +subscribe +psubscribe +mget +select|0 ~k* %W~w* &ch &p*
 admin SET k 1
 one ACL WHOAMI
 one AUTH w
