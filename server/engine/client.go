@@ -33,7 +33,7 @@ const (
 )
 
 // special are the flags that take a command off the fast path.
-const special = NeedAuth | limited | InMulti | Subscribed | IsReplica | ReplyOff | replySkip | skipNext | Remembers
+const special = NeedAuth | limited | InMulti | Subscribed | IsReplica | IsMonitor | ReplyOff | replySkip | skipNext | Remembers
 
 // Owner is what drives a client: a connection, or a test. Its methods may be called with the lock held and must not
 // wait; they act on the owner's goroutine later.

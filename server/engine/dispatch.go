@@ -69,7 +69,14 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 			break
 		}
 		l.flushFor(c)
+		shown := l.st&monitored != 0
+		if shown {
+			l.show(c, cmd, it.Args, true)
+		}
 		out := l.call(c, it)
+		if shown {
+			l.show(c, cmd, it.Args, false)
+		}
 		if c.Has(Remembers) && readsKeys(cmd) {
 			l.e.remember(c, cmd, it.Args)
 		}

@@ -57,6 +57,7 @@ type Engine struct {
 	fileError atomic.Pointer[string]
 	flagsOf   func(cmd *command.Cmd, args [][]byte) command.Flags
 	notify    func(db int, class command.EventClass, event string, key []byte)
+	monitor   func(Shown)
 	stats     statistics
 	lanes     laneList
 	expiry    expiry

@@ -116,12 +116,10 @@ func (l *Lane) Ticket() Ticket { return l.ticket }
 // hold executes a first part of items under one hold of the lock and returns how many it did.
 func (l *Lane) hold(items []Item) int {
 	items = items[:min(len(items), holdCommands)]
-	shared := true
-	for i := range items {
-		if cmd := items[i].Cmd; cmd == nil || !cmd.IsReadOnly() {
-			shared = false
-			break
-		}
+	shared := !l.e.Is(monitored) // what is shown comes in the order of execution
+	for i := 0; shared && i < len(items); i++ {
+		cmd := items[i].Cmd
+		shared = cmd != nil && cmd.IsReadOnly()
 	}
 	switch {
 	case l.standIn:

@@ -135,7 +135,7 @@ func (l *Lane) exec(c *Client) (wrote bool) {
 			l.countError()
 			continue
 		}
-		if l.invoke(c, q.cmd, q.args) {
+		if l.watched(c, q.cmd, q.args) {
 			wrote = true
 		}
 		if c.Has(Remembers) && readsKeys(q.cmd) {

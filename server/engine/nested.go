@@ -60,6 +60,9 @@ func (n *Nest) Call(c *Client, cmd *command.Cmd, args [][]byte, out *resp.Writer
 	if n.caller != nil && n.caller.Has(Remembers) && readsKeys(cmd) {
 		l.e.remember(n.caller, n.cmd, n.args) // as in Redis all keys that the script was given
 	}
+	if l.st&monitored != 0 && cmd.Flags&(command.Admin|command.SkipMonitor) == 0 {
+		l.e.monitor(Shown{Source: "lua", DB: c.DB, Cmd: cmd, Args: args})
+	}
 	inner := l.clock()
 	n.l.nested += took + inner
 	s := &l.stats.commands[cmd.Index]

@@ -8,23 +8,23 @@ type State uint32
 
 // States. Those who know set and clear them: link the role and the replicas, app the loading, persistence the disk.
 const (
-	Replica       State = 1 << iota // follows a master
-	ReadOnly                        // replica-read-only
-	LinkDown                        // the link to the master is down or syncing
-	ServeStale                      // replica-serve-stale-data
-	Loading                         // the data set loads in place: no data is served
-	AsyncLoading                    // a new data set loads beside the old one
-	TooFewGood                      // fewer good replicas than min-replicas-to-write
-	DiskError                       // the last save failed and stop-writes-on-bgsave-error is on; or see SetFileError
-	OutOfMemory                     // over maxmemory, and nothing could be evicted
-	Parked                          // managed, without a role: no write is accepted (S3)
-	pausedWrites                    // CLIENT PAUSE ... WRITE
-	pausedAll                       // CLIENT PAUSE ... ALL
-	needsPassword                   // requirepass is set; kept here so that INFO and tests can see it
+	Replica      State = 1 << iota // follows a master
+	ReadOnly                       // replica-read-only
+	LinkDown                       // the link to the master is down or syncing
+	ServeStale                     // replica-serve-stale-data
+	Loading                        // the data set loads in place: no data is served
+	AsyncLoading                   // a new data set loads beside the old one
+	TooFewGood                     // fewer good replicas than min-replicas-to-write
+	DiskError                      // the last save failed and stop-writes-on-bgsave-error is on; or see SetFileError
+	OutOfMemory                    // over maxmemory, and nothing could be evicted
+	Parked                         // managed, without a role: no write is accepted (S3)
+	pausedWrites                   // CLIENT PAUSE ... WRITE
+	pausedAll                      // CLIENT PAUSE ... ALL
+	monitored                      // somebody has asked for MONITOR
 )
 
 // blocking are the states that take commands off the fast path.
-const blocking = LinkDown | Loading | AsyncLoading | TooFewGood | DiskError | OutOfMemory | Parked | pausedWrites | pausedAll
+const blocking = LinkDown | Loading | AsyncLoading | TooFewGood | DiskError | OutOfMemory | Parked | pausedWrites | pausedAll | monitored
 
 // SetState sets and clears bits. Call it under Exclusive when commands must not straddle the change.
 func (e *Engine) SetState(set, clear State) {
@@ -112,7 +112,7 @@ func (l *Lane) refusal(c *Client, cmd *command.Cmd, st State) string {
 		return errLoading
 	case st&AsyncLoading != 0 && any&command.NoAsyncLoading != 0:
 		return errLoading
-	case c.Has(IsReplica) && any&(command.Write|command.ReadOnly|command.MayReplicate) != 0:
+	case c.Has(IsReplica|IsMonitor) && any&(command.Write|command.ReadOnly|command.MayReplicate) != 0:
 		return errSlaveKeys
 	}
 	return ""

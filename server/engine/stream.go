@@ -149,6 +149,9 @@ func (a *Applier) one(args [][]byte, report func(*StreamError)) {
 	}
 	before := l.Out.Errors()
 	l.invokeStream(&a.c, cmd, args)
+	if l.st&monitored != 0 && cmd.Flags&(command.Admin|command.SkipMonitor) == 0 {
+		l.e.monitor(Shown{Source: a.name, DB: a.c.DB, Cmd: cmd, Args: args})
+	}
 	if l.Out.Errors() != before {
 		a.fail(args, string(l.Out.LastError()), report)
 	}

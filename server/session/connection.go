@@ -41,6 +41,7 @@ func (srv *Server) reset(ctx *command.Ctx) {
 	s := self(ctx)
 	srv.hub.Forget(&s.subs)
 	srv.followSubscriptions(s)
+	srv.unmonitor(s)
 	srv.e.Reset(&s.Client)
 	s.Name = ""
 	s.become(srv.users.def)

@@ -71,6 +71,7 @@ type Server struct {
 	rejected atomic.Int64
 	net      func() (in, out int64)
 	slow     slowLog
+	monitors []*Session // guarded by the engine's lock
 	rates    rates
 	peakUsed int64
 	port     atomic.Int64
@@ -91,6 +92,7 @@ func New(o Options) *Server {
 	srv.initUsers()
 	srv.attach()
 	srv.attachACL()
+	srv.attachMonitor()
 	srv.attachPubSub()
 	srv.attachTracking()
 	srv.registerInfo()
@@ -118,7 +120,7 @@ func (srv *Server) attach() {
 		"config|resetstat": srv.configResetStat, "config|help": configHelp,
 		"info": srv.info, "debug": srv.debug, "time": serverTime,
 		"slowlog|get": srv.slowlogGet, "slowlog|len": srv.slowlogLen, "slowlog|reset": srv.slowlogReset, "slowlog|help": slowlogHelp,
-		"save": srv.save, "bgsave": srv.bgsave, "bgrewriteaof": srv.bgrewriteaof, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
+		"lolwut": lolwut, "save": srv.save, "bgsave": srv.bgsave, "bgrewriteaof": srv.bgrewriteaof, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
 	} {
 		srv.e.Table.Attach(name, h)
 	}

@@ -80,6 +80,7 @@ func (srv *Server) Closed(s *Session) {
 	if !s.Bare() || s.Receives() {
 		srv.e.Exclusive(func() {
 			srv.hub.Forget(&s.subs)
+			srv.unmonitor(s)
 			srv.e.Forget(&s.Client)
 		})
 	}

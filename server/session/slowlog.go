@@ -82,8 +82,23 @@ func secrets(cmd *command.Cmd, args [][]byte) map[int]bool {
 			}
 		}
 	case "auth":
-		for i := 1; i < len(args); i++ {
+		for i := 1; i < len(args) && len(args) <= 3; i++ {
 			hide[i] = true
+		}
+	case "acl|setuser":
+		for i := 2; i < len(args); i++ {
+			hide[i] = true
+		}
+	case "migrate":
+		for i := 6; i < len(args) && !strings.EqualFold(string(args[i]), "keys"); i++ {
+			switch left := len(args) - 1 - i; {
+			case strings.EqualFold(string(args[i]), "auth") && left >= 1:
+				hide[i+1] = true
+				i++
+			case strings.EqualFold(string(args[i]), "auth2") && left >= 2:
+				hide[i+1], hide[i+2] = true, true
+				i += 2
+			}
 		}
 	case "hello":
 		for i := 2; i+2 < len(args); i++ {
