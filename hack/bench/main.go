@@ -37,6 +37,8 @@ var benches = []bench{
 	{"throughput", "requests per second of redis-benchmark's tests", benchThroughput},
 	{"memory", "resident bytes per key, fresh and after churn", benchMemory},
 	{"sync", "full sync under writes: time, worst write, extra memory, refused reads", benchSync},
+	{"huge", "full sync of a few huge values under writes", benchHuge},
+	{"apply", "what a replica spends on a write, and how far three of them are behind", benchApply},
 	{"disk", "SAVE, and the load at a restart", benchDisk},
 }
 
@@ -47,7 +49,7 @@ func main() {
 	flag.StringVar(&o.redis, "redis", "redis-server", "the redis-server to compare with")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of A B")
 	flag.IntVar(&o.requests, "requests", 400000, "requests of one redis-benchmark run at P=1; four times that at P=16")
-	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases")
+	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases, fields of the huge one")
 	limit := flag.String("limit", "none", "fail above: floor, budget or none")
 	flag.Parse()
 	if err := run(o, *cases, *limit); err != nil {

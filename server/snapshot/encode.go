@@ -27,6 +27,7 @@ type encoder struct {
 	listpack []byte
 	part     rdb.StreamPart
 	effort   effort
+	walking  bool // what comes is the walk's, and not a write's pre-image
 }
 
 // bigValue is a pinned value: its header and the elements that came early.
@@ -160,7 +161,7 @@ func (f *effort) result(shorter bool) {
 func (c *encoder) long(s *stream, e store.Entry, v []byte) {
 	c.q.cut(s)
 	if b := e.Blob(); b != nil {
-		c.q.add(s, &piece{data: b.Bytes(), blob: b, encode: true, size: len(v)})
+		c.q.add(s, &piece{data: b.Bytes(), blob: b, encode: true, pinned: c.walking, size: len(v)})
 		return
 	}
 	c.q.add(s, &piece{data: append([]byte(nil), v...), encode: true, size: len(v)})

@@ -35,6 +35,7 @@ type piece struct {
 	data    []byte
 	blob    *store.Blob // holds data, when not nil
 	encode  bool
+	pinned  bool  // the store holds data as well: it takes no memory of the queue's
 	busy    bool  // the spiller is writing it
 	spilled bool  // stands in the spill file
 	at      int64 // there
@@ -76,8 +77,9 @@ type queue struct {
 	mu     sync.Mutex
 	change sync.Cond
 	main   stream
-	all    map[*piece]struct{} // in memory and not busy: what the spiller may take
-	bytes  int                 // in memory
+	all    map[*piece]struct{} // in memory and not busy: what the spiller may take, but for pinned pieces
+	bytes  int                 // in memory, pinned pieces not counted
+	most   int                 // size of the largest piece so far: it alone may be above the limit
 	spillN int64               // bytes in the spill file
 	fail   error
 	failed atomic.Bool // fail is set
@@ -108,9 +110,12 @@ func (q *queue) add(s *stream, p *piece) {
 	s.pieces = append(s.pieces, p)
 	s.size += p.size
 	q.all[p] = struct{}{}
-	q.bytes += p.size
-	if q.bytes > q.opts.Limit {
-		q.failLocked(ErrTooSlow)
+	if !p.pinned {
+		q.bytes += p.size
+		q.most = max(q.most, p.size)
+		if q.bytes > q.opts.Limit+q.most {
+			q.failLocked(ErrTooSlow)
+		}
 	}
 	q.change.Broadcast()
 }
@@ -191,7 +196,7 @@ func (q *queue) next() (*piece, error) {
 func (q *queue) done(p *piece) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !p.spilled {
+	if !p.spilled && !p.pinned {
 		q.bytes -= p.size
 	}
 	if p.blob == nil && cap(p.data) == tailSize && len(q.spare) < spareMax {
@@ -213,13 +218,13 @@ func (q *queue) buffer() []byte {
 	return make([]byte, 0, tailSize)
 }
 
-// load returns a piece's bytes, from the spill file if they are there.
-func (q *queue) load(p *piece) ([]byte, error) {
+// load returns n of a piece's bytes, from the spill file if they are there.
+func (q *queue) load(p *piece, from, n int) ([]byte, error) {
 	if !p.spilled {
-		return p.data, nil
+		return p.data[from : from+n], nil
 	}
-	b := make([]byte, p.size)
-	if _, err := q.file.ReadAt(b, p.at); err != nil {
+	b := make([]byte, n)
+	if _, err := q.file.ReadAt(b, p.at+int64(from)); err != nil {
 		return nil, fmt.Errorf("snapshot: reading the spill file: %w", err)
 	}
 	return b, nil
@@ -277,6 +282,9 @@ func (q *queue) victim() *piece {
 	for q.fail == nil && !q.closed {
 		if q.bytes > q.opts.SpillAt {
 			for p := range q.all {
+				if p.pinned {
+					continue
+				}
 				p.busy = true
 				delete(q.all, p)
 				return p

@@ -56,7 +56,7 @@ type Options struct {
 	Slice      time.Duration // longest hold of the lock, 150 us
 	Buffer     int           // bytes before the sink at which the walk waits, 2 MiB
 	SpillAt    int           // bytes in memory from which pre-images are spilled, 8 MiB
-	Limit      int           // bytes in memory at which the snapshot fails, 256 MiB
+	Limit      int           // bytes in memory at which the snapshot fails, 256 MiB, the largest value not counted
 	KeyDelay   time.Duration // sleep after each key, without the lock: rdb-key-save-delay, for tests
 }
 
@@ -180,7 +180,7 @@ func (s *Snapshot) walk() {
 		s.lock.Background(func() (more bool) {
 			from := time.Now()
 			for !complete && time.Since(from) < s.opts.Slice {
-				complete = s.cut.Step(16)
+				complete = s.step(16)
 			}
 			s.q.flush()
 			return !complete && !s.q.full()
@@ -188,32 +188,79 @@ func (s *Snapshot) walk() {
 	}
 }
 
+// step is one of the walk; the lock is held.
+func (s *Snapshot) step(homes int) (complete bool) {
+	s.enc.walking = true
+	defer func() { s.enc.walking = false }()
+	return s.cut.Step(homes)
+}
+
 // walkSlowly is one step of the walk with KeyDelay.
 func (s *Snapshot) walkSlowly() (complete bool) {
 	before := s.enc.keys.Load()
 	s.lock.Exclusive(func() {
-		complete = s.cut.Step(1)
+		complete = s.step(1)
 		s.q.flush()
 	})
 	s.q.sleep(time.Duration(s.enc.keys.Load()-before) * s.opts.KeyDelay)
 	return complete
 }
 
+// compressMax is the longest string that is compressed: a longer one goes out in parts, and needs no second copy.
+const (
+	compressMax = 16 << 20
+	partSize    = 1 << 20
+)
+
+// output is the sink with the checksum of what went there.
+type output struct {
+	s       *Snapshot
+	crc     uint64
+	scratch []byte
+}
+
+func (o *output) put(b []byte) error {
+	if !o.s.opts.NoChecksum {
+		o.crc = rdb.CRC64(o.crc, b)
+	}
+	n, err := o.s.sink.Write(b)
+	o.s.written.Add(int64(n))
+	if err != nil {
+		return fmt.Errorf("snapshot: writing: %w", err)
+	}
+	return nil
+}
+
+func (o *output) piece(p *piece) error {
+	if p.encode && p.size > compressMax {
+		return o.parts(p)
+	}
+	b, err := o.s.q.load(p, 0, p.size)
+	if err == nil && p.encode {
+		o.scratch = rdb.AppendString(o.scratch[:0], b, !o.s.opts.NoCompress)
+		b = o.scratch
+	}
+	if err == nil {
+		err = o.put(b)
+	}
+	return err
+}
+
+// parts puts a string as it is, a part at a time.
+func (o *output) parts(p *piece) error {
+	err := o.put(rdb.AppendLen(nil, uint64(p.size)))
+	for from := 0; from < p.size && err == nil; from += partSize {
+		var b []byte
+		if b, err = o.s.q.load(p, from, min(partSize, p.size-from)); err == nil {
+			err = o.put(b)
+		}
+	}
+	return err
+}
+
 // write gives the pieces to the sink.
 func (s *Snapshot) write() {
-	crc := uint64(0)
-	var scratch []byte
-	put := func(b []byte) error {
-		if !s.opts.NoChecksum {
-			crc = rdb.CRC64(crc, b)
-		}
-		n, err := s.sink.Write(b)
-		s.written.Add(int64(n))
-		if err != nil {
-			return fmt.Errorf("snapshot: writing: %w", err)
-		}
-		return nil
-	}
+	o := output{s: s}
 	for {
 		p, err := s.q.next()
 		if err != nil {
@@ -222,22 +269,14 @@ func (s *Snapshot) write() {
 		if p == nil {
 			break
 		}
-		b, err := s.q.load(p)
-		if err == nil && p.encode {
-			scratch = rdb.AppendString(scratch[:0], b, !s.opts.NoCompress)
-			b = scratch
-		}
-		if err == nil {
-			err = put(b)
-		}
+		err = o.piece(p)
 		s.q.done(p)
 		if err != nil {
 			s.q.abort(err)
 			return
 		}
 	}
-	end := rdb.AppendEOF(nil, crc, !s.opts.NoChecksum)
-	n, err := s.sink.Write(end)
+	n, err := s.sink.Write(rdb.AppendEOF(nil, o.crc, !s.opts.NoChecksum))
 	s.written.Add(int64(n))
 	if err != nil {
 		s.q.abort(fmt.Errorf("snapshot: writing the end: %w", err))
