@@ -95,6 +95,9 @@ func (a *Applier) ApplyHeld(cmds [][][]byte, report func(err *StreamError)) {
 func (a *Applier) held(cmds [][][]byte, at int, commit func(int), report func(*StreamError)) int {
 	l := a.lane
 	l.enter()
+	if len(cmds)-at >= warmFrom {
+		a.warm(cmds[at:min(len(cmds), at+holdCommands)])
+	}
 	end := l.monoBase + holdTime
 	inMulti := false
 	for n := 0; at < len(cmds); n++ {
@@ -123,6 +126,21 @@ func (a *Applier) held(cmds [][][]byte, at int, commit func(int), report func(*S
 	l.e.serveLocked()
 	l.e.bg.flushAll()
 	return at
+}
+
+// warm fetches the memory of the commands' keys, which nearly always are the first argument, in the database where the
+// stream is now.
+func (a *Applier) warm(cmds [][][]byte) {
+	l := a.lane
+	keys := l.keys[:0]
+	for _, args := range cmds {
+		if len(args) > 1 {
+			keys = append(keys, args[1])
+		}
+	}
+	l.warmed += l.e.store.DB(a.c.DB).Warm(keys)
+	clear(keys)
+	l.keys = keys[:0]
 }
 
 func (a *Applier) one(args [][]byte, report func(*StreamError)) {

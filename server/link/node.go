@@ -158,7 +158,10 @@ func (n *Node) Close() {
 }
 
 // now is the time that the machines count in.
-func (n *Node) now() repl.Millis { return time.Since(n.began).Milliseconds() }
+func (n *Node) now() repl.Millis { return n.clock().Milliseconds() }
+
+// clock is the monotonic time since the node began.
+func (n *Node) clock() time.Duration { return time.Since(n.began) }
 
 func (n *Node) logf(level repl.Level, text string) {
 	if n.o.Log != nil {

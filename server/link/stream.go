@@ -84,6 +84,7 @@ func (s *stream) next() bool {
 		s.inTx = false
 	case len(cmd) >= 2 && is(cmd[0], "REPLCONF") && is(cmd[1], "GETACK"):
 		s.getack = true
+		s.u.hurry()
 	case s.u.n.o.Managed != nil && is(cmd[0], "PING"): // the heartbeat: a member vouches for it at once
 		s.getack = true
 	}

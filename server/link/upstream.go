@@ -59,6 +59,9 @@ type masterConn struct {
 	in   chan chunk
 	free chan []byte
 	once sync.Once
+	// hurry is until when (on the node's clock) somebody may wait for acknowledgements, so that every piece counts at once.
+	hurry atomic.Int64
+	now   func() time.Duration
 }
 
 type chunk struct {
@@ -281,7 +284,7 @@ func (u *upstream) dial() {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(src)}
 	}
 	u.n.work.Go(func() {
-		c := &masterConn{in: make(chan chunk, readBuffers+1), free: make(chan []byte, readBuffers)}
+		c := &masterConn{in: make(chan chunk, readBuffers+1), free: make(chan []byte, readBuffers), now: u.n.clock}
 		c.Conn, c.err = d.DialContext(u.ctx, "tcp", u.addr())
 		for range readBuffers {
 			c.free <- make([]byte, readSize)
@@ -298,6 +301,7 @@ func (u *upstream) dial() {
 
 // pump reads until the connection ends.
 func (c *masterConn) pump() {
+	var t trickle
 	for p := range c.free {
 		n, err := c.Read(p)
 		if n > 0 {
@@ -306,6 +310,12 @@ func (c *masterConn) pump() {
 		if err != nil {
 			c.in <- chunk{err: err}
 			return
+		}
+		switch now := c.now(); {
+		case int64(now) < c.hurry.Load():
+			t.stop()
+		case t.came(now, n):
+			time.Sleep(gatherFor)
 		}
 	}
 }
