@@ -21,7 +21,7 @@ var files = []string{
 	"unit/type/hash", "unit/type/list", "unit/type/list-2", "unit/type/list-3", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups", "unit/geo", "unit/hyperloglog", "unit/sort", "unit/bitops", "unit/bitfield", "unit/expire", "unit/other", "unit/multi", "unit/quit", "unit/tracking", "unit/introspection", "unit/introspection-2",
 	"unit/limits", "unit/obuf-limits", "unit/pendingquerybuf", "unit/querybuf", "unit/replybufsize", "unit/networking", "unit/pause", "unit/wait", "unit/pubsub", "unit/pubsubshard", "unit/scripting", "unit/functions",
 	"unit/shutdown", "unit/slowlog", "unit/maxmemory", "unit/lazyfree", "unit/violations", "integration/logging", "integration/redis-cli", "integration/redis-benchmark", "integration/rdb",
-	"integration/aof", "integration/aof-multi-part", "integration/aof-race", "unit/aofrw",
+	"integration/aof", "integration/aof-multi-part", "unit/aofrw",
 	"integration/shutdown", "integration/replication", "integration/replication-2", "integration/replication-3", "integration/replication-4",
 	"integration/replication-psync", "integration/replication-buffer", "integration/psync2", "integration/psync2-reg", "integration/psync2-pingoff",
 	"integration/psync2-master-restart", "integration/block-repl", "integration/failover",

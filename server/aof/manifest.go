@@ -149,6 +149,9 @@ func quoted(name string) string {
 		case c == '"' || c == '\\':
 			b.WriteByte('\\')
 			b.WriteByte(c)
+		case c >= '\a' && c <= '\r' && c != '\v' && c != '\f':
+			b.WriteByte('\\')
+			b.WriteByte("abtn--r"[c-'\a'])
 		case c < ' ' || c >= 0x7f:
 			fmt.Fprintf(&b, "\\x%02x", c)
 		default:

@@ -45,6 +45,7 @@ type Engine struct {
 	goodReplicas atomic.Int64
 	waiting      atomic.Int32 // lanes that want the lock while background work holds it
 
+	inExec    bool                  // a transaction is being executed; guarded by mu
 	watched   []map[string][]*watch // by database; guarded by mu
 	waits     keyWaits
 	own       ownKeys // guarded by mu

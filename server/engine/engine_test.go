@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"strings"
@@ -565,4 +566,49 @@ func TestGetAndSetAllocateNothing(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("%v allocations for a SET and a GET", n)
 	}
+}
+
+// TestWritableReplicasOwnWritesGoToTheFileOnly, in their database, and the file goes on in that of the master's stream.
+func TestWritableReplicasOwnWritesGoToTheFileOnly(t *testing.T) {
+	b := newBench(t)
+	b.e.SetState(Replica, ReadOnly)
+	file := b.e.Log.File()
+	a := b.e.NewApplier("master")
+	defer a.Close()
+	apply := func(line string) {
+		var args [][]byte
+		for _, w := range strings.Fields(line) {
+			args = append(args, []byte(w))
+		}
+		raw := resp.AppendCommand(nil, args...)
+		a.Apply([][][]byte{args}, func(int) { b.e.Log.Append(raw, oplog.ToAll) }, nil)
+	}
+	apply("SELECT 2")
+	apply("SET a 1")
+	offset := b.e.Log.Offset()
+	c := b.client()
+	b.run(c, "SELECT 5", "SET own 1", "MULTI", "SET own 2", "SET own2 3", "EXEC", "SELECT 2", "SET own 4")
+	if got := b.e.Log.Offset(); got != offset {
+		t.Errorf("own writes moved the offset from %d to %d", offset, got)
+	}
+	apply("SET b 1")
+	pieces, _, err := file.Whole(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text []byte
+	for _, p := range pieces {
+		text = append(text, p.Data...)
+	}
+	var lines []string
+	parser := resp.Parser{}
+	for len(text) > 0 {
+		args, n, err := parser.Next(text, nil)
+		if err != nil || n == 0 {
+			t.Fatal(err)
+		}
+		lines = append(lines, string(bytes.Join(args, []byte(" "))))
+		text = text[n:]
+	}
+	want(t, strings.Join(lines, "; "), "SELECT 2; SET a 1; SELECT 5; SET own 1; SELECT 2; SELECT 5; MULTI; SET own 2; SET own2 3; EXEC; SELECT 2; SET own 4; SET b 1")
 }

@@ -58,6 +58,9 @@ func (e *Engine) DiskRefusal() string {
 	return errMisconf
 }
 
+// InTransaction reports whether a transaction is being executed: a cut must wait for its end. The lock must be held.
+func (e *Engine) InTransaction() bool { return e.inExec }
+
 // AppendSelect adds a SELECT for the file alone. The lock must be held exclusively.
 func (e *Engine) AppendSelect(db int) {
 	e.Log.Append(appendSelect(nil, db), oplog.ToFile)

@@ -126,7 +126,7 @@ func (l *Lane) exec(c *Client) (wrote bool) {
 	}
 	queue := c.multi.queue
 	c.discard(l.e)
-	l.inExec, c.inExec = true, true
+	l.inExec, c.inExec, l.e.inExec = true, true, true
 	c.LastCmd = cmd
 	l.Out.Array(len(queue))
 	for _, q := range queue {
@@ -142,7 +142,7 @@ func (l *Lane) exec(c *Client) (wrote bool) {
 			l.e.remember(c, q.cmd, q.args)
 		}
 	}
-	l.inExec, c.inExec = false, false
+	l.inExec, c.inExec, l.e.inExec = false, false, false
 	c.LastCmd = cmd
 	return wrote
 }

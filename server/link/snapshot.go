@@ -177,7 +177,9 @@ func (n *Node) endSnapshot(run *snapshotRun, err error) {
 func (n *Node) write(ctx context.Context, sink io.Writer, atCut func() []snapshot.Aux) error {
 	s := snapshot.Start(n.e, n.e.Store(), sink, snapshot.Options{AtCut: atCut, Spill: n.spill,
 		NoCompress: !n.s.Bool(settings.RDBCompression), NoChecksum: !n.s.Bool(settings.RDBChecksum),
-		KeyDelay: time.Duration(n.s.Int(settings.RDBKeySaveDelay)) * time.Microsecond})
+		KeyDelay: func() time.Duration {
+			return time.Duration(n.s.Int(settings.RDBKeySaveDelay)) * time.Microsecond
+		}})
 	select {
 	case <-s.Done():
 	case <-ctx.Done():

@@ -276,7 +276,7 @@ func (a *appender) turn(next *increment, sync bool) bool {
 	switch old := a.inc.f; {
 	case a.unsynced && !sync && a.s.cfg.Enum(settings.AppendFsync) == settings.FsyncNo:
 		a.s.work.Go(func() { _ = errors.Join(old.Sync(), old.Close()) }) // as Redis does: this policy promises nothing
-	case a.unsynced && !sync:
+	case (a.unsynced || a.syncing.Load()) && !sync:
 		a.wake()
 		return false
 	default:
@@ -444,16 +444,7 @@ func (a *appender) finish() error {
 	if a.cur == nil {
 		return nil
 	}
-	var err error
-	for first := true; first || a.next.Load() != nil && err == nil; first = false {
-		if a.write(false); a.inc == nil {
-			return nil // the history ended
-		}
-		if err = a.inc.f.Sync(); err == nil {
-			a.syncedNow()
-			a.write(false) // to the next increment
-		}
-	}
+	err := a.bring()
 	if err == nil && a.inc != nil {
 		if end := a.inc.notes.End(nil); len(end) > 0 && a.cur.Behind() == 0 {
 			_, err = a.inc.f.Write(end)
@@ -463,6 +454,29 @@ func (a *appender) finish() error {
 	a.detachLocked()
 	return err
 }
+
+// bring writes and syncs all there is, whatever the policy. a.mu is held; a.inc is nil afterwards when the history has ended.
+func (a *appender) bring() error {
+	for {
+		if a.write(false); a.inc == nil {
+			return nil
+		}
+		if err := a.inc.f.Sync(); err != nil {
+			return err
+		}
+		a.syncedNow()
+		next := a.next.Load()
+		if next == nil || a.cur.Behind() > 0 && a.failed.Load() {
+			return nil
+		}
+		if a.passed() >= next.at {
+			a.turn(next, true)
+		}
+	}
+}
+
+// passed is the physical position up to which the log was written. a.mu is held.
+func (a *appender) passed() int64 { return a.log.WholePos() - a.cur.Behind() }
 
 // temp is a name aside for a part that is being made.
 func (a *appender) temp() string {
@@ -497,14 +511,8 @@ func (s *Saver) Leave(force bool) error {
 	if a.cur == nil {
 		return nil
 	}
-	a.write(false)
-	if a.inc == nil {
-		return nil
-	}
-	if err := a.inc.f.Sync(); err != nil {
+	if err := a.bring(); err != nil {
 		s.logf(settings.LogWarning, "Fail to fsync the AOF file: %s.", reasonOf(err))
-		return nil
 	}
-	a.syncedNow()
 	return nil
 }

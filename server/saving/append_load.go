@@ -104,8 +104,11 @@ func (s *Saver) ReloadAppendOnly(ctx *command.Ctx) error {
 	a := s.aof
 	if a.is(appendOn) {
 		a.mu.Lock()
-		a.write(false)
+		err := a.bring()
 		a.mu.Unlock()
+		if err != nil {
+			return err
+		}
 	}
 	d := a.dir()
 	m, err := d.Load()
@@ -355,7 +358,7 @@ func (a *appender) firstBase(m *aof.Manifest, at snapshot.Meta) (aof.Part, error
 	sink := &target{fs: s.fs, path: a.dir().Part(base.Name), temp: a.temp()}
 	out, done := a.encoder(sink, base)
 	o := s.snapshotOptions()
-	o.KeyDelay = 0
+	o.KeyDelay = nil
 	o.AtCut = func() []snapshot.Aux {
 		list := s.facts(true)
 		if at.ReplID != "" {

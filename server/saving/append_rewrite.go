@@ -119,6 +119,7 @@ func (a *appender) beginRewrite() {
 	r.ctx, r.cancel = context.WithCancel(a.s.ctx)
 	a.rewriting, a.scheduled, a.lastTry = r, false, time.Now()
 	a.busy.Store(true)
+	a.s.begun++
 	a.s.logf(settings.LogNotice, "Background append only file rewriting started")
 	a.s.work.Go(func() { a.rewrite(r) })
 }
@@ -294,7 +295,7 @@ func (a *appender) selectDB() {
 func (a *appender) commit(r *rewrite, inc *increment, base aof.Part) (size int64, err error) {
 	d := a.dir()
 	if r.initial && inc != nil { // the manifest must not name what is not on disk
-		if err := a.bring(inc); err != nil {
+		if err := a.bringTo(inc); err != nil {
 			return 0, err
 		}
 	}
@@ -320,21 +321,19 @@ func (a *appender) commit(r *rewrite, inc *increment, base aof.Part) (size int64
 	return a.total(m), nil
 }
 
-// bring writes and syncs everything up to now.
-func (a *appender) bring(inc *increment) error {
+// bringTo writes and syncs everything up to now.
+func (a *appender) bringTo(inc *increment) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.inc != inc {
 		return errors.New("the data set was replaced meanwhile")
 	}
-	a.write(false)
+	if err := a.bring(); err != nil {
+		return err
+	}
 	if a.inc != inc || a.failed.Load() {
 		return errors.New("the increment cannot be written")
 	}
-	if err := inc.f.Sync(); err != nil {
-		return err
-	}
-	a.syncedNow()
 	return nil
 }
 
@@ -417,7 +416,7 @@ func (a *appender) switched() error {
 	case on && a.is(appendOff):
 		a.state.Store(int32(appendWait))
 		a.cancelRewrite()
-		if a.s.running != nil || a.rewriting != nil {
+		if a.s.running != nil || a.rewriting != nil || a.s.e.InTransaction() {
 			a.scheduled = true
 			a.s.logf(settings.LogWarning, "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible.")
 		} else {

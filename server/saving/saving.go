@@ -56,6 +56,7 @@ type Saver struct {
 	closed    bool
 	started   bool // what is loaded has its place
 	saves     int64
+	begun     int64     // background saves and rewrites
 	lastSave  time.Time // of the last success; the start before the first
 	lastTry   time.Time // of the last attempt in the background
 	lastOK    bool      // the last background save
@@ -200,6 +201,7 @@ func (s *Saver) beginTo(path string, background bool) *run {
 	r.file = newTarget(s.fs, path, s.cfg.Bool(settings.RDBSaveIncremental))
 	if background {
 		s.lastTry = r.began
+		s.begun++
 		s.logf(settings.LogNotice, "Background saving started")
 	}
 	o := s.snapshotOptions()
@@ -212,7 +214,9 @@ func (s *Saver) beginTo(path string, background bool) *run {
 
 func (s *Saver) snapshotOptions() snapshot.Options {
 	return snapshot.Options{AtCut: func() []snapshot.Aux { return s.aux(false) }, NoCompress: !s.cfg.Bool(settings.RDBCompression), NoChecksum: !s.cfg.Bool(settings.RDBChecksum),
-		KeyDelay: time.Duration(s.cfg.Int(settings.RDBKeySaveDelay)) * time.Microsecond}
+		KeyDelay: func() time.Duration {
+			return time.Duration(s.cfg.Int(settings.RDBKeySaveDelay)) * time.Microsecond
+		}}
 }
 
 // finish makes a snapshot durable and tells the outcome.
@@ -300,6 +304,9 @@ func (s *Saver) BackgroundSave(schedule, patient bool) (status string, err error
 	s.begin(true)
 	return "Background saving started", nil
 }
+
+// Begun counts the background saves and rewrites so far: what would each be a fork of redis-server's. The lock is held.
+func (s *Saver) Begun() int64 { return s.begun }
 
 // LastSave is the unix time of the last success. The lock is held.
 func (s *Saver) LastSave() int64 { return s.lastSave.Unix() }

@@ -145,7 +145,8 @@ func (srv *Server) debugReload(ctx *command.Ctx, args [][]byte) {
 		return
 	}
 	if err := srv.keeper.Reload(noSave, noFlush); err != nil {
-		ctx.Out.Error("Error trying to load the RDB dump: " + err.Error())
+		srv.logf("%v", err)
+		ctx.Out.Error("Error trying to load the RDB dump, check server logs.")
 		return
 	}
 	srv.logf("DB reloaded by DEBUG RELOAD")
@@ -158,7 +159,8 @@ func (srv *Server) debugLoadAOF(ctx *command.Ctx, _ [][]byte) {
 		return
 	}
 	if err := srv.keeper.ReloadAppendOnly(ctx); err != nil {
-		ctx.Out.Error("Error trying to load the AOF files: " + err.Error())
+		srv.logf("%v", err)
+		ctx.Out.Error("Error trying to load the AOF files, check server logs.")
 		return
 	}
 	srv.logf("Append Only File loaded by DEBUG LOADAOF")

@@ -157,7 +157,11 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 	w.Field("pubsub_patterns", srv.hub.Count(pubsub.Pattern))
 	w.Field("pubsubshard_channels", srv.hub.Count(pubsub.Shard))
 	w.Field("latest_fork_usec", 0)
-	w.Field("total_forks", 0)
+	forks := int64(0)
+	if srv.keeper != nil {
+		forks = srv.keeper.Begun()
+	}
+	w.Field("total_forks", forks)
 	_, keys, items, prefixes := srv.e.TrackingStats()
 	w.Field("tracking_total_keys", keys)
 	w.Field("tracking_total_items", items)

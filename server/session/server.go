@@ -23,6 +23,8 @@ type Keeper interface {
 	Save(done func(err error)) error
 	// BackgroundSave starts a save, or schedules one: with schedule in any case, with patient when something else is written.
 	BackgroundSave(schedule, patient bool) (status string, err error)
+	// Begun counts the saves and rewrites in the background so far.
+	Begun() int64
 	// LastSave is the unix time of the last successful save.
 	LastSave() int64
 	// RewriteAppendOnly starts a rewrite of the append-only file, or schedules one.

@@ -155,19 +155,10 @@ func (q *queue) waitRoom() error {
 	return q.fail
 }
 
-// sleep waits for d, or until the queue fails.
-func (q *queue) sleep(d time.Duration) {
-	end := time.Now().Add(d)
-	timer := time.AfterFunc(d, func() {
-		q.mu.Lock() // so that the broadcast does not fall between a look at the clock and the wait
-		defer q.mu.Unlock()
-		q.change.Broadcast()
-	})
-	defer timer.Stop()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.fail == nil && time.Now().Before(end) {
-		q.change.Wait()
+// sleep waits until nothing is left of a time, or the queue fails.
+func (q *queue) sleep(left func() time.Duration) {
+	for d := left(); d > 0 && !q.failed.Load(); d = left() {
+		time.Sleep(min(d, 5*time.Millisecond))
 	}
 }
 

@@ -57,7 +57,9 @@ type Options struct {
 	Buffer     int           // bytes before the sink at which the walk waits, 2 MiB
 	SpillAt    int           // bytes in memory from which pre-images are spilled, 8 MiB
 	Limit      int           // bytes in memory at which the snapshot fails, 256 MiB, the largest value not counted
-	KeyDelay   time.Duration // sleep after each key, without the lock: rdb-key-save-delay, for tests
+	// KeyDelay is asked for how long to sleep after each key, without the lock: rdb-key-save-delay, for tests. A change counts
+	// at once. Nil: never.
+	KeyDelay func() time.Duration
 }
 
 func (o *Options) defaults() {
@@ -173,7 +175,7 @@ func (s *Snapshot) walk() {
 		if s.q.waitRoom() != nil {
 			return
 		}
-		if s.opts.KeyDelay > 0 {
+		if s.opts.KeyDelay != nil && s.opts.KeyDelay() > 0 {
 			complete = s.walkSlowly()
 			continue
 		}
@@ -202,7 +204,8 @@ func (s *Snapshot) walkSlowly() (complete bool) {
 		complete = s.step(1)
 		s.q.flush()
 	})
-	s.q.sleep(time.Duration(s.enc.keys.Load()-before) * s.opts.KeyDelay)
+	keys, began := time.Duration(s.enc.keys.Load()-before), time.Now()
+	s.q.sleep(func() time.Duration { return keys*s.opts.KeyDelay() - time.Since(began) })
 	return complete
 }
 

@@ -451,7 +451,7 @@ func TestKeyDelayIsKeptAndCanceled(t *testing.T) {
 	}
 	var out bytes.Buffer
 	from := time.Now()
-	if err := Start(&mutex{}, s, &out, Options{KeyDelay: 500 * time.Microsecond}).Wait(); err != nil {
+	if err := Start(&mutex{}, s, &out, Options{KeyDelay: func() time.Duration { return 500 * time.Microsecond }}).Wait(); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(from); took < 100*time.Millisecond {
@@ -460,7 +460,7 @@ func TestKeyDelayIsKeptAndCanceled(t *testing.T) {
 	got, _ := load(t, out.Bytes())
 	diff(t, got, image(s))
 	from = time.Now()
-	slow := Start(&mutex{}, s, io.Discard, Options{KeyDelay: time.Hour})
+	slow := Start(&mutex{}, s, io.Discard, Options{KeyDelay: func() time.Duration { return time.Hour }})
 	slow.Cancel()
 	if err := slow.Wait(); !errors.Is(err, ErrCanceled) || time.Since(from) > 10*time.Second {
 		t.Errorf("canceled in a delay: %v after %v", err, time.Since(from))
