@@ -24,7 +24,7 @@ var files = []string{
 	"integration/aof", "integration/aof-multi-part", "unit/aofrw",
 	"integration/shutdown", "integration/replication", "integration/replication-2", "integration/replication-3", "integration/replication-4",
 	"integration/replication-psync", "integration/replication-buffer", "integration/psync2", "integration/psync2-reg", "integration/psync2-pingoff",
-	"integration/psync2-master-restart", "integration/block-repl", "integration/failover",
+	"integration/psync2-master-restart", "integration/block-repl", "integration/failover", "integration/dismiss-mem",
 }
 
 // tools are the programs beside the server that the suite calls.

@@ -87,6 +87,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	a.scripts = a.newScripts()
 	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()
+	a.Engine.RegisterInfo("server", a.ending.info)
 	a.facts.gather = a.gatherFacts
 	a.Sessions.SetKeeper(a.saver)
 	err := a.renameCommands()

@@ -83,8 +83,9 @@ func (a *App) shutdown(o session.ShutdownOptions) error {
 // saved. An error keeps the server running.
 func (a *App) stop(o session.ShutdownOptions) error {
 	if !o.Now {
-		ctx, done := a.ending.begin()
-		a.takeLeave(ctx, time.Duration(a.Settings.Int(settings.ShutdownTimeout))*time.Second)
+		limit := time.Duration(a.Settings.Int(settings.ShutdownTimeout)) * time.Second
+		ctx, done := a.ending.begin(limit)
+		a.takeLeave(ctx, limit)
 		aborted := ctx.Err() != nil
 		done()
 		if aborted {
@@ -118,12 +119,14 @@ type ending struct {
 	mu      sync.Mutex
 	cancels map[int]context.CancelFunc
 	next    int
+	until   time.Time // when the latest of them has waited long enough
 }
 
-func (e *ending) begin() (ctx context.Context, done func()) {
+func (e *ending) begin(limit time.Duration) (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.until = time.Now().Add(limit)
 	if e.cancels == nil {
 		e.cancels = map[int]context.CancelFunc{}
 	}
@@ -136,6 +139,29 @@ func (e *ending) begin() (ctx context.Context, done func()) {
 		defer e.mu.Unlock()
 		delete(e.cancels, n)
 	}
+}
+
+// info tells in INFO's section server that an end is under way.
+func (e *ending) info(w *engine.InfoWriter) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.cancels) > 0 {
+		w.Field("shutdown_in_milliseconds", max(time.Until(e.until).Milliseconds(), 0))
+	}
+}
+
+// awaitCron holds the end that a signal asks for back while DEBUG PAUSE-CRON has stopped what time brings.
+func (a *App) awaitCron() error {
+	ctx, done := a.ending.begin(0)
+	defer done()
+	for a.Sessions.CronPaused() {
+		select {
+		case <-ctx.Done():
+			return a.stay()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // abortShutdown is SHUTDOWN ABORT: it calls off the waiting for others, not the save that ends it. The engine's lock may

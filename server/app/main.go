@@ -120,6 +120,7 @@ func (a *App) obey(signals <-chan os.Signal) {
 		}
 		if sig == syscall.SIGINT && asked.Load() {
 			a.logger.Warningf("You insist... exiting now.")
+			a.saver.RemoveTemp()
 			os.Exit(1)
 		}
 		if asked.Swap(true) {
@@ -133,7 +134,10 @@ func (a *App) obey(signals <-chan os.Signal) {
 		o := session.ShutdownOptions{Save: how&settings.ShutdownSave != 0, NoSave: how&settings.ShutdownNoSave != 0,
 			Now: how&settings.ShutdownNow != 0, Force: how&settings.ShutdownForce != 0}
 		go func() { // the next signal is heard while this one is obeyed
-			err := a.stop(o)
+			err := a.awaitCron()
+			if err == nil {
+				err = a.stop(o)
+			}
 			if err == nil {
 				return
 			}

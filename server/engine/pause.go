@@ -82,6 +82,9 @@ func (e *Engine) Paused() (mode PauseMode, until time.Time, on bool) {
 	return PauseMode(e.Is(pausedAll)), p.until, e.Is(pausedWrites)
 }
 
+// Held tells without a lock whether writes are held back, and whether everything is.
+func (e *Engine) Held() (writes, all bool) { return e.Is(pausedWrites), e.Is(pausedAll) }
+
 // OnUnpause registers fn to be called, without the lock, when a pause has ended: loops look at their postponed
 // clients then.
 func (e *Engine) OnUnpause(fn func()) {

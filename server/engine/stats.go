@@ -63,7 +63,8 @@ type statistics struct {
 	slowNS     atomic.Int64
 	slowLog    func(c *Client, cmd *command.Cmd, args [][]byte, took time.Duration)
 	zero       Totals // what RESETSTAT took off
-	dirty      int64  // changes at the last successful save
+	onReset    []func()
+	dirty      int64 // changes at the last successful save
 }
 
 // OnSlow calls fn, with the lock held, for each command that took at least d; d below zero turns it off.
@@ -216,6 +217,9 @@ func (e *Engine) Errors(fn func(code string, n int64)) {
 	}
 }
 
+// OnResetStats registers what else CONFIG RESETSTAT resets; it is called with the lock held exclusively. Call it before Start.
+func (e *Engine) OnResetStats(fn func()) { e.stats.onReset = append(e.stats.onReset, fn) }
+
 // ResetStats is CONFIG RESETSTAT. The lock must be held exclusively.
 func (e *Engine) ResetStats() {
 	e.stats.zero = e.rawTotals()
@@ -225,6 +229,9 @@ func (e *Engine) ResetStats() {
 		clear(l.stats.latency)
 		clear(l.stats.errors)
 	})
+	for _, fn := range e.stats.onReset {
+		fn()
+	}
 }
 
 // Dirty is the number of changes since the last successful save began. The lock must be held exclusively.

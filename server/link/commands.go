@@ -99,6 +99,7 @@ func (n *Node) sync(ctx *command.Ctx) {
 		old, id = false, string(ctx.Args[1])
 		v, ok := resp.ParseInt(ctx.Args[2])
 		if !ok {
+			n.logf(repl.Warning, "Replica "+c.Owner.RemoteAddr()+" asks for synchronization but with a wrong offset")
 			ctx.Out.Error("value is not an integer or out of range")
 			return
 		}
@@ -151,7 +152,10 @@ func (n *Node) sync(ctx *command.Ctx) {
 		n.logf(repl.Notice, "Replication backlog created, my new replication IDs are '"+ids.ID+"' and '"+ids.ID2+"'")
 	}
 	n.takeSocket(c, p, p.m.Full(n.now(), old))
-	if !n.joinRunning(p) {
+	switch {
+	case p.m.Filter().On:
+		n.feedPart(p)
+	case !n.joinRunning(p):
 		n.kick()
 	}
 }

@@ -18,9 +18,12 @@ func (n *Node) registerInfo() {
 		w.Field("full_sync_guard_kept", n.kept) // why the guard kept this replica's data, empty when it did not
 	})
 	n.e.RegisterInfo("stats", func(w *engine.InfoWriter) {
-		w.Field("sync_full", n.full.Load())
-		w.Field("sync_partial_ok", n.partialOK.Load())
-		w.Field("sync_partial_err", n.partialErr.Load())
+		w.Field("sync_full", n.full.Load()-n.zero.full)
+		w.Field("sync_partial_ok", n.partialOK.Load()-n.zero.partialOK)
+		w.Field("sync_partial_err", n.partialErr.Load()-n.zero.partialErr)
+	})
+	n.e.OnResetStats(func() { // metrics go on counting
+		n.zero.full, n.zero.partialOK, n.zero.partialErr = n.full.Load(), n.partialOK.Load(), n.partialErr.Load()
 	})
 }
 
@@ -48,7 +51,7 @@ func (n *Node) infoReplication(w *engine.InfoWriter) {
 		if p.m.State() == repl.PeerOnline {
 			lag = (n.now() - at) / 1000
 		}
-		w.Fieldf("slave"+itoa(int64(i)), "ip=%s,port=%d,state=%s,offset=%d,lag=%d", p.ip(), p.m.Port(), p.m.State(), acked, lag)
+		w.Fieldf("slave"+itoa(int64(i)), "ip=%s,port=%d,state=%s,offset=%d,lag=%d", p.ip(), p.m.Port(), p.m.Shown(), acked, lag)
 	}
 	ids, b := n.log.IDs(), n.log.Backlog()
 	w.Field("master_failover_state", n.failover.state.String())

@@ -52,9 +52,10 @@ type Node struct {
 	s     *settings.Settings
 	began time.Time
 
-	full, partialOK, partialErr atomic.Int64 // INFO's sync_ counters
-	loads                       atomic.Int64 // full syncs that this server has loaded
-	trips                       atomic.Int64 // full syncs that the guard refused, to feed or to load
+	full, partialOK, partialErr atomic.Int64                                // INFO's sync_ counters
+	zero                        struct{ full, partialOK, partialErr int64 } // what CONFIG RESETSTAT took off; under the engine's lock
+	loads                       atomic.Int64                                // full syncs that this server has loaded
+	trips                       atomic.Int64                                // full syncs that the guard refused, to feed or to load
 	goodPeers                   atomic.Int64
 	waiters                     atomic.Int64
 
@@ -89,6 +90,7 @@ func New(o Options) *Node {
 	n.attach()
 	n.registerInfo()
 	n.watchSettings()
+	n.e.OnUnpause(n.unpaused)
 	return n
 }
 
@@ -117,6 +119,9 @@ func (n *Node) Booted(b Boot) {
 			n.log.Follow(b.Meta.ReplID, b.Meta.ReplOffset)
 		default: // S9: the history that this server may have had as master ends at the file's end
 			n.log.Restore(b.Meta.ReplID, b.Meta.ReplOffset)
+			for _, key := range b.Meta.Dropped { // replicas that continue from there still have them
+				n.e.Propagate(key.DB, oplog.ToReplicas, []byte("DEL"), []byte(key.Name))
+			}
 		}
 		n.noteIDs()
 		n.streamDB = max(b.Meta.StreamDB, 0)
@@ -278,6 +283,19 @@ func (n *Node) abandonUp() {
 func (n *Node) dropPeers() {
 	for p := range n.peers {
 		p.hangup()
+	}
+}
+
+// unpaused lets the stream of the master go on that CLIENT PAUSE held back.
+func (n *Node) unpaused() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.up == nil {
+		return
+	}
+	select {
+	case n.up.unpaused <- struct{}{}:
+	default:
 	}
 }
 

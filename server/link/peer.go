@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/repl"
@@ -164,6 +165,7 @@ func (n *Node) drop(p *peer) {
 	if len(n.peers) == 0 {
 		n.noPeers = n.now()
 	}
+	n.maybeCancelSnapshot()
 	n.countGood()
 }
 
@@ -198,7 +200,14 @@ func (p *peer) read(r io.Reader) {
 
 // told handles one command of the replica: only acknowledgements count.
 func (p *peer) told(args [][]byte) {
-	if len(args) < 3 || !is(args[0], "REPLCONF") || !is(args[1], "ACK") {
+	if len(args) == 0 || isAny(args[0], "SYNC", "PSYNC") { // a sign of life; a question that was answered
+		return
+	}
+	if len(args) < 2 || !is(args[0], "REPLCONF") || !isAny(args[1], "ACK", "GETACK") {
+		p.spoke(args)
+		return
+	}
+	if len(args) < 3 || !is(args[1], "ACK") {
 		return
 	}
 	offset, ok := resp.ParseInt(args[2])
@@ -226,6 +235,29 @@ func (p *peer) told(args [][]byte) {
 		m.Vouched(words)
 	}
 	n.acked()
+}
+
+// spoke ends the link of a replica that has sent a command: the reply would lie in its stream.
+func (p *peer) spoke(args [][]byte) {
+	name, problem := "NULL", ""
+	if cmd := p.n.e.Table.Resolve(args); cmd != nil {
+		name = cmd.FullName
+		if cmd.Flags&(command.Write|command.ReadOnly) != 0 {
+			problem = "ERR Replica can't interact with the keyspace"
+		}
+	} else {
+		problem = p.n.e.Table.UnknownError(args)
+	}
+	p.n.mu.Lock()
+	defer p.n.mu.Unlock()
+	if p.closed {
+		return
+	}
+	if problem != "" {
+		p.n.logf(repl.Warning, "== CRITICAL == This master is sending an error to its replica: '"+problem+"' after processing the command '"+name+"'")
+	}
+	p.n.logf(repl.Warning, "Replica generated a reply to command '"+name+"', disconnecting it: "+p.m.Name)
+	p.hangup()
 }
 
 // write sends what there is to send until the connection ends.
@@ -334,6 +366,12 @@ func (j fileJob) run(conn net.Conn) error {
 func (p *peer) moved() {
 	p.n.mu.Lock()
 	p.m.Moved(p.n.now())
+	p.n.mu.Unlock()
+}
+
+func (p *peer) moving() {
+	p.n.mu.Lock()
+	p.m.Moving(p.n.now())
 	p.n.mu.Unlock()
 }
 

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -22,6 +23,7 @@ type snapshotRun struct {
 	id       string
 	offset   int64
 	feeds    []*liveFeed
+	cancel   context.CancelFunc
 }
 
 // maybeSnapshot begins a snapshot when the waiting replicas deserve one. The engine's lock must not be held.
@@ -48,17 +50,33 @@ func (n *Node) maybeSnapshot() {
 		target = "replicas sockets"
 	}
 	n.logf(repl.Notice, "Starting BGSAVE for SYNC with target: "+target)
-	run := &snapshotRun{diskless: diskless}
+	ctx, cancel := context.WithCancel(n.ctx)
+	run := &snapshotRun{diskless: diskless, cancel: cancel}
 	n.snap = run
 	n.work.Go(func() {
+		defer cancel()
 		var err error
 		if diskless {
-			err = n.snapshotToPeers(run)
+			err = n.snapshotToPeers(ctx, run)
 		} else {
-			err = n.snapshotToDisk(run)
+			err = n.snapshotToDisk(ctx, run)
 		}
 		n.endSnapshot(run, err)
 	})
+}
+
+// maybeCancelSnapshot ends a snapshot to disk that nobody waits for any more. With save points it goes on, as in Redis: a
+// replica that comes back meanwhile joins it. Node.mu must be held.
+func (n *Node) maybeCancelSnapshot() {
+	if n.snap == nil || n.snap.diskless || !n.snap.cut || n.persistent() {
+		return
+	}
+	for p := range n.peers {
+		if s := p.m.State(); s == repl.PeerWaitStart || s == repl.PeerWaitEnd {
+			return
+		}
+	}
+	n.snap.cancel()
 }
 
 // atCut lets every replica that waits join. It runs under the engine's lock, between two effects.
@@ -113,14 +131,48 @@ func (n *Node) joinRunning(p *peer) bool {
 	return true
 }
 
-func (n *Node) snapshotToDisk(run *snapshotRun) error {
+// feedPart sends a payload without keys (REPLCONF rdb-filter-only): it is made at once. The engine's lock and Node.mu must
+// be held.
+func (n *Node) feedPart(p *peer) {
+	id, offset := n.log.IDs().ID, n.log.Offset()
+	head := []snapshot.Aux{{Name: "repl-id", Value: id}, {Name: "repl-offset", Value: itoa(offset)}}
+	if p.m.Filter().Functions {
+		head = append(head, snapshot.Libraries(n.e.Libraries())...)
+	}
+	var payload bytes.Buffer
+	none := n.e.Store().Sibling()
+	if err := snapshot.Save(none, &payload, snapshot.Options{AtCut: func() []snapshot.Aux { return head }}); err != nil {
+		p.act(p.m.SnapshotFailed(err.Error()))
+		return
+	}
+	p.act(p.m.Joined(n.now(), id, offset, false, ""))
+	p.act(p.m.SnapshotDone(n.now(), int64(payload.Len())))
+	p.setJob(bytesJob{p, payload.Bytes()})
+}
+
+// bytesJob sends a payload from memory.
+type bytesJob struct {
+	p *peer
+	b []byte
+}
+
+func (j bytesJob) drop() {}
+
+func (j bytesJob) run(conn net.Conn) error {
+	if _, err := conn.Write(j.b); err != nil {
+		return err
+	}
+	return j.p.payloadSent()
+}
+
+func (n *Node) snapshotToDisk(ctx context.Context, run *snapshotRun) error {
 	f, err := os.CreateTemp(n.s.Dir(), "temp-sync-*.rdb")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // the replicas' jobs hold the file open
 	defer f.Close()
-	if err := n.write(n.ctx, f, func() []snapshot.Aux { return n.atCut(run) }); err != nil {
+	if err := n.write(ctx, f, func() []snapshot.Aux { return n.atCut(run) }); err != nil {
 		return err
 	}
 	info, err := f.Stat()
@@ -202,20 +254,26 @@ func (n *Node) spill() (snapshot.SpillFile, error) {
 var errNobody = errors.New("every replica of this snapshot is gone")
 
 // snapshotToPeers writes a snapshot to the sockets of all replicas that joined.
-func (n *Node) snapshotToPeers(run *snapshotRun) error {
-	ctx, cancel := context.WithCancel(n.ctx)
-	defer cancel()
+func (n *Node) snapshotToPeers(ctx context.Context, run *snapshotRun) error {
 	err := n.write(ctx, fanOut{n, run}, func() []snapshot.Aux { return n.atCut(run) })
+	alive := 0
 	for _, f := range run.liveFeeds(n) {
+		if !f.gone() {
+			alive++
+		}
 		if err == nil {
 			f.finish()
 		} else {
 			f.fail()
 		}
 	}
-	if err == nil {
+	if err == nil { // Redis' words, which monitors look for, though there is neither pipe nor child
+		n.logf(repl.Notice, "Diskless rdb transfer, done reading from pipe, "+itoa(int64(alive))+" replicas still up.")
 		n.logf(repl.Notice, "Background RDB transfer terminated with success")
 	} else {
+		if errors.Is(err, errNobody) {
+			n.logf(repl.Notice, "Diskless rdb transfer, last replica dropped, killing fork child.")
+		}
 		n.logf(repl.Warning, "Background transfer error: "+err.Error())
 	}
 	return err
@@ -269,6 +327,15 @@ func (f *liveFeed) drop() { f.end() }
 
 func (f *liveFeed) end() { f.once.Do(func() { close(f.done) }) }
 
+func (f *liveFeed) gone() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (f *liveFeed) give(b []byte) {
 	select {
 	case f.in <- b:
@@ -300,6 +367,7 @@ func (f *liveFeed) run(conn net.Conn) error {
 				}
 				return f.p.payloadSent()
 			}
+			f.p.moving()
 			if _, err := conn.Write(b); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package link
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/oplog"
@@ -96,37 +97,58 @@ func (s *stream) next() bool {
 
 // apply executes what is whole and appends its bytes to the log.
 func (s *stream) apply() {
-	if s.whole > 0 {
+	if n := s.free(); n > 0 {
 		u, from := s.u, 0
-		u.applier.Apply(s.cmds[:s.whole], func(done int) {
+		u.applier.Apply(s.cmds[:n], func(done int) {
 			u.n.log.Append(s.buf[from:s.ends[done-1]], oplog.ToAll)
 			from = s.ends[done-1]
 		}, func(err *engine.StreamError) { u.n.logf(repl.Warning, err.Error()) })
-		s.drop()
+		s.drop(n)
 	}
 }
 
-// drop forgets the commands that were applied, and their bytes.
-func (s *stream) drop() {
-	used := s.ends[s.whole-1]
-	left := len(s.cmds) - s.whole
+// maxHeld is how much of the stream may wait for the end of CLIENT PAUSE before the rest waits in the socket.
+const maxHeld = 64 << 20
+
+// free is the number of whole commands that may be applied now: as in Redis CLIENT PAUSE holds back what the master of this
+// server writes, too. A member's pause is for its clients: its operator wants the replicas to go on.
+func (s *stream) free() int {
+	writes, all := s.u.n.e.Held()
+	if !writes || s.u.n.o.Managed != nil {
+		return s.whole
+	}
+	n := 0
+	for !all && n < s.whole && (len(s.cmds[n]) == 0 || isAny(s.cmds[n][0], "PING", "SELECT", "REPLCONF")) {
+		n++
+	}
+	return n
+}
+
+// drop forgets the first n commands, which were applied, and their bytes.
+func (s *stream) drop(n int) {
+	used := s.ends[n-1]
+	left := len(s.cmds) - n
 	if left == 0 {
 		s.buf = s.buf[:copy(s.buf, s.buf[used:])]
 		clear(s.args)
 		s.args = s.args[:0]
-	} else { // an open transaction points into both arrays
+	} else { // what is left points into both arrays
 		s.buf = append([]byte(nil), s.buf[used:]...)
 		s.args = nil
 	}
-	copy(s.cmds, s.cmds[s.whole:])
+	copy(s.cmds, s.cmds[n:])
 	clear(s.cmds[left:])
 	s.cmds = s.cmds[:left]
-	copy(s.ends, s.ends[s.whole:])
+	copy(s.ends, s.ends[n:])
 	s.ends = s.ends[:left]
 	for i := range s.ends {
 		s.ends[i] -= used
 	}
-	s.parsed, s.whole = s.parsed-used, 0
+	s.parsed, s.whole = s.parsed-used, s.whole-n
+}
+
+func isAny(b []byte, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return is(b, w) })
 }
 
 func is(b []byte, word string) bool { return len(b) == len(word) && bytes.EqualFold(b, []byte(word)) }

@@ -36,11 +36,12 @@ type upstream struct {
 	dialed chan *masterConn
 	loaded chan loadResult
 
-	orders chan struct{}      // REPLICAOF named this master again
-	gone   atomic.Bool        // set under the engine's lock: nothing of this master may be applied any more
-	ctx    context.Context    // ends with abandon and stop
-	cancel context.CancelFunc // any goroutine
-	done   chan struct{}
+	unpaused chan struct{}      // CLIENT PAUSE is over
+	orders   chan struct{}      // REPLICAOF named this master again
+	gone     atomic.Bool        // set under the engine's lock: nothing of this master may be applied any more
+	ctx      context.Context    // ends with abandon and stop
+	cancel   context.CancelFunc // any goroutine
+	done     chan struct{}
 
 	// Published for INFO and ROLE.
 	state     atomic.Int32
@@ -72,7 +73,7 @@ type chunk struct {
 func newUpstream(n *Node, to settings.Upstream, explicit bool, lastRun string) *upstream {
 	ctx, cancel := context.WithCancel(n.ctx)
 	u := &upstream{n: n, to: to, applier: n.e.NewApplier("master"), dialed: make(chan *masterConn, 1), loaded: make(chan loadResult, 1),
-		orders: make(chan struct{}, 1), ctx: ctx, cancel: cancel, done: make(chan struct{})}
+		unpaused: make(chan struct{}, 1), orders: make(chan struct{}, 1), ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	u.m = repl.NewReplica(u.settings(), explicit, lastRun)
 	u.stream.init(u)
 	u.downSince.Store(n.now())
@@ -127,7 +128,7 @@ func (u *upstream) run() {
 func (u *upstream) once(tick <-chan time.Time) {
 	n := u.n
 	var in chan chunk
-	if u.conn != nil && u.m.State() != repl.Loading { // while it loads the master's stream waits in the socket
+	if u.conn != nil && u.m.State() != repl.Loading && len(u.stream.buf) < maxHeld { // else the master's stream waits in the socket
 		in = u.conn.in
 	}
 	select {
@@ -135,6 +136,9 @@ func (u *upstream) once(tick <-chan time.Time) {
 	case <-tick:
 		u.m.Configure(u.settings())
 		u.act(u.m.Tick(n.now(), n.log.Offset()))
+	case <-u.unpaused:
+		u.stream.apply()
+		u.act(nil)
 	case <-u.orders:
 		u.act(u.m.Order(n.now()))
 	case c := <-u.dialed:

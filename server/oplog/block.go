@@ -1,8 +1,11 @@
 package oplog
 
 // blockSize is the unit of sharing, reuse and trimming: big enough that the hot path almost never leaves a block, small
-// enough that the backlog keeps close to its size.
-const blockSize = 64 << 10
+// enough that the backlog keeps close to its size. A small backlog has smaller blocks, for the same reason.
+const (
+	blockSize    = 64 << 10
+	minBlockSize = 16 << 10
+)
 
 // run is a stretch of bytes of one block with the same targets. It ends where the next one starts.
 type run struct {
@@ -14,7 +17,8 @@ type run struct {
 
 // block is a fixed piece of the log. Bytes below used never change while the block is in the log.
 type block struct {
-	data []byte // len blockSize; nil: on disk
+	data []byte // nil: on disk
+	size int    // len(data)
 	used int
 	pos  int64 // physical position of data[0]
 	runs []run // ordered; runs[0].at == 0 once something was appended
@@ -25,14 +29,14 @@ type block struct {
 	busy  bool // Spill is writing it
 }
 
-func newBlock() *block { return &block{data: make([]byte, blockSize)} }
+func newBlock(size int) *block { return &block{data: make([]byte, size), size: size} }
 
 func (b *block) reset(pos int64) {
 	b.used, b.pos, b.pins = 0, pos, 0
 	b.runs = b.runs[:0]
 }
 
-func (b *block) free() int { return blockSize - b.used }
+func (b *block) free() int { return b.size - b.used }
 
 // endOfRun is the index one past the last byte of run i.
 func (b *block) endOfRun(i int) int {

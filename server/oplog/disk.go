@@ -35,7 +35,6 @@ type disk struct {
 	C     chan struct{}
 
 	from    int64 // physical position before which blocks were looked at
-	blocks  int
 	used    int64 // bytes in segments that are not deleted yet
 	current *diskSegment
 	dead    []*diskSegment // to be deleted
@@ -135,12 +134,9 @@ func (l *Log) spill(b *block) error {
 	s.size += int64(len(data))
 	d.used += int64(len(data))
 	if len(l.blocks) > 0 && pos >= l.blocks[0].pos && l.blocks[l.index(pos)] == b && b.pins == 0 { // else it went meanwhile, or is read
-		if !l.lent(b) && len(l.spare) < maxSpare {
-			l.spare = append(l.spare, &block{data: b.data})
-		}
+		l.discard(&block{data: b.data, size: b.size, pos: b.pos, used: b.used}, true)
 		b.seg, b.segAt, b.data = s, at, nil
 		s.live++
-		d.blocks++
 	}
 	d.from = max(d.from, pos+int64(len(data)))
 	if s.size+blockSize > segmentSize {
@@ -185,7 +181,6 @@ func (l *Log) unload(b *block) {
 		return
 	}
 	b.seg.live--
-	l.disk.blocks--
 	l.bury(b.seg)
 	b.seg = nil
 }

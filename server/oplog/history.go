@@ -100,6 +100,11 @@ func (l *Log) placeLocked(ids IDs, offset int64) {
 		l.unload(b)
 	}
 	l.crowded()
+	for _, b := range l.blocks {
+		if b.data != nil {
+			l.memory -= int64(b.size)
+		}
+	}
 	clear(l.blocks) // not reused: a reader may still be sending from them
 	l.blocks = l.blocks[:0]
 	l.ids = ids

@@ -51,6 +51,7 @@ type Log struct {
 	pos     int64    // physical position after the last byte
 	blocks  []*block
 	spare   []*block // reset blocks, at most maxSpare
+	memory  int64    // bytes of blocks and spare
 	cursors map[*Cursor]struct{}
 	leaving map[*Cursor]struct{} // given up, and not closed yet by their readers
 	files   int                  // cursors of the file
@@ -149,12 +150,23 @@ func (l *Log) eraLocked() int {
 	return len(l.eras) - 1
 }
 
+// maxSpare is how many blocks are kept for the next ones: an eighth of the backlog.
+func (l *Log) maxSpare() int { return int(min(l.size/8/int64(l.blockSize()), maxSpare)) }
+
+func (l *Log) blockSize() int { return int(min(max(l.size/16, minBlockSize), blockSize)) }
+
 func (l *Log) take() *block {
 	var b *block
-	if n := len(l.spare); n > 0 {
+	for n := len(l.spare); b == nil && n > 0; n-- {
 		b, l.spare = l.spare[n-1], l.spare[:n-1]
-	} else {
-		b = newBlock()
+		if b.size != l.blockSize() { // from before a change of the backlog's size
+			l.memory -= int64(b.size)
+			b = nil
+		}
+	}
+	if b == nil {
+		b = newBlock(l.blockSize())
+		l.memory += int64(b.size)
 	}
 	b.reset(l.pos)
 	return b
@@ -171,8 +183,8 @@ func (l *Log) trim() {
 		}
 		drop++
 		l.unload(b)
-		if l.backlog && b.data != nil && !b.busy && len(l.spare) < maxSpare && !l.lent(b) { // without a backlog a reader that was just reset may still be sending from b
-			l.spare = append(l.spare, b)
+		if b.data != nil {
+			l.discard(b, l.backlog && !b.busy) // without a backlog a reader that was just reset may still be sending from b
 		}
 	}
 	l.crowded()
@@ -186,6 +198,15 @@ func (l *Log) trim() {
 	} else {
 		l.start = l.offset.Load()
 	}
+}
+
+// discard gives up the memory of a block, or keeps it for the next one when it may be reused and few are there.
+func (l *Log) discard(b *block, reuse bool) {
+	if reuse && len(l.spare) < l.maxSpare() && b.size == l.blockSize() && !l.lent(b) {
+		l.spare = append(l.spare, b)
+		return
+	}
+	l.memory -= int64(b.size)
 }
 
 // Wake tells the cursors that wait for bytes that there are some. The writer calls it once per batch, best after it
@@ -229,7 +250,7 @@ type Backlog struct {
 func (l *Log) Backlog() Backlog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Backlog{Active: l.backlog, Size: l.size, Memory: int64(len(l.blocks)+len(l.spare)-l.disk.blocks) * blockSize, Disk: l.disk.used}
+	s := Backlog{Active: l.backlog, Size: l.size, Memory: l.memory, Disk: l.disk.used}
 	if l.backlog {
 		s.FirstByte, s.Length = l.start+1, l.offset.Load()-l.start
 	}

@@ -81,7 +81,7 @@ func listen(t *testing.T, in []byte, way uint8, step int) string {
 
 // FuzzConf: no option of REPLCONF panics, and none forges a line.
 func FuzzConf(f *testing.F) {
-	for _, in := range []string{"listening-port 1", "ip-address 1.2.3.4", "capa eof capa psync2", "listening-port -1", "ip-address a\nb", "x", "explicit-order 1", "rdb-only 1"} {
+	for _, in := range []string{"listening-port 1", "ip-address 1.2.3.4", "capa eof capa psync2", "listening-port -1", "ip-address a\nb", "x", "explicit-order 1", "rdb-only 1", "rdb-filter-only functions"} {
 		f.Add(in)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -175,3 +175,22 @@ func TestSnapshotPlan(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoWaitsForTheSlowestIsNotLate: in a snapshot for several replicas one that takes nothing is dropped at repl-timeout,
+// and not those that wait for it.
+func TestWhoWaitsForTheSlowestIsNotLate(t *testing.T) {
+	const timeout = 2000
+	for _, stuck := range []bool{false, true} {
+		p := NewPeer("r")
+		p.Full(0, false)
+		p.Joined(0, strings.Repeat("a", 40), 0, true, strings.Repeat("m", 40))
+		p.Moving(100)
+		if !stuck {
+			p.Moved(200)
+		}
+		p.Tick(100+2*timeout, timeout)
+		if got := p.State() == PeerGone; got != stuck {
+			t.Errorf("a piece is on its way: %v; dropped: %v", stuck, got)
+		}
+	}
+}

@@ -62,11 +62,14 @@ type Peer struct {
 	capa     Capa
 	explicit bool
 	oldSync  bool // SYNC: it never acknowledges
+	rdbOnly  bool // it wants the payload and no stream
+	filter   Filter
 
 	offset   int64  // where the cursor starts
 	acked    int64  // last acknowledged byte
 	ackAt    Millis // when
 	moved    Millis // when the payload moved last
+	idle     bool   // no piece of it is on its way
 	since    Millis // when it began to wait for a snapshot
 	newline  Millis
 	diskless bool
@@ -78,11 +81,25 @@ func NewPeer(name string) *Peer { return &Peer{Name: name} }
 // State is the present state.
 func (p *Peer) State() PeerState { return p.state }
 
+// Shown is the word for the state in INFO: Redis calls a replica that takes a payload while it is made a waiting one.
+func (p *Peer) Shown() string {
+	if p.diskless && p.state == PeerSending {
+		return PeerWaitEnd.String()
+	}
+	return p.state.String()
+}
+
 // Port and IP are what the replica announced; zero values mean that the connection's address counts.
 func (p *Peer) Port() int { return p.port }
 
 // IP is the announced address.
 func (p *Peer) IP() string { return p.ip }
+
+// Filter is what a reader of payloads wants of them (REPLCONF rdb-filter-only); the zero value means everything.
+type Filter struct{ On, Functions bool }
+
+// Filter is what the replica wants to be left of a payload.
+func (p *Peer) Filter() Filter { return p.filter }
 
 // Capa is what the replica announced to understand.
 func (p *Peer) Capa() Capa { return p.capa }
@@ -127,8 +144,20 @@ func (p *Peer) Conf(args []string) (refusal string) {
 			}
 		case ExplicitOption:
 			p.explicit = value == "1"
-		case "rdb-only", "rdb-filter-only":
-			return "ERR this server does not send a data set without its stream"
+		case "rdb-only":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				return "ERR value is not an integer or out of range"
+			}
+			p.rdbOnly = n == 1
+		case "rdb-filter-only":
+			p.filter = Filter{On: true}
+			for _, word := range strings.Fields(value) {
+				if !strings.EqualFold(word, "functions") {
+					return "ERR Unsupported rdb-filter-only option: " + word
+				}
+				p.filter.Functions = true
+			}
 		default:
 			return "ERR Unrecognized REPLCONF option: " + args[i]
 		}
@@ -193,12 +222,20 @@ func (p *Peer) SnapshotFailed(why string) []Effect {
 }
 
 // Moved notes that payload bytes were taken by the replica's socket.
-func (p *Peer) Moved(now Millis) { p.moved = now }
+func (p *Peer) Moved(now Millis) { p.moved, p.idle = now, true }
+
+// Moving notes that a piece of a payload that is made for several replicas is given to the socket. Between two pieces the
+// replica waits for the slowest one, which must not count against it.
+func (p *Peer) Moving(now Millis) { p.moved, p.idle = now, false }
 
 // PayloadSent: every byte of the payload (and of the trailer) was handed to the socket.
 func (p *Peer) PayloadSent(now Millis) []Effect {
 	p.begin(PeerSending)
 	p.ackAt = now
+	if p.rdbOnly {
+		p.log(Notice, "RDB transfer completed, rdb only replica (%s) should be disconnected asap", p.Name)
+		return p.drop()
+	}
 	if p.diskless {
 		p.log(Notice, "Streamed repl transfer with replica %s succeeded (socket). Waiting for REPLCONF ACK from replica to enable streaming", p.Name)
 		p.become(PeerWaitAck)
@@ -231,7 +268,7 @@ func (p *Peer) Tick(now, timeout Millis) []Effect {
 			p.out = append(p.out, Send{[]byte("\n")})
 		}
 	case PeerSending:
-		if timeout > 0 && now-p.moved > timeout {
+		if timeout > 0 && now-p.moved > timeout && !(p.diskless && p.idle) {
 			p.log(Warning, "Disconnecting timedout replica (full sync): %s", p.Name)
 			return p.drop()
 		}

@@ -31,7 +31,7 @@ type Loaded struct {
 // cannot be used: the server must not start with an empty data set in its place (S2). The lock must not
 // be held.
 func (s *Saver) Load(ctx context.Context, keepExpired bool) (Loaded, error) {
-	sweep(s.fs, s.cfg.Dir())
+	sweep(s.fs, s.cfg.Dir(), leftBehind)
 	if !s.cfg.Bool(settings.AppendOnly) {
 		return s.loadImage(ctx, keepExpired)
 	}
@@ -122,7 +122,7 @@ func (s *Saver) saveHeld() error {
 	}
 	s.renaming.Lock()
 	defer s.renaming.Unlock()
-	t := newTarget(s.fs, s.Path(), false)
+	t := newTarget(s.fs, s.Path(), false, false)
 	if err := snapshot.Save(s.e.Store(), t, s.snapshotOptions()); err != nil {
 		t.discard()
 		return err

@@ -198,7 +198,7 @@ func (s *Saver) begin(background bool) *run { return s.beginTo(s.Path(), backgro
 
 func (s *Saver) beginTo(path string, background bool) *run {
 	r := &run{began: s.now(), background: background, aside: path != s.Path(), changes: s.e.Changes(), done: make(chan struct{})}
-	r.file = newTarget(s.fs, path, s.cfg.Bool(settings.RDBSaveIncremental))
+	r.file = newTarget(s.fs, path, s.cfg.Bool(settings.RDBSaveIncremental), !background)
 	if background {
 		s.lastTry = r.began
 		s.begun++
@@ -344,7 +344,7 @@ func (s *Saver) SaveTo(ctx context.Context, path string) error {
 }
 
 // aux is called at the cut's instant, under the lock: what the file says of its place in the stream.
-// What follows in the stream must begin with SELECT, so that it can be applied from here on.
+// base says that it is the base of an append-only file.
 func (s *Saver) aux(base bool) []snapshot.Aux {
 	out := s.facts(base)
 	if s.o.Place == nil {
@@ -354,7 +354,7 @@ func (s *Saver) aux(base bool) []snapshot.Aux {
 	if !ok {
 		return out // nobody counts the stream
 	}
-	if !s.e.Is(engine.Replica) {
+	if base && !s.e.Is(engine.Replica) { // the next part of the append-only file begins with SELECT
 		s.e.Log.SetSelected(oplog.NoDB)
 	}
 	return append(out, placeAux(at)...)

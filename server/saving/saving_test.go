@@ -158,8 +158,8 @@ func TestSaveAndLoad(t *testing.T) {
 	if err := b.saver.SaveNow(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if b.log.Selected() != oplog.NoDB {
-		t.Error("behind the cut the stream does not begin with SELECT")
+	if b.log.Selected() != 3 {
+		t.Errorf("the save changed the database of the stream to %d", b.log.Selected())
 	}
 	n, loaded := b.restarted(nil)
 	if !loaded.Found || loaded.Keys != 103 || loaded.ReplID != b.log.IDs().ID || loaded.ReplOffset != offset || loaded.StreamDB != 0 || loaded.Aux["extra"] != "word" {

@@ -26,8 +26,12 @@ type target struct {
 	unsynced    int
 }
 
-func newTarget(fs fsys.FS, path string, incremental bool) *target {
-	temp := fmt.Sprintf("temp-%d-%d.rdb", os.Getpid(), saveNumber.Add(1))
+// newTarget begins a save. The one that clients or the end of the process wait for has Redis' name; there is one at a time.
+func newTarget(fs fsys.FS, path string, incremental, waitedFor bool) *target {
+	temp := fmt.Sprintf("temp-%d.rdb", os.Getpid())
+	if !waitedFor {
+		temp = fmt.Sprintf("temp-%d-%d.rdb", os.Getpid(), saveNumber.Add(1))
+	}
 	return &target{fs: fs, path: path, temp: filepath.Join(filepath.Dir(path), temp), incremental: incremental}
 }
 
@@ -85,14 +89,20 @@ func (t *target) spill() (snapshot.SpillFile, error) {
 	return f, nil
 }
 
-// sweep removes the temporary files that a crash left behind.
-func sweep(fs fsys.FS, dir string) {
+// RemoveTemp removes the unfinished files of this process, which ends at once.
+func (s *Saver) RemoveTemp() { sweep(s.fs, s.cfg.Dir(), fmt.Sprintf("temp-%d*.rdb", os.Getpid())) }
+
+// leftBehind are the temporary files that a crash leaves behind.
+const leftBehind = "temp-[0-9]*.rdb"
+
+// sweep removes temporary files.
+func sweep(fs fsys.FS, dir, pattern string) {
 	names, err := fs.List(dir)
 	if err != nil {
 		return // the load that follows tells what is wrong with the directory
 	}
 	for _, name := range names {
-		if ok, _ := filepath.Match("temp-[0-9]*-[0-9]*.rdb", name); ok {
+		if ok, _ := filepath.Match(pattern, name); ok {
 			_ = fs.Remove(filepath.Join(dir, name)) // costs space only
 		}
 		if ok, _ := filepath.Match("temp-rewriteaof-bg-[0-9]*.aof", name); ok {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/store"
@@ -35,8 +36,9 @@ var debugCommands = map[string]struct {
 	"config-rewrite-force-all":   {0, 0, (*Server).debugRewriteAll},
 	"loadaof":                    {0, 0, (*Server).debugLoadAOF},
 	"aof-flush-sleep":            {1, 1, (*Server).debugAOFSleep},
-	"pause-cron":                 {1, 1, (*Server).debugNothing},
 	"jmap":                       {0, 0, (*Server).debugNothing},
+	"pause-cron":                 {1, 1, (*Server).debugPauseCron},
+	"replicate":                  {1, -1, (*Server).debugReplicate},
 	"help":                       {0, 0, (*Server).debugHelp},
 }
 
@@ -123,6 +125,21 @@ func (srv *Server) debugActiveExpire(ctx *command.Ctx, args [][]byte) {
 func (srv *Server) debugChangeReplID(ctx *command.Ctx, _ [][]byte) {
 	srv.logf("Changing replication IDs after receiving change-repl-id")
 	srv.e.Log.Forget()
+	ctx.Out.OK()
+}
+
+// debugPauseCron holds back what a signal asks for.
+func (srv *Server) debugPauseCron(ctx *command.Ctx, args [][]byte) {
+	srv.cronPaused.Store(string(args[0]) != "0")
+	ctx.Out.OK()
+}
+
+// CronPaused tells whether DEBUG PAUSE-CRON is in effect.
+func (srv *Server) CronPaused() bool { return srv.cronPaused.Load() }
+
+// debugReplicate puts any command into the replication stream, as it is.
+func (srv *Server) debugReplicate(ctx *command.Ctx, args [][]byte) {
+	srv.e.Propagate(-1, oplog.ToReplicas, args...)
 	ctx.Out.OK()
 }
 

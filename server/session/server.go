@@ -76,9 +76,12 @@ type Server struct {
 	monitors []*Session // guarded by the engine's lock
 	rates    rates
 	peakUsed int64
-	port     atomic.Int64
-	second   atomic.Pointer[string]            // a password of the default user beside its own
-	old      atomic.Pointer[func([]byte) bool] // recognizes one more, of which only a hash is known
+
+	cronPaused atomic.Bool // DEBUG PAUSE-CRON
+
+	port   atomic.Int64
+	second atomic.Pointer[string]            // a password of the default user beside its own
+	old    atomic.Pointer[func([]byte) bool] // recognizes one more, of which only a hash is known
 }
 
 // New makes the sessions' server and attaches its handlers to the engine's table.

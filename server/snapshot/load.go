@@ -35,9 +35,16 @@ type Meta struct {
 	StreamDB   int
 	Keys       int // loaded
 	Expired    int // left out
+	Dropped    []DroppedKey
 	Version    int
 	Aux        map[string]string
 	Libraries  []string // sources of function libraries
+}
+
+// DroppedKey is a key that had expired and was left out.
+type DroppedKey struct {
+	DB   int
+	Name string
 }
 
 // batch is the number of entries or fields that one call of Locked stores, and the number of bytes.
@@ -97,6 +104,8 @@ type loader struct {
 	in    *rdb.Reader
 	meta  Meta
 	db    *store.DB
+
+	dbIndex int
 
 	// The value whose elements are being read: fill stores some and reports whether they were the last; nil for none.
 	fill   func(n *int) (done bool, err error)
@@ -171,7 +180,7 @@ func (l *loader) event(ev *rdb.Event) error {
 		if ev.DB < 0 || ev.DB >= l.store.Databases() {
 			return fmt.Errorf("snapshot: the RDB has keys in database %d, this server has %d: raise the directive databases", ev.DB, l.store.Databases())
 		}
-		l.db = l.store.DB(ev.DB)
+		l.db, l.dbIndex = l.store.DB(ev.DB), ev.DB
 	case rdb.Resize:
 		l.db.Reserve(int(min(ev.Keys, 1<<31)))
 	case rdb.Entry:
@@ -210,6 +219,7 @@ func (l *loader) leftOut(ev *rdb.Event) bool {
 		return false
 	}
 	l.meta.Expired++
+	l.meta.Dropped = append(l.meta.Dropped, DroppedKey{l.dbIndex, string(ev.Key)})
 	return true
 }
 

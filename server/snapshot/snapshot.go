@@ -202,7 +202,7 @@ func (s *Snapshot) walkSlowly() (complete bool) {
 	before := s.enc.keys.Load()
 	s.lock.Exclusive(func() {
 		complete = s.step(1)
-		s.q.flush()
+		s.q.cut(&s.q.main) // each key is seen to arrive
 	})
 	keys, began := time.Duration(s.enc.keys.Load()-before), time.Now()
 	s.q.sleep(func() time.Duration { return keys*s.opts.KeyDelay() - time.Since(began) })
