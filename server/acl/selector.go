@@ -215,7 +215,7 @@ func (s *selector) applyCommand(op string) error {
 		s.set(c, on)
 		return nil
 	}
-	if lacks(name) {
+	if command.Lacks(name) {
 		s.noteAbsent(on, strings.ToLower(name))
 		return nil
 	}
@@ -244,13 +244,6 @@ func (s *selector) allowFirstArg(name string) error {
 	}
 	s.addFirstArgs(c.Index, name[cut+1:])
 	return nil
-}
-
-// lacks tells whether a name is that of a command that Redis has and this server has not.
-func lacks(name string) bool {
-	name = strings.ToLower(name)
-	parent, sub, has := strings.Cut(name, "|")
-	return command.Absent[name] != "" || has && sub != "" && command.Absent[parent] != ""
 }
 
 func (s *selector) noteAbsent(on bool, name string) {

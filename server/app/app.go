@@ -80,7 +80,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 		return nil, err
 	}
 	a.Sessions = session.New(session.Options{Engine: a.Engine, Settings: cfg, Shutdown: a.shutdown, AbortShutdown: a.abortShutdown, Version: Version, RunID: a.runID,
-		Logf: a.logger.Noticef})
+		Exit: a.exitNow, Crash: a.crash, Logf: a.logger.Noticef})
 	if err := a.Sessions.LoadUsers(); err != nil {
 		return nil, err
 	}

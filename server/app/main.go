@@ -75,6 +75,7 @@ func run(cfg *settings.Settings, stdout, stderr io.Writer) int {
 		return 1
 	}
 	a.banner()
+	a.awaitCrash()
 	a.loaded = func() { // until then a signal ends a process that has nothing to save
 		signals := make(chan os.Signal, 4)
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)

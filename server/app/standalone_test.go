@@ -282,3 +282,28 @@ func dialAlone(t *testing.T, dir string) net.Conn {
 	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
 	return nc
 }
+
+// TestCrashReport: a signal that ends the process leaves a report in the log, between the lines that tools look for.
+func TestCrashReport(t *testing.T) {
+	for name, crash := range map[string]func(s *alone){
+		"crashed by signal: 11": func(s *alone) { s.do("DEBUG", "SEGFAULT") },
+		"crashed by signal: 6":  func(s *alone) { _ = s.cmd.Process.Signal(syscall.SIGABRT) },
+	} {
+		s := startAlone(t, shortDir(t), "--enable-debug-command", "yes")
+		s.do("SET", "a", "b")
+		crash(s)
+		if err := s.cmd.Wait(); err == nil {
+			t.Errorf("%s: the process ended well", name)
+		}
+		for _, part := range []string{name, "REDIS BUG REPORT START", "STACK TRACE", "goroutine ", "REDIS BUG REPORT END"} {
+			if !strings.Contains(s.log.String(), part) {
+				t.Errorf("%s: the log lacks %q", name, part)
+			}
+		}
+	}
+	s := startAlone(t, shortDir(t), "--crash-log-enabled", "no")
+	_ = s.cmd.Process.Signal(syscall.SIGABRT)
+	if err := s.cmd.Wait(); err == nil || strings.Contains(s.log.String(), "BUG REPORT") {
+		t.Errorf("crash-log-enabled no: %v, %.500s", err, s.log.String())
+	}
+}

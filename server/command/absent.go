@@ -1,5 +1,7 @@
 package command
 
+import "strings"
+
 // Absent are the commands of Redis 7.0 that this server does not have, subcommands under their full name, with the reason. A
 // test compares them with a redis-server's list; docs/commands.md shows them.
 var Absent = map[string]string{
@@ -22,3 +24,10 @@ var Absent = map[string]string{
 const (
 	reasonCluster = "there is no cluster mode: a set is one master and its replicas"
 )
+
+// Lacks tells whether a name, "parent|sub" for a subcommand, is that of a command that Redis has and this server has not.
+func Lacks(name string) bool {
+	name = strings.ToLower(name)
+	parent, sub, has := strings.Cut(name, "|")
+	return Absent[name] != "" || has && sub != "" && Absent[parent] != ""
+}

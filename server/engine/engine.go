@@ -45,29 +45,30 @@ type Engine struct {
 	goodReplicas atomic.Int64
 	waiting      atomic.Int32 // lanes that want the lock while background work holds it
 
-	inExec    bool                  // a transaction is being executed; guarded by mu
-	watched   []map[string][]*watch // by database; guarded by mu
-	waits     keyWaits
-	own       ownKeys // guarded by mu
-	pause     pauser
-	info      infoRegistry
-	busy      busyness
-	libraries libraries
-	settle    atomic.Pointer[func()] // nil: there is no append-only file
-	strict    atomic.Bool            // see OnSettle
-	fileError atomic.Pointer[string]
-	flagsOf   func(cmd *command.Cmd, args [][]byte) command.Flags
-	notify    func(db int, class command.EventClass, event string, key []byte)
-	monitor   func(Shown)
-	stats     statistics
-	lanes     laneList
-	expiry    expiry
-	memory    memoryLimit
-	tracking  tracker
-	bg        *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
-	done      chan struct{}
-	once      sync.Once
-	work      sync.WaitGroup
+	inExec        bool                  // a transaction is being executed; guarded by mu
+	watched       []map[string][]*watch // by database; guarded by mu
+	waits         keyWaits
+	own           ownKeys // guarded by mu
+	pause         pauser
+	info          infoRegistry
+	busy          busyness
+	libraries     libraries
+	scriptsMayAll bool                   // guarded by mu
+	settle        atomic.Pointer[func()] // nil: there is no append-only file
+	strict        atomic.Bool            // see OnSettle
+	fileError     atomic.Pointer[string]
+	flagsOf       func(cmd *command.Cmd, args [][]byte) command.Flags
+	notify        func(db int, class command.EventClass, event string, key []byte)
+	monitor       func(Shown)
+	stats         statistics
+	lanes         laneList
+	expiry        expiry
+	memory        memoryLimit
+	tracking      tracker
+	bg            *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
+	done          chan struct{}
+	once          sync.Once
+	work          sync.WaitGroup
 }
 
 // New assembles an engine and attaches the handlers that belong to it (MULTI and its kin).

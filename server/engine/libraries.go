@@ -3,12 +3,12 @@ package engine
 // libraries are the function libraries, which are part of the data set: the scripts' host keeps them.
 type libraries struct {
 	save func() []string
-	load func(codes []string, beside bool) error
+	load func(codes []string, how LibraryLoad) error
 }
 
 // OnLibraries sets what keeps the function libraries. Both functions are called under the exclusive lock; set them before
 // anything is loaded.
-func (e *Engine) OnLibraries(save func() []string, load func(codes []string, beside bool) error) {
+func (e *Engine) OnLibraries(save func() []string, load func(codes []string, how LibraryLoad) error) {
 	e.libraries = libraries{save, load}
 }
 
@@ -20,11 +20,20 @@ func (e *Engine) Libraries() []string {
 	return e.libraries.save()
 }
 
-// LoadLibraries makes the libraries of a data set that was loaded the only ones, or with beside adds them to those that
-// there are. The lock must be held exclusively.
-func (e *Engine) LoadLibraries(codes []string, beside bool) error {
+// LibraryLoad tells what becomes of the libraries that there are when others are loaded.
+type LibraryLoad uint8
+
+// Ways to load.
+const (
+	Instead LibraryLoad = iota // they go
+	Beside                     // they stay; one of the same name is an error
+	Over                       // they stay, but for those of the same name
+)
+
+// LoadLibraries takes the libraries of a data set that was loaded. The lock must be held exclusively.
+func (e *Engine) LoadLibraries(codes []string, how LibraryLoad) error {
 	if e.libraries.load == nil {
 		return nil
 	}
-	return e.libraries.load(codes, beside)
+	return e.libraries.load(codes, how)
 }

@@ -81,7 +81,10 @@ func (e *Engine) SetCodeBytes(n int64) { e.memory.code.Store(n) }
 func (e *Engine) AddCodeBytes(n int64) { e.memory.code.Add(n) }
 
 // used is what counts against maxmemory.
-func (e *Engine) used() int64 { return e.store.UsedBytes() + e.memory.code.Load() }
+func (e *Engine) used() int64 { return e.store.UsedBytes() + e.memory.code.Load() + leastUsed }
+
+// leastUsed is what an empty server takes at least, so that no limit can be kept by it that is below.
+const leastUsed = 512
 
 // SetReplicaIgnoresMaxMemory is replica-ignore-maxmemory: as a replica the server leaves eviction to its master and
 // refuses nothing.

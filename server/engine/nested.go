@@ -28,6 +28,13 @@ func (e *Engine) NestIn(ctx *command.Ctx) *Nest {
 // End closes the nest.
 func (n *Nest) End() { n.l.ctx.Leave(n.outer) }
 
+// LetScripts lets scripts run every command, those that are not meant for them too: for tests. The lock must be held
+// exclusively.
+func (e *Engine) LetScripts(on bool) { e.scriptsMayAll = on }
+
+// MayAll tells whether LetScripts is on.
+func (n *Nest) MayAll() bool { return n.l.e.scriptsMayAll }
+
 // State is what stood between the outer command and its execution, as of the start of the hold.
 func (n *Nest) State() State {
 	st := n.l.st

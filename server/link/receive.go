@@ -201,7 +201,7 @@ func (u *upstream) swap(res loadResult) (err error) {
 		u.n.mu.Lock()
 		defer u.n.mu.Unlock()
 		u.n.e.ReplaceData(res.into)
-		if err := u.n.e.LoadLibraries(res.meta.Libraries, false); err != nil {
+		if err := u.n.e.LoadLibraries(res.meta.Libraries, engine.Instead); err != nil {
 			u.n.logf(repl.Warning, fmt.Sprintf("MASTER <-> REPLICA sync: a function library of the master cannot be loaded: %v", err))
 		}
 		u.n.log.Follow(followID(res.r.full.ID), res.r.full.Offset)

@@ -116,7 +116,7 @@ func (s *Saver) ReloadAppendOnly(ctx *command.Ctx) error {
 		return a.fatal(err)
 	}
 	s.e.Store().FlushAll()
-	if err := s.e.LoadLibraries(nil, false); err != nil {
+	if err := s.e.LoadLibraries(nil, engine.Instead); err != nil {
 		return err
 	}
 	if m != nil {
@@ -225,7 +225,7 @@ func (l *partsLoader) rdb(p aof.Part, in io.Reader, size int64) (rest []byte, er
 		return nil, fmt.Errorf("Error reading the RDB preamble of the AOF file %s, AOF loading aborted: %w", p.Name, err) //nolint:staticcheck // Redis' text
 	}
 	l.hold(func() {
-		err = s.e.LoadLibraries(meta.Libraries, false)
+		err = s.e.LoadLibraries(meta.Libraries, engine.Instead)
 		if meta.StreamDB >= 0 && meta.StreamDB < s.e.Store().Databases() && meta.ReplID != "" {
 			l.applier.SelectDB(meta.StreamDB)
 		}

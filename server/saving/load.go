@@ -66,7 +66,7 @@ func (s *Saver) loadImage(ctx context.Context, keepExpired bool) (Loaded, error)
 		return Loaded{}, fmt.Errorf("Fatal error loading the DB: %s: %w. Exiting", path, err) //nolint:staticcheck // Redis' text
 	}
 	s.e.Exclusive(func() {
-		err = s.e.LoadLibraries(meta.Libraries, false)
+		err = s.e.LoadLibraries(meta.Libraries, engine.Instead)
 		s.e.Saved(s.e.Changes())
 		s.load.keys, s.load.expired = meta.Keys, meta.Expired
 		s.durable.Store(true)
@@ -96,7 +96,14 @@ func (s *Saver) loadFile(ctx context.Context, path string, dropExpired bool, loc
 
 // Reload is DEBUG RELOAD: save, empty, load, all at once. A save under way gives way to it. The lock is
 // held.
-func (s *Saver) Reload(noSave, noFlush bool) error {
+func (s *Saver) Reload(noSave, noFlush, merge bool) error {
+	how := engine.Instead
+	switch {
+	case noFlush && merge:
+		how = engine.Over
+	case noFlush:
+		how = engine.Beside
+	}
 	if !noSave {
 		if err := s.saveHeld(); err != nil {
 			return err
@@ -109,7 +116,7 @@ func (s *Saver) Reload(noSave, noFlush bool) error {
 	meta, err := s.loadFile(context.Background(), s.Path(), !s.e.Is(engine.Replica), nil)
 	s.load.keys, s.load.expired = meta.Keys, meta.Expired
 	if err == nil {
-		err = s.e.LoadLibraries(meta.Libraries, noFlush)
+		err = s.e.LoadLibraries(meta.Libraries, how)
 	}
 	return err
 }

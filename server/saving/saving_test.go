@@ -433,7 +433,7 @@ func TestReload(t *testing.T) {
 	})
 	b.do("SET", "later", "yes")
 	b.e.Exclusive(func() {
-		if err := b.saver.Reload(false, false); err != nil {
+		if err := b.saver.Reload(false, false, false); err != nil {
 			t.Error(err)
 		}
 	})

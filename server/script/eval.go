@@ -104,7 +104,10 @@ func shebang(body string) (f flags, code, problem string) {
 	if !ok {
 		return 0, "", "Invalid script shebang"
 	}
-	words := strings.Split(line, " ")
+	words, ok := shellWords(line)
+	if !ok || len(words) == 0 {
+		return 0, "", "Invalid engine in script shebang"
+	}
 	if words[0] != "#!lua" {
 		return 0, "", "Unexpected engine in script shebang: " + words[0]
 	}
@@ -127,6 +130,15 @@ func shebang(body string) (f flags, code, problem string) {
 		}
 	}
 	return f, "\n" + rest, ""
+}
+
+// shellWords splits a first line.
+func shellWords(line string) (words []string, ok bool) {
+	list, ok := resp.SplitArgs([]byte(line), nil)
+	for _, w := range list {
+		words = append(words, string(w))
+	}
+	return words, ok
 }
 
 func (h *Host) scriptLoad(c *command.Ctx) {

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -333,11 +334,13 @@ func (r *run) mayStart() string {
 // refusal answers why an inner command must not run.
 func (r *run) refusal(cmd *command.Cmd, args [][]byte) string {
 	switch {
+	case cmd == nil && command.Lacks(string(bytes.Join(args[:min(len(args), 2)], []byte{'|'}))):
+		return "-ERR This Redis command is not allowed from script" // in Redis it is for clients, here for nobody
 	case cmd == nil || cmd.Handler == nil && len(cmd.Subs) == 0:
 		return "-ERR Unknown Redis command called from script"
 	case !cmd.ArityOK(len(args)) || cmd.Handler == nil:
 		return "-ERR Wrong number of args calling Redis command from script"
-	case cmd.Flags&command.NoScript != 0:
+	case cmd.Flags&command.NoScript != 0 && !r.nest.MayAll():
 		return "-ERR This Redis command is not allowed from script"
 	}
 	if why := r.client.Forbidden(cmd, args, engine.InScript); why != "" {

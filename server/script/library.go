@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/rdb"
 	lua "github.com/yuin/gopher-lua"
 )
@@ -104,7 +105,10 @@ func header(text string) (name, code string, err error) {
 	if !ok {
 		return "", "", errors.New("Invalid library metadata") //nolint:staticcheck // as Redis words it to clients
 	}
-	words := strings.Fields(line)
+	words, ok := shellWords(line)
+	if !ok || len(words) == 0 {
+		return "", "", errors.New("Invalid library metadata") //nolint:staticcheck // as Redis words it to clients
+	}
 	named := false
 	for _, w := range words[1:] {
 		value, is := strings.CutPrefix(w, "name=")
@@ -338,12 +342,8 @@ func (h *Host) Libraries() []string {
 
 // LoadLibraries takes over the libraries of a data set that was loaded, instead of those that there are or beside them.
 // The engine's lock must be held exclusively.
-func (h *Host) LoadLibraries(codes []string, beside bool) error {
-	policy := "flush"
-	if beside {
-		policy = "append"
-	}
-	return h.restore(codes, policy)
+func (h *Host) LoadLibraries(codes []string, how engine.LibraryLoad) error {
+	return h.restore(codes, map[engine.LibraryLoad]string{engine.Instead: "flush", engine.Beside: "append", engine.Over: "replace"}[how])
 }
 
 // dump makes the payload of FUNCTION DUMP: the libraries as a data set's file has them, the version, a checksum.

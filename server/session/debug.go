@@ -39,6 +39,8 @@ var debugCommands = map[string]struct {
 	"jmap":                       {0, 0, (*Server).debugNothing},
 	"pause-cron":                 {1, 1, (*Server).debugPauseCron},
 	"replicate":                  {1, -1, (*Server).debugReplicate},
+	"set-disable-deny-scripts":   {1, 1, (*Server).debugDenyScripts},
+	"segfault":                   {0, 0, (*Server).debugSegfault},
 	"help":                       {0, 0, (*Server).debugHelp},
 }
 
@@ -54,6 +56,21 @@ func (srv *Server) debug(ctx *command.Ctx) {
 		return
 	}
 	sub.run(srv, ctx, args)
+}
+
+// debugDenyScripts lets scripts run what they else may not.
+func (srv *Server) debugDenyScripts(ctx *command.Ctx, args [][]byte) {
+	srv.e.LetScripts(string(args[0]) == "1")
+	ctx.Out.OK()
+}
+
+// debugSegfault does not come back: the signal ends the process.
+func (srv *Server) debugSegfault(ctx *command.Ctx, _ [][]byte) {
+	if srv.crash == nil {
+		ctx.Out.Error("this server does not crash on demand")
+		return
+	}
+	srv.crash()
 }
 
 // debugSleep holds the lock and the loop, on purpose: it stands for a command that takes long.
@@ -144,10 +161,11 @@ func (srv *Server) debugReplicate(ctx *command.Ctx, args [][]byte) {
 }
 
 func (srv *Server) debugReload(ctx *command.Ctx, args [][]byte) {
-	noFlush, noSave := false, false
+	noFlush, noSave, merge := false, false, false
 	for _, a := range args {
 		switch {
 		case fold(a, "merge"):
+			merge = true
 		case fold(a, "noflush"):
 			noFlush = true
 		case fold(a, "nosave"):
@@ -161,7 +179,7 @@ func (srv *Server) debugReload(ctx *command.Ctx, args [][]byte) {
 		ctx.Out.Error("this server cannot save")
 		return
 	}
-	if err := srv.keeper.Reload(noSave, noFlush); err != nil {
+	if err := srv.keeper.Reload(noSave, noFlush, merge); err != nil {
 		srv.logf("%v", err)
 		ctx.Out.Error("Error trying to load the RDB dump, check server logs.")
 		return
@@ -279,6 +297,7 @@ func (srv *Server) debugHelp(ctx *command.Ctx, _ [][]byte) {
 		"OBJECT <key>", "    Show low level info about `key` and associated value.",
 		"POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>.",
 		"RELOAD [option ...]", "    Save the RDB on disk and reload it back to memory. Valid <option> values: MERGE, NOFLUSH, NOSAVE.",
+		"SEGFAULT", "    Crash the server with sigsegv.",
 		"SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys in background.",
 		"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed.")
 }

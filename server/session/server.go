@@ -33,8 +33,9 @@ type Keeper interface {
 	ReloadAppendOnly(ctx *command.Ctx) error
 	// NapBeforeAppend makes every write to the append-only file sleep first: DEBUG AOF-FLUSH-SLEEP.
 	NapBeforeAppend(d time.Duration)
-	// Reload saves (unless noSave), empties the store (unless noFlush) and loads it again, at once: DEBUG RELOAD.
-	Reload(noSave, noFlush bool) error
+	// Reload saves (unless noSave), empties the store (unless noFlush) and loads it again, at once: DEBUG RELOAD. With
+	// merge function libraries that are there may be replaced.
+	Reload(noSave, noFlush, merge bool) error
 }
 
 // Options of a Server.
@@ -47,6 +48,10 @@ type Options struct {
 	Shutdown func(o ShutdownOptions) error
 	// AbortShutdown gives up an end that is under way and reports whether there was one. Nil: there never is.
 	AbortShutdown func() bool
+	// Exit ends the process at once: SHUTDOWN NOSAVE in the middle of a script. Nil: os.Exit.
+	Exit func()
+	// Crash ends the process as a signal from outside does: DEBUG SEGFAULT. Nil: there is no such command.
+	Crash func()
 	// Version is the version of this program, RunID the identity of this process in INFO.
 	Version, RunID string
 	Logf           func(format string, args ...any)
@@ -62,6 +67,8 @@ type Server struct {
 	keeper   Keeper
 	shutdown func(o ShutdownOptions) error
 	abort    func() bool
+	exit     func()
+	crash    func()
 	version  string
 	runID    string
 	logf     func(format string, args ...any)
@@ -90,6 +97,9 @@ func New(o Options) *Server {
 		logf: o.Logf, start: time.Now()}
 	if srv.logf == nil {
 		srv.logf = func(string, ...any) {}
+	}
+	if srv.exit, srv.crash = o.Exit, o.Crash; srv.exit == nil {
+		srv.exit = func() { os.Exit(0) }
 	}
 	srv.clients.byID = map[int64]*Session{}
 	srv.net = func() (int64, int64) { return 0, 0 }
@@ -301,7 +311,7 @@ func (srv *Server) shutdownCommand(ctx *command.Ctx) {
 		ctx.Out.Error("-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
 	case srv.e.Busy():
 		srv.logf("User requested shutdown while a script runs: nothing is saved, and what the script did is lost.")
-		os.Exit(0)
+		srv.exit()
 	case srv.shutdown == nil:
 		ctx.Out.Error("Errors trying to SHUTDOWN. Check logs.")
 	default:

@@ -30,6 +30,7 @@ func keyOf(name string, kinds ...kind) int {
 }
 
 var (
+	CrashLogEnabled        = boolKey("crash-log-enabled")
 	RDBChecksum            = boolKey("rdbchecksum")
 	RDBCompression         = boolKey("rdbcompression")
 	RDBDelSyncFiles        = boolKey("rdb-del-sync-files")

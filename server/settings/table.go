@@ -57,7 +57,7 @@ var table = []Directive{
 	boolean("appendonly", false).with(flagDenyLoading),
 	boolean("cluster-allow-reads-when-down", false).inert(notCluster),
 	boolean("cluster-allow-pubsubshard-when-down", true).inert(notCluster),
-	boolean("crash-log-enabled", true).inert(notCrashLog),
+	boolean("crash-log-enabled", true),
 	boolean("crash-memcheck-enabled", true).inert(notCrashLog),
 	boolean("use-exit-on-panic", false).with(flagHidden).inert(notCrashLog),
 	boolean("disable-thp", true).fixed().inert(notFork),
