@@ -82,7 +82,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	o := manage.Options{
 		Identity: member.Identity{SetUID: cfg.String(settings.SetUID), Name: cfg.String(settings.PodName),
 			Voter: member.Voter(cfg.String(settings.PodUID)), Incarnation: child.Incarnation},
-		State: a.member.state, Gate: a.Engine.Gate(), Node: memberNode{a}, History: history, Whole: whole,
+		State: a.member.state, Gate: a.Engine.Gate(), Commit: a.Engine.Commit(), Node: memberNode{a}, History: history, Whole: whole,
 		DataDir: cfg.Dir(), Deaths: child.Deaths, Logf: a.logger.Noticef,
 	}
 	if a.password != nil {

@@ -27,8 +27,8 @@ func (l *Lane) masterFor(c *Client, cmd *command.Cmd) bool {
 	case l.gateOpen || cmd == nil || c.Has(NeedAuth):
 		return true
 	}
-	write, _, _ := c.reach(cmd)
-	return !write
+	write, _, any := c.reach(cmd)
+	return !write && (l.st&unfit == 0 || any&(command.ReadOnly|command.MayReplicate) == 0)
 }
 
 // Carried is what of a client's state goes with it to another server. Names are short: it travels.

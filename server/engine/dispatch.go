@@ -38,6 +38,7 @@ func (l *Lane) quick(cmd *command.Cmd) bool {
 func (l *Lane) careful(c *Client, it *Item) Outcome {
 	cmd := it.Cmd
 	mark := l.Out.Len()
+	it.Untold = true
 	l.e.judge(c, cmd, it.Args)
 	switch {
 	case (c.Flags|c.guards)&NeedAuth != 0 && cmd.Flags&command.NoAuth == 0:
@@ -69,6 +70,7 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 			break
 		}
 		l.flushFor(c)
+		it.Untold = false
 		shown := l.st&monitored != 0
 		if shown {
 			l.show(c, cmd, it.Args, true)
@@ -106,6 +108,7 @@ func (l *Lane) mute(c *Client, mark int) {
 func (l *Lane) refuseShape(c *Client, it *Item) Outcome {
 	mark := l.Out.Len()
 	cmd := it.Cmd
+	it.Untold = true
 	switch {
 	case cmd == nil && isAttack(it.Args[0]):
 		l.e.logf("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from %s aborted.", c.Owner.RemoteAddr())

@@ -37,8 +37,13 @@ type Engine struct {
 	mu    sync.RWMutex
 	store *store.Store
 	gate  *Gate
-	start time.Time
-	logf  func(format string, args ...any)
+	// dataEnd is where the stream ends but for what no data depends on: signs of life and requests for acknowledgements.
+	// asked is the latest of them for which replicas were asked to acknowledge. Written with mu held exclusively.
+	dataEnd atomic.Int64
+	asked   int64
+	commit  Commit
+	start   time.Time
+	logf    func(format string, args ...any)
 
 	state        atomic.Uint32
 	minReplicas  atomic.Int64
@@ -78,6 +83,7 @@ func New(o Options) *Engine {
 		e.logf = func(string, ...any) {}
 	}
 	e.state.Store(uint32(ServeStale | ReadOnly))
+	e.commit.init(e)
 	e.watched = make([]map[string][]*watch, e.store.Databases())
 	e.waits.queues = make([]map[string]*waitQueue, e.store.Databases())
 	e.expiry.on.Store(true)
@@ -103,6 +109,7 @@ func (e *Engine) Exclusive(fn func()) {
 	fn()
 	e.serveLocked()
 	e.bg.flushAll()
+	e.askHolders()
 }
 
 // Shared runs fn while nobody writes.
@@ -120,6 +127,7 @@ func (e *Engine) Background(step func() (more bool)) {
 		more = step()
 		e.serveLocked()
 		e.bg.flushAll()
+		e.askHolders()
 		e.mu.Unlock()
 		e.wake()
 		e.yield()

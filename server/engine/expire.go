@@ -98,6 +98,7 @@ func (e *Engine) expireMet(l *Lane) {
 	l.serveReady()
 	l.flushAll()
 	e.settleTracking()
+	e.askHolders()
 }
 
 // reclaimStep is the number of slots or pages that one slice gives back.

@@ -27,6 +27,7 @@ type Item struct {
 	Cmd     *command.Cmd // nil when the name is unknown
 	Args    [][]byte
 	Outcome Outcome
+	Untold  bool // not executed, but queued or refused: its reply tells nothing of the data set
 	Wrote   bool // changed the data set: its reply is subject to the gate
 	// Before orders the reply among the client's pushes; see Owner.Push.
 	Before uint64
@@ -56,6 +57,9 @@ type Lane struct {
 	warmed uint32
 	entry  Ticket // as of the latest look
 	ticket Ticket // under which this Run first wrote
+	first  Ticket // of this Run's first hold
+	due    Due    // see Lane.Due
+	dueOn  bool
 
 	gateOpen  bool
 	exclusive bool // the hold has the lock to itself
@@ -96,6 +100,7 @@ func (e *Engine) NewLane() *Lane {
 // Run executes items in order, in as many holds of the lock as it takes. Items of one client must be adjacent.
 func (l *Lane) Run(items []Item) {
 	l.ticket, l.held = Ticket{}, nil
+	l.first, l.dueOn = Ticket{}, false
 	for len(items) > 0 {
 		n := l.hold(items)
 		items = items[n:]
@@ -140,6 +145,9 @@ func (l *Lane) execute(items []Item) int {
 	l.enter()
 	if l.exclusive && l.e.tracking.crowded.Load() {
 		l.limitTracking()
+	}
+	if l.first.epoch == 0 {
+		l.first = l.entry
 	}
 	if len(items) >= warmFrom {
 		l.warm(items)
@@ -202,6 +210,9 @@ func (l *Lane) look() {
 	l.tracked = !e.stats.untracked.Load()
 	l.ctx.ReplyLimit = e.stats.replyLimit.Load()
 	l.entry, l.gateOpen = e.gate.enter()
+	if !l.gateOpen && l.st&Replica == 0 && e.commit.need.Load() != 0 {
+		l.st |= unfit
+	}
 	l.busy = e.busy.on.Load()
 	l.ctx.Replica = l.st&Replica != 0
 	l.ctx.WritableReplica = l.st&(Replica|ReadOnly) == Replica
@@ -223,6 +234,7 @@ func (l *Lane) leave(items []Item) {
 			items[i].Client.WriteOffset, items[i].Client.wrote = l.e.Log.Offset(), false
 		}
 	}
+	l.noteDue()
 }
 
 // one executes an item, unless its client has come to wait.

@@ -131,7 +131,7 @@ func (l *Lane) flushUnits() {
 	if len(d.pend) == 0 {
 		return
 	}
-	l.e.Log.Append(d.pend, d.target)
+	l.e.dataEnd.Store(l.e.Log.Append(d.pend, d.target))
 	l.e.Log.SetSelected(d.selected)
 	if cap(d.pend) > keepPending {
 		d.pend = nil

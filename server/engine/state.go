@@ -8,23 +8,25 @@ type State uint32
 
 // States. Those who know set and clear them: link the role and the replicas, app the loading, persistence the disk.
 const (
-	Replica      State = 1 << iota // follows a master
-	ReadOnly                       // replica-read-only
-	LinkDown                       // the link to the master is down or syncing
-	ServeStale                     // replica-serve-stale-data
-	Loading                        // the data set loads in place: no data is served
-	AsyncLoading                   // a new data set loads beside the old one
-	TooFewGood                     // fewer good replicas than min-replicas-to-write
-	DiskError                      // the last save failed and stop-writes-on-bgsave-error is on; or see SetFileError
-	OutOfMemory                    // over maxmemory, and nothing could be evicted
-	Parked                         // managed, without a role: no write is accepted (S3)
-	pausedWrites                   // CLIENT PAUSE ... WRITE
-	pausedAll                      // CLIENT PAUSE ... ALL
-	monitored                      // somebody has asked for MONITOR
+	Replica       State = 1 << iota // follows a master
+	ReadOnly                        // replica-read-only
+	LinkDown                        // the link to the master is down or syncing
+	ServeStale                      // replica-serve-stale-data
+	Loading                         // the data set loads in place: no data is served
+	AsyncLoading                    // a new data set loads beside the old one
+	TooFewGood                      // fewer good replicas than min-replicas-to-write
+	DiskError                       // the last save failed and stop-writes-on-bgsave-error is on; or see SetFileError
+	OutOfMemory                     // over maxmemory, and nothing could be evicted
+	Parked                          // managed, without a role: no write is accepted (S3)
+	pausedWrites                    // CLIENT PAUSE ... WRITE
+	pausedAll                       // CLIENT PAUSE ... ALL
+	TooFewHolders                   // fewer replicas than must hold a write before its reply leaves; see Commit
+	unfit                           // of a hold: the right to write has lapsed, and replies that read must be true to it too
+	monitored                       // somebody has asked for MONITOR
 )
 
 // blocking are the states that take commands off the fast path.
-const blocking = LinkDown | Loading | AsyncLoading | TooFewGood | DiskError | OutOfMemory | Parked | pausedWrites | pausedAll | monitored
+const blocking = LinkDown | Loading | AsyncLoading | TooFewGood | DiskError | OutOfMemory | Parked | pausedWrites | pausedAll | monitored | TooFewHolders | unfit
 
 // SetState sets and clears bits. Call it under Exclusive when commands must not straddle the change.
 func (e *Engine) SetState(set, clear State) {
@@ -77,8 +79,10 @@ const (
 	errOOM        = "-OOM command not allowed when used memory > 'maxmemory'."
 	errMisconf    = "-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
 	errNoReplicas = "-NOREPLICAS Not enough good replicas to write."
+	errNoHolders  = "-NOREPLICAS Not enough replicas attached that could confirm a write: it was not executed."
 	errReadOnly   = "-READONLY You can't write against a read only replica."
 	errLapsed     = "-READONLY This member's right to write has lapsed; ask for the master again."
+	errUnfit      = "-READONLY This member's right to serve has lapsed, and what it holds may be old; ask for the master again."
 	errParked     = "-READONLY This member is parked: it has no role yet and accepts no write."
 	errMasterDown = "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	errLoading    = "-LOADING Redis is loading the dataset in memory"
@@ -98,12 +102,16 @@ func (l *Lane) refusal(c *Client, cmd *command.Cmd, st State) string {
 		return l.e.DiskRefusal()
 	case st&TooFewGood != 0 && master && write:
 		return errNoReplicas
+	case st&TooFewHolders != 0 && master && write:
+		return errNoHolders
 	case st&Parked != 0 && write:
 		return errParked
 	case st&(Replica|ReadOnly) == Replica|ReadOnly && write:
 		return errReadOnly
 	case write && master && !l.gateOpen:
 		return errLapsed
+	case st&unfit != 0 && any&(command.ReadOnly|command.MayReplicate) != 0:
+		return errUnfit
 	case c.Has(Subscribed) && c.Proto != 3 && !allowedSubscribed(cmd):
 		return "Can't execute '" + cmd.FullName + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 	case st&(Replica|LinkDown|ServeStale) == Replica|LinkDown && all&command.Stale == 0:

@@ -131,7 +131,7 @@ func (n *Node) paused() bool {
 func (n *Node) maybeFreeBacklog() {
 	ttl := n.s.Int(settings.ReplBacklogTTL) * 1000
 	idle := func() bool {
-		return ttl > 0 && n.o.Managed == nil && n.isMaster() && len(n.peers) == 0 && n.snap == nil && n.now()-n.noPeers > ttl && n.log.Backlog().Active
+		return ttl > 0 && n.o.Managed == nil && n.e.Commit().Required() == 0 && n.isMaster() && len(n.peers) == 0 && n.snap == nil && n.now()-n.noPeers > ttl && n.log.Backlog().Active
 	}
 	n.mu.Lock()
 	due := idle()

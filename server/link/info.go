@@ -15,6 +15,7 @@ func (n *Node) registerInfo() {
 		defer n.mu.Unlock()
 		w.Field("full_syncs_loaded", n.loads.Load())
 		w.Field("repl_disk_backlog_bytes", n.log.Backlog().Disk)
+		n.infoSynchronous(w)
 		w.Field("full_sync_guard_kept", n.kept) // why the guard kept this replica's data, empty when it did not
 	})
 	n.e.RegisterInfo("stats", func(w *engine.InfoWriter) {

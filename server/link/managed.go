@@ -25,6 +25,7 @@ func (n *Node) parkLocked() {
 	n.unfollow()
 	n.dropPeers()
 	n.parked = true
+	n.endReign(false)
 	n.e.SetState(engine.Parked|engine.Replica|engine.LinkDown, 0)
 }
 

@@ -73,7 +73,8 @@ type Node struct {
 	lastRun   string      // run ID of the master followed last
 	noPeers   repl.Millis // since when there has been no replica
 	pingAt    repl.Millis
-	getackEnd int64 // the stream ends with a GETACK at this offset
+	held      []int64 // of countCommitted
+	getackEnd int64   // the stream ends with a GETACK at this offset
 
 	kickC  chan struct{}
 	ctx    context.Context
@@ -125,6 +126,7 @@ func (n *Node) Booted(b Boot) {
 		}
 		n.noteIDs()
 		n.streamDB = max(b.Meta.StreamDB, 0)
+		n.endReign(true)
 		n.applySettings()
 		if n.o.Managed != nil {
 			n.parkLocked()
@@ -141,6 +143,7 @@ func (n *Node) Booted(b Boot) {
 		if follows {
 			n.followLocked(up, false)
 		}
+		n.applySynchronous()
 	})
 	n.work.Go(n.cron)
 	n.work.Go(n.spillLog)
@@ -225,6 +228,7 @@ func (n *Node) followLocked(up settings.Upstream, explicit bool) {
 	n.e.DropWaiting()
 	n.e.SetState(engine.Replica|engine.LinkDown, engine.Parked)
 	n.tellRole(true)
+	n.endReign(false)
 	u := newUpstream(n, up, explicit, n.lastRun)
 	u.handOver = n.failover.demoting(up)
 	u.applier.SelectDB(n.streamDB)
@@ -255,6 +259,8 @@ func (n *Node) leadLocked(id string) {
 	n.dropPeers() // they ask again and learn the new ID
 	n.parked = false
 	n.e.SetState(0, engine.Replica|engine.LinkDown|engine.Loading|engine.AsyncLoading|engine.Parked)
+	n.endReign(true)
+	n.applySynchronous()
 	n.tellRole(false)
 	n.noPeers = n.now()
 }
@@ -303,9 +309,12 @@ func (n *Node) unpaused() {
 // SET, with the engine's lock held.
 func (n *Node) watchSettings() {
 	n.s.OnChange(func() error {
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		n.applySettings()
+		n.applySynchronous()
 		return nil
-	}, "repl-backlog-size", "repl-disk-backlog-size", "replica-read-only", "replica-serve-stale-data", "min-replicas-to-write", "min-replicas-max-lag")
+	}, "synchronous-replicas", "synchronous-timeout", "repl-backlog-size", "repl-disk-backlog-size", "replica-read-only", "replica-serve-stale-data", "min-replicas-to-write", "min-replicas-max-lag")
 }
 
 func (n *Node) applySettings() {

@@ -233,6 +233,7 @@ func (p *peer) told(args [][]byte) {
 			words = append(words, string(a))
 		}
 		m.Vouched(words)
+		n.passOn()
 	}
 	n.acked()
 }
@@ -398,4 +399,5 @@ func (n *Node) countGood() {
 	if n.goodPeers.Swap(int64(good)) != int64(good) {
 		n.e.SetGoodReplicas(good)
 	}
+	n.countCommitted()
 }

@@ -36,6 +36,7 @@ type upstream struct {
 	dialed chan *masterConn
 	loaded chan loadResult
 
+	passOn   chan struct{}      // a replica of this server has vouched: the master is to know at once
 	unpaused chan struct{}      // CLIENT PAUSE is over
 	orders   chan struct{}      // REPLICAOF named this master again
 	gone     atomic.Bool        // set under the engine's lock: nothing of this master may be applied any more
@@ -73,7 +74,7 @@ type chunk struct {
 func newUpstream(n *Node, to settings.Upstream, explicit bool, lastRun string) *upstream {
 	ctx, cancel := context.WithCancel(n.ctx)
 	u := &upstream{n: n, to: to, applier: n.e.NewApplier("master"), dialed: make(chan *masterConn, 1), loaded: make(chan loadResult, 1),
-		unpaused: make(chan struct{}, 1), orders: make(chan struct{}, 1), ctx: ctx, cancel: cancel, done: make(chan struct{})}
+		passOn: make(chan struct{}, 1), unpaused: make(chan struct{}, 1), orders: make(chan struct{}, 1), ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	u.m = repl.NewReplica(u.settings(), explicit, lastRun)
 	u.stream.init(u)
 	u.downSince.Store(n.now())
@@ -139,6 +140,8 @@ func (u *upstream) once(tick <-chan time.Time) {
 	case <-u.unpaused:
 		u.stream.apply()
 		u.act(nil)
+	case <-u.passOn:
+		u.act(u.m.GetAck(n.now(), n.log.Offset()))
 	case <-u.orders:
 		u.act(u.m.Order(n.now()))
 	case c := <-u.dialed:

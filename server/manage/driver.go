@@ -20,6 +20,7 @@ type Options struct {
 	Identity member.Identity
 	State    State
 	Gate     *engine.Gate
+	Commit   *engine.Commit // of the replies that wait for voters (S6); nil: none does
 	Node     Node
 	// History is what the data loaded at start carries; Whole that nothing was lost at the last end.
 	History member.History
@@ -174,6 +175,9 @@ func (d *Driver) carryOut(o order) {
 		effects = d.m.HearPeer(m)
 	default:
 		effects = d.m.Handle(d.clock(), m)
+		if _, roster := m.(member.TakeRoster); roster {
+			d.publish() // before the answer says that the roster is in force
+		}
 	}
 	d.rising = slices.ContainsFunc(effects, has[fence.BecomeMaster])
 	if slices.ContainsFunc(effects, has[fence.BecomeParked]) || slices.ContainsFunc(effects, has[fence.BecomeReplica]) {
@@ -291,6 +295,18 @@ func (d *Driver) publish() {
 	term, until := d.m.Gate()
 	if term == 0 || d.rising {
 		return // closed by StopWrites, or not yet granted
+	}
+	if c := d.o.Commit; c != nil { // first: nothing may leave that does not wait for the voters
+		k, there := d.m.Synchronous(d.clock())
+		have := 0
+		if there {
+			have = k
+		}
+		c.Attached(have)
+		c.Require(k)
+		if k > 0 {
+			c.Advance(d.m.Committed())
+		}
 	}
 	d.gate.SetDeadline(int64(until))
 }

@@ -68,6 +68,7 @@ type Peer struct {
 	offset   int64  // where the cursor starts
 	acked    int64  // last acknowledged byte
 	ackAt    Millis // when
+	heard    bool   // the replica has said what it holds
 	moved    Millis // when the payload moved last
 	idle     bool   // no piece of it is on its way
 	since    Millis // when it began to wait for a snapshot
@@ -175,7 +176,7 @@ func (p *Peer) Continue(now Millis, id string, held, backlog int64) []Effect {
 	}
 	p.log(Notice, "Partial resynchronization request from %s accepted. Sending %d bytes of backlog starting from offset %d.", p.Name, backlog, held+1)
 	p.out = append(p.out, Send{[]byte(answer)}, OpenCursor{held}, StartStream{})
-	p.ackAt, p.acked = now, held
+	p.ackAt, p.acked, p.heard = now, held, true
 	p.become(PeerOnline)
 	return p.out
 }
@@ -248,7 +249,7 @@ func (p *Peer) PayloadSent(now Millis) []Effect {
 // Ack takes REPLCONF ACK.
 func (p *Peer) Ack(now Millis, offset int64) []Effect {
 	p.out = p.out[:0]
-	p.ackAt = now
+	p.ackAt, p.heard = now, true
 	if offset > p.acked {
 		p.acked = offset
 	}
@@ -256,6 +257,11 @@ func (p *Peer) Ack(now Millis, offset int64) []Effect {
 		p.online()
 	}
 	return p.out
+}
+
+// Holds is the offset up to which an online replica has said that it holds the stream.
+func (p *Peer) Holds() (offset int64, ok bool) {
+	return p.acked, p.heard && p.state == PeerOnline && !p.oldSync
 }
 
 // Tick is called about once per second.

@@ -111,6 +111,8 @@ var (
 	ReplicaAnnouncePort       = intKey("replica-announce-port")
 	ReplDisklessSyncDelay     = intKey("repl-diskless-sync-delay")
 	ReplDisklessMaxReplicas   = intKey("repl-diskless-sync-max-replicas")
+	SynchronousReplicas       = intKey("synchronous-replicas")
+	SynchronousTimeout        = intKey("synchronous-timeout")
 	ReplTimeout               = intKey("repl-timeout")
 	ReplPingReplicaPeriod     = intKey("repl-ping-replica-period")
 	ReplBacklogSize           = intKey("repl-backlog-size")

@@ -13,6 +13,11 @@ var own = []Directive{
 	// repl-disk-backlog-size is how much of the stream may wait on disk, in dir, for replicas that are slower than the
 	// writes; 0: they are served from memory and dropped by client-output-buffer-limit, as in Redis.
 	memory("repl-disk-backlog-size", "0", 0, maxInt64),
+	// synchronous-replicas is how many replicas must hold everything that a reply reflects before it leaves (invariant S6); a
+	// managed member is told by its operator instead. synchronous-timeout, in milliseconds, ends the wait with an error
+	// that calls the outcome unknown.
+	integer("synchronous-replicas", "0", 0, 64),
+	integer("synchronous-timeout", "2000", 1, maxInt32),
 	// Managed mode: parked boot, roles under terms, orders over the management listener.
 	boolean("managed", false).ours().with(flagBareYes),
 	boolean("supervise", false).ours().with(flagBareYes),

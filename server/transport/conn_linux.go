@@ -33,6 +33,8 @@ type conn struct {
 	query   []byte // received and not executed: an incomplete command, or what came while held
 	out     []chunk
 	outLen  int64
+	kept    *kept // the latest output that waits for others, nil when none does; keptLen counts all of it
+	keptLen int64
 	ticket  engine.Ticket // of the writes whose replies are in out
 	overAt  time.Time     // since when the soft output limit is exceeded
 	closed  bool
@@ -64,7 +66,7 @@ var _ engine.Owner = (*conn)(nil)
 // held tells that c's requests must wait in its socket.
 func (c *conn) held() bool { return c.waiting || c.paused || c.astray() }
 
-func (c *conn) unsent() int64 { return c.outLen }
+func (c *conn) unsent() int64 { return c.outLen + c.keptLen }
 
 // ends tells that nothing more is executed for c.
 func (c *conn) ends() bool { return c.ending || c.sess.Has(engine.CloseAfter) }
@@ -112,9 +114,10 @@ func (c *conn) takePushes() []push {
 
 // enqueuePush puts a message behind the unsent output without copying it.
 func (l *loop) enqueuePush(c *conn, p push) {
-	c.out = append(c.out, chunk{data: p.data[:len(p.data):len(p.data)]})
-	c.outLen += int64(len(p.data))
-	c.sess.OutputBytes.Store(c.outLen)
+	out, n := c.tail()
+	*out = append(*out, chunk{data: p.data[:len(p.data):len(p.data)]})
+	*n += int64(len(p.data))
+	c.noteOut(int64(len(p.data)))
 	c.sess.PushBytes.Add(-int64(len(p.data)))
 }
 
@@ -127,6 +130,7 @@ func (l *loop) sendPushes(c *conn) {
 	if len(list) == 0 || c.ends() {
 		return
 	}
+	l.keepOthers(c, 0, true)
 	for _, p := range list {
 		l.enqueuePush(c, p)
 	}
@@ -149,6 +153,7 @@ func (c *conn) Deliver(ticket engine.Ticket, write func(w *resp.Writer)) {
 		if ticket != (engine.Ticket{}) {
 			c.ticket = ticket
 		}
+		c.l.keepOthers(c, 1, false)
 		c.l.send(c, w)
 		c.waiting = false
 		c.l.resume(c)
@@ -208,7 +213,7 @@ func (l *loop) reply(c *conn, from, to int) {
 // them is sent, as in Redis, even if the socket would take them.
 func (l *loop) withinHardLimit(c *conn, n int64) bool {
 	hard, _, _ := l.t.sessions.OutputLimit(&c.sess)
-	if hard == 0 || c.outLen+n < hard {
+	if hard == 0 || c.unsent()+n < hard {
 		return true
 	}
 	l.overLimit(c)
@@ -223,7 +228,7 @@ func (l *loop) send(c *conn, w *resp.Writer) {
 
 // write sends p at once as far as the socket takes it and keeps the rest.
 func (l *loop) write(c *conn, p []byte) {
-	if len(c.out) == 0 {
+	if len(c.out) == 0 && c.kept == nil {
 		n, errno := rawWrite(c.fd, p)
 		if errno != 0 {
 			if !retry(errno) {
@@ -243,19 +248,38 @@ func (l *loop) write(c *conn, p []byte) {
 	l.limitOutput(c)
 }
 
-func (l *loop) enqueue(c *conn, plain []byte, blob resp.Blob) {
-	if blob != nil {
-		c.out = append(c.out, chunk{blob.Bytes(), blob})
-		c.outLen += int64(len(blob.Bytes()))
-	} else {
-		if n := len(c.out); n > 0 && c.out[n-1].blob == nil && cap(c.out[n-1].data)-len(c.out[n-1].data) >= len(plain) {
-			c.out[n-1].data = append(c.out[n-1].data, plain...)
-		} else {
-			c.out = append(c.out, chunk{data: append(l.buffer(len(plain)), plain...)})
-		}
-		c.outLen += int64(len(plain))
+// tail is what c's output is appended to, and its length.
+func (c *conn) tail() (*[]chunk, *int64) {
+	if k := c.kept; k != nil {
+		return &k.out, &k.n
 	}
-	c.sess.OutputBytes.Store(c.outLen)
+	return &c.out, &c.outLen
+}
+
+// noteOut counts output that was appended to the tail.
+func (c *conn) noteOut(n int64) {
+	if c.kept != nil {
+		c.keptLen += n
+	}
+	c.sess.OutputBytes.Store(c.unsent())
+}
+
+func (l *loop) enqueue(c *conn, plain []byte, blob resp.Blob) {
+	tail, size := c.tail()
+	out, added := *tail, int64(len(plain))
+	n := len(out)
+	switch {
+	case blob != nil:
+		out = append(out, chunk{blob.Bytes(), blob})
+		added = int64(len(blob.Bytes()))
+	case n > 0 && out[n-1].blob == nil && cap(out[n-1].data)-len(out[n-1].data) >= len(plain):
+		out[n-1].data = append(out[n-1].data, plain...)
+	default:
+		out = append(out, chunk{data: append(l.buffer(len(plain)), plain...)})
+	}
+	*tail = out
+	*size += added
+	c.noteOut(added)
 }
 
 // flush sends what is unsent, as far as the socket takes it.
@@ -295,7 +319,7 @@ func (l *loop) flush(c *conn) {
 	}
 	if len(c.out) == 0 {
 		c.out, c.ticket = nil, engine.Ticket{}
-		if c.ends() && c.detach == nil && !c.inBatch {
+		if c.ends() && c.detach == nil && !c.inBatch && c.kept == nil {
 			l.close(c)
 			return
 		}
@@ -307,7 +331,7 @@ func (l *loop) flush(c *conn) {
 // sent takes n bytes off the front of the unsent output.
 func (l *loop) sent(c *conn, n int) {
 	c.outLen -= int64(n)
-	c.sess.OutputBytes.Store(c.outLen)
+	c.sess.OutputBytes.Store(c.unsent())
 	for len(c.out) > 0 {
 		front := &c.out[0]
 		if n < len(front.data) {
@@ -325,14 +349,14 @@ func (l *loop) sent(c *conn, n int) {
 
 // limitOutput closes a client that does not read its replies.
 func (l *loop) limitOutput(c *conn) {
-	if c.closed || c.outLen == 0 {
+	if c.closed || c.unsent() == 0 {
 		c.overAt = time.Time{}
 		return
 	}
 	hard, soft, patience := l.t.sessions.OutputLimit(&c.sess)
 	switch {
-	case hard > 0 && c.outLen >= hard:
-	case soft > 0 && c.outLen >= soft:
+	case hard > 0 && c.unsent() >= hard:
+	case soft > 0 && c.unsent() >= soft:
 		if c.overAt.IsZero() {
 			c.overAt = time.Now()
 		}

@@ -35,8 +35,13 @@ type loop struct {
 	batch  []*conn // connections with something in items, in order
 	paused []*conn // held back by CLIENT PAUSE
 	astray []*conn // wait for the master
+	kept   []*kept // see kept
 	iov    []unix.Iovec
 	free   [][]byte // buffers for incomplete requests and unsent replies
+
+	keptFrom  atomic.Int64 // offset that the front of kept waits for, nobody when there is none
+	releasing atomic.Bool  // a release is in the mail
+	settlers  []func()     // to be called when nothing is kept
 
 	standIn  *standIn
 	wakeFD   int
@@ -68,6 +73,7 @@ func newLoop(t *Server) (*loop, error) {
 	}
 	l := &loop{t: t, epfd: epfd, wakeFD: wakeFD, lane: t.e.NewLane(), arena: make([]byte, arenaSize)}
 	l.lane.WhileBusy = l.whileBusy
+	l.keptFrom.Store(nobody)
 	if err := l.add(wakeFD, unix.EPOLLIN); err != nil {
 		l.closeFDs()
 		return nil, err
@@ -142,6 +148,9 @@ func (l *loop) run() {
 		}
 		l.seekMaster()
 		l.process()
+		if len(l.kept) > 0 {
+			l.watchCommit()
+		}
 		if now := time.Now(); now.After(l.nextCron) {
 			l.nextCron = now.Add(cronPeriod)
 			l.cron(now)
@@ -156,6 +165,9 @@ func (l *loop) untilCron() int {
 	d := time.Until(l.nextCron)
 	if len(l.astray) > 0 {
 		d = min(d, seekEach)
+	}
+	if len(l.kept) > 0 {
+		d = min(d, l.untilKept())
 	}
 	return int(max(d, 0)/time.Millisecond) + 1
 }
@@ -330,6 +342,12 @@ func (l *loop) answer(c *conn, items []engine.Item) bool {
 			c.paused = !c.waiting && !c.ends()
 		}
 	}
+	if due, on := l.lane.Due(); on && ran > 0 {
+		return l.answerDue(c, items[:ran], due)
+	}
+	if c.kept != nil && ran > 0 { // nobody is required any more, and what was kept has not left yet
+		return l.answerDue(c, items[:ran], c.kept.due)
+	}
 	if wrote {
 		if !l.lane.MayLeave() {
 			l.t.logf("Closing client id=%d: the right to acknowledge writes ended before the reply could leave", c.sess.Num)
@@ -339,6 +357,7 @@ func (l *loop) answer(c *conn, items []engine.Item) bool {
 		c.ticket = l.lane.Ticket()
 	}
 	if list := c.takePushes(); len(list) > 0 {
+		l.keepOthers(c, 0, true)
 		l.interleave(c, items[:ran], list)
 	} else if ran > 0 {
 		l.reply(c, items[0].Start, items[ran-1].End)
@@ -395,7 +414,7 @@ func (l *loop) keepRest(c *conn) {
 // settle closes, detaches or suspends c as its commands asked for.
 func (l *loop) settle(c *conn) {
 	switch {
-	case c.detach != nil:
+	case c.detach != nil && c.kept == nil:
 		l.detach(c)
 	case c.ends() && c.unsent() == 0:
 		l.close(c)

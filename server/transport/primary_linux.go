@@ -153,7 +153,7 @@ func (l *loop) place(c *conn, now time.Time) {
 	case e.Serving():
 		p.astray = false
 		l.resume(c)
-	case len(c.out) > 0: // replies first, in order
+	case c.unsent() > 0: // replies first, in order
 		l.flush(c)
 	case p.from != nil && e.Led():
 		l.giveBack(c)

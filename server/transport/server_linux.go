@@ -72,6 +72,11 @@ func New(o Options) (*Server, error) {
 		}
 		return in, out
 	})
+	t.e.Commit().OnProgress(func(upTo int64) {
+		for _, l := range t.loops {
+			l.progressed(upTo)
+		}
+	})
 	t.e.OnUnpause(func() {
 		for _, l := range t.loops {
 			l.post(l.unpaused)
@@ -131,7 +136,13 @@ func (t *Server) Close() {
 func (t *Server) Settle(limit time.Duration) {
 	done := make(chan struct{}, len(t.loops))
 	for _, l := range t.loops {
-		l.post(func() { done <- struct{}{} }) // between two batches: each sends its replies
+		l.post(func() { // between two batches: each sends its replies
+			if said := func() { done <- struct{}{} }; len(l.kept) == 0 {
+				said()
+			} else {
+				l.settlers = append(l.settlers, said)
+			}
+		})
 	}
 	late := time.After(limit)
 	for range t.loops {

@@ -55,6 +55,7 @@ func (l *loop) thinOut() (behind []*conn) {
 		case !running && !done:
 			running = true
 		case c.closed || c.detach != nil: // stays until the batch is over
+		case !running && l.t.e.Commit().Required() > 0: // likewise: where its effects end in the stream is not known yet
 		case !running:
 			l.batch[i] = nil
 			l.finish(c)

@@ -105,5 +105,6 @@ type Mutation struct {
 	ParkedFeeds        bool // S3: a parked member feeds
 	BlindJoin          bool // rule 11: continue from the offset, whatever the history
 	ReuseReplID        bool // S9: consumed by the driver
+	NoCommitWait       bool // S6: replies leave before k voters hold what they reflect
 	WholeAlways        bool // rule 6: claim to be whole
 }

@@ -175,10 +175,32 @@ func (m *Machine) appendedAt(offset int64) (time.Duration, bool) {
 	return m.marks[i-1].at, true
 }
 
+// Synchronous is how many voters must hold a write before its reply leaves (S6), the most that any roster in force asks for,
+// and whether so many vouch now.
+func (m *Machine) Synchronous(now time.Duration) (k int, there bool) {
+	if m.role != member.RoleMaster || m.mut.NoCommitWait {
+		return 0, true
+	}
+	there = true
+	for _, r := range m.counted() {
+		fresh := 0
+		for v, w := range m.vouchers {
+			if w.any && v != m.id.Voter && r.Has(v) && now < w.from+m.lease {
+				fresh++
+			}
+		}
+		k, there = max(k, r.K), there && fresh >= r.K
+	}
+	return k, there
+}
+
 // Committed is the offset up to which replies may leave: k voters of every roster in force hold it
 // (S6). Never a bound when k is 0.
 func (m *Machine) Committed() int64 {
 	out := int64(Never)
+	if m.mut.NoCommitWait {
+		return out
+	}
 	for _, r := range m.counted() {
 		if r.K == 0 {
 			continue
