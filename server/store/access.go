@@ -55,7 +55,14 @@ func (s *Store) decayed(clock uint32, now int64) uint8 {
 	return uint8(counter - min(counter, minutes/uint32(s.Config.LFUDecayTime)))
 }
 
-// hit records an access. The LFU counter's chance comes from the hash, the time and the counter itself.
+// draws count accesses under LFU, so that those of one instant have chances of their own. They are apart by the hash, for the
+// sake of readers that share the lock.
+type draws [64]struct {
+	n atomic.Uint64
+	_ [cacheLine - 8]byte
+}
+
+// hit records an access. The LFU counter's chance comes from the hash and from how many accesses came before.
 func (e Entry) hit(h uint64, now int64) {
 	s := e.p.space.store
 	if !s.Config.LFU {
@@ -63,7 +70,7 @@ func (e Entry) hit(h uint64, now int64) {
 		return
 	}
 	c := s.decayed(e.Access(), now)
-	state := h ^ uint64(now)<<8 ^ uint64(c)
+	state := h ^ s.draws[h%uint64(len(s.draws))].n.Add(1)<<32
 	base := max(0, int(c)-lfuInit)
 	if c < 255 && splitmix(&state)%uint64(base*s.Config.LFULogFactor+1) == 0 {
 		c++

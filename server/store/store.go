@@ -41,6 +41,7 @@ type Store struct {
 	fed       uint64 // the last number given to a stream: see Stream.Fed
 	cuts      []*Cut // under way
 	clock     atomic.Uint32
+	draws     draws
 	hinted    atomic.Bool // a part has hints for the expiry
 	seenPool  []*seenArray
 	scratch   []byte // of one operation

@@ -1,0 +1,134 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// mode is one of redis-cli's modes and what its output must have in common on both servers.
+type mode struct {
+	name  string
+	args  []string
+	stdin string
+	same  func(out string) string // what is compared
+}
+
+var (
+	summary = regexp.MustCompile(`(?m)^(Sampled .*|Total key length .*|Biggest .*|\d+ (strings|lists|hashs|sets|zsets|streams) with .*)$`)
+	percent = regexp.MustCompile(`\[\d\d\.\d\d%\][^\n]*`)
+	figures = regexp.MustCompile(`\d+(\.\d+)?`)
+)
+
+// sizes leaves out the lines in which a key was the biggest so far, which depend on the order of SCAN.
+func sizes(out string) string {
+	return strings.Join(summary.FindAllString(percent.ReplaceAllString(out, ""), -1), "\n")
+}
+
+// withoutFigures is for what the two servers count differently: bytes of memory, latencies, accesses.
+func withoutFigures(out string) string { return figures.ReplaceAllString(sizes(out), "N") }
+
+func sortedLines(out string) string {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// TestModesOfRedisCli lets redis-cli look at the same data on both servers in each of its ways.
+func TestModesOfRedisCli(t *testing.T) {
+	if _, err := exec.LookPath("redis-cli"); err != nil {
+		t.Skip("NOT RUN: apt-get install redis-tools")
+	}
+	var pipe strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&pipe, "*3\r\n$3\r\nSET\r\n$%d\r\npiped:%d\r\n$1\r\nv\r\n", len(fmt.Sprint("piped:", i)), i)
+	}
+	hot := regexp.MustCompile(`(?m)^hot key found with counter: \d+\tkeyname: "?hot"?$`)
+	modes := []mode{
+		{name: "bigkeys", args: []string{"--bigkeys"}, same: sizes},
+		{name: "memkeys", args: []string{"--memkeys"}, same: withoutFigures},
+		{name: "hotkeys", args: []string{"--hotkeys"}, same: func(out string) string { return fmt.Sprint(hot.MatchString(out)) }},
+		{name: "scan", args: []string{"--scan", "--pattern", "string:*", "--count", "7"}, same: sortedLines},
+		{name: "latency", args: []string{"--latency", "-i", "1", "--raw"}, same: func(out string) string { return figures.ReplaceAllString(strings.TrimSpace(out), "N") }},
+		{name: "pipe", args: []string{"--pipe"}, stdin: pipe.String(), same: func(out string) string { return out }},
+		{name: "script", args: []string{"--eval", "/dev/stdin", "string:1", ",", "x"}, stdin: "return {KEYS[1], ARGV[1], redis.call('STRLEN', KEYS[1])}", same: func(out string) string { return out }},
+		{name: "csv", args: []string{"--csv", "LRANGE", "list", "0", "3"}, same: func(out string) string { return out }},
+		{name: "json", args: []string{"-3", "--json", "HGETALL", "small"}, same: func(out string) string { return out }},
+	}
+	servers := map[string]string{"ours": start(t, ours), "redis-server": start(t, "redis-server")}
+	for _, addr := range servers {
+		fillForCli(t, addr)
+	}
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			want, got := runCli(t, servers["redis-server"], m), runCli(t, servers["ours"], m)
+			if m.same(want) != m.same(got) || strings.TrimSpace(m.same(want)) == "" {
+				t.Errorf("redis-server:\n%s\nours:\n%s", want, got)
+			}
+		})
+	}
+	t.Run("rdb", func(t *testing.T) {
+		for _, addr := range servers {
+			file := filepath.Join(t.TempDir(), "dump.rdb")
+			runCli(t, addr, mode{args: []string{"--rdb", file}})
+			out, err := exec.Command("redis-check-rdb", file).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "\\o/ RDB looks OK! \\o/") {
+				t.Errorf("redis-check-rdb: %v\n%s", err, out)
+			}
+			if !strings.Contains(string(out), "2507 keys read") {
+				t.Errorf("not all keys are in the file:\n%s", out)
+			}
+		}
+	})
+}
+
+func fillForCli(t *testing.T, addr string) {
+	t.Helper()
+	ctx := context.Background()
+	c := redis.NewClient(&redis.Options{Addr: addr})
+	defer c.Close()
+	p := c.Pipeline()
+	p.ConfigSet(ctx, "maxmemory-policy", "allkeys-lfu") // --hotkeys wants it
+	for i := range 500 {
+		p.Set(ctx, fmt.Sprint("string:", i), strings.Repeat("x", i), 0)
+		p.HSet(ctx, "hash", fmt.Sprint("f", i), i)
+		p.RPush(ctx, "list", i)
+		p.SAdd(ctx, "set", fmt.Sprint("m", i))
+		p.ZAdd(ctx, "zset", redis.Z{Score: float64(i), Member: i})
+		p.XAdd(ctx, &redis.XAddArgs{Stream: "stream", Values: []any{"k", i}})
+	}
+	p.HSet(ctx, "small", "f", "v")
+	p.Set(ctx, "hot", "key", 0)
+	for range 20000 {
+		p.Get(ctx, "hot")
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runCli(t *testing.T, addr string, m mode) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "redis-cli", append([]string{"-h", host, "-p", port}, m.args...)...)
+	cmd.Stdin = strings.NewReader(m.stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-cli %v: %v\n%s", m.args, err, out)
+	}
+	return string(out)
+}
