@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/understudy-db/understudy/server/certs"
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/link"
@@ -51,6 +52,7 @@ type App struct {
 	logger    *Logger
 	table     *command.Table
 	transport *transport.Server
+	certs     *certs.Certs
 	relay     *relay.Relay // nil: no primary port
 	runID     string
 	ending    ending
@@ -85,7 +87,11 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 		return nil, err
 	}
 	a.scripts = a.newScripts()
-	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
+	a.certs = certs.New(cfg)
+	if err := a.certs.Load(); err != nil {
+		return nil, fmt.Errorf("Failed to configure TLS. Check logs for more info: %w", err) //nolint:staticcheck // Redis' text
+	}
+	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()
 	a.Engine.RegisterInfo("server", a.ending.info)
 	a.facts.gather = a.gatherFacts
@@ -97,13 +103,15 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	if a.relay, err = a.newRelay(); err != nil {
 		return nil, err
 	}
-	t, err := transport.New(transport.Options{Engine: a.Engine, Sessions: a.Sessions, Relay: a.relay, Loops: loops(cfg), Logf: a.logger.Noticef, Verbosef: a.logger.Verbosef})
+	t, err := transport.New(transport.Options{Engine: a.Engine, Sessions: a.Sessions, Relay: a.relay, TLS: a.certs.Server, Loops: loops(cfg), Logf: a.logger.Noticef, Verbosef: a.logger.Verbosef})
 	if err != nil {
 		return nil, err
 	}
 	a.transport = t
 	cfg.OnChange(func() error { a.logger.SetLevel(cfg.Enum(settings.LogLevel)); return nil }, "loglevel")
+	cfg.OnChange(a.changeCerts, certs.Names...)
 	cfg.OnChange(a.changePort, "port")
+	cfg.OnChange(a.changeTLSPort, "tls-port")
 	cfg.OnChange(a.changeBind, "bind")
 	return a, nil
 }
@@ -145,8 +153,14 @@ func (a *App) Start() error {
 func (a *App) listen() error {
 	cfg := a.Settings
 	backlog := int(cfg.Int(settings.TCPBacklog))
-	if port := cfg.Int(settings.Port); port != 0 || cfg.String(settings.UnixSocket) == "" {
+	secure := cfg.Int(settings.TLSPort)
+	if port := cfg.Int(settings.Port); port != 0 || (cfg.String(settings.UnixSocket) == "" && secure == 0) {
 		if _, err := a.listenTCP(uint16(port)); err != nil {
+			return err
+		}
+	}
+	if secure != 0 {
+		if _, err := a.listenTLS(uint16(secure)); err != nil {
 			return err
 		}
 	}
@@ -159,22 +173,38 @@ func (a *App) listen() error {
 	return nil
 }
 
-// listenTCP listens on every address of the directive bind, or on none.
+// port is a kind of listening socket.
+type portKind struct {
+	name   string // in log lines
+	addr   func() []netip.AddrPort
+	listen func(addr netip.AddrPort, backlog int) (netip.AddrPort, error)
+	stop   func(keep map[netip.AddrPort]bool)
+}
+
 func (a *App) listenTCP(port uint16) (at map[netip.AddrPort]bool, err error) {
+	return a.listenOn(portKind{"tcp", a.transport.Addr, a.transport.ListenTCP, a.transport.StopTCP}, port)
+}
+
+func (a *App) listenTLS(port uint16) (at map[netip.AddrPort]bool, err error) {
+	return a.listenOn(portKind{"tls", a.transport.AddrTLS, a.transport.ListenTLS, a.transport.StopTLS}, port)
+}
+
+// listenOn listens on every address of the directive bind, or on none.
+func (a *App) listenOn(k portKind, port uint16) (at map[netip.AddrPort]bool, err error) {
 	at = map[netip.AddrPort]bool{}
 	old := map[netip.AddrPort]bool{}
-	for _, addr := range a.transport.Addr() {
+	for _, addr := range k.addr() {
 		old[addr] = true
 	}
 	defer func() {
 		if err != nil {
-			a.transport.StopTCP(old)
+			k.stop(old)
 		}
 	}()
 	for _, name := range a.Settings.Bind() {
 		addr, optional, err := bindAddr(name, port)
 		if err == nil {
-			addr, err = a.transport.ListenTCP(addr, int(a.Settings.Int(settings.TCPBacklog)))
+			addr, err = k.listen(addr, int(a.Settings.Int(settings.TCPBacklog)))
 		}
 		switch {
 		case err == nil:
@@ -186,7 +216,7 @@ func (a *App) listenTCP(port uint16) (at map[netip.AddrPort]bool, err error) {
 		}
 	}
 	if len(at) == 0 && len(a.Settings.Bind()) > 0 {
-		return nil, fmt.Errorf("Failed listening on port %d (tcp), aborting.", port) //nolint:staticcheck // Redis' text
+		return nil, fmt.Errorf("Failed listening on port %d (%s), aborting.", port, k.name) //nolint:staticcheck // Redis' text
 	}
 	return at, nil
 }
@@ -205,15 +235,42 @@ func (a *App) changePort() error {
 	return nil
 }
 
+// changeTLSPort is CONFIG SET tls-port.
+func (a *App) changeTLSPort() error {
+	var at map[netip.AddrPort]bool
+	if port := a.Settings.Int(settings.TLSPort); port != 0 {
+		var err error
+		if at, err = a.listenTLS(uint16(port)); err != nil {
+			a.logger.Warningf("%v", err)
+			return errors.New("Unable to listen on this port. Check server logs.") //nolint:staticcheck // Redis' text
+		}
+	}
+	a.transport.StopTLS(at)
+	return nil
+}
+
+// changeCerts is CONFIG SET tls-*: connections that are there keep what they agreed on.
+func (a *App) changeCerts() error {
+	if err := a.certs.Load(); err != nil {
+		a.logger.Warningf("TLS: %v", err)
+		return errors.New("Unable to update TLS configuration. Check server logs.") //nolint:staticcheck // Redis' text
+	}
+	return nil
+}
+
 // changeBind is CONFIG SET bind. An address may lie within an old one, so the old sockets go first; when it fails the
 // settings call it again with the old addresses.
 func (a *App) changeBind() error {
 	a.transport.StopTCP(nil)
-	port := a.Settings.Int(settings.Port)
-	if port == 0 {
-		return nil
+	a.transport.StopTLS(nil)
+	var err error
+	if port := a.Settings.Int(settings.Port); port != 0 {
+		_, err = a.listenTCP(uint16(port))
 	}
-	if _, err := a.listenTCP(uint16(port)); err != nil {
+	if port := a.Settings.Int(settings.TLSPort); port != 0 && err == nil {
+		_, err = a.listenTLS(uint16(port))
+	}
+	if err != nil {
 		a.logger.Warningf("%v", err)
 		return errors.New("Failed to bind to specified addresses.") //nolint:staticcheck // Redis' text
 	}

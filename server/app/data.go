@@ -29,8 +29,13 @@ func (a *App) linkLog(level repl.Level, text string) { a.logger.logf(linkLevels[
 var linkLevels = map[repl.Level]int64{repl.Debug: settings.LogDebug, repl.Verbose: settings.LogVerbose,
 	repl.Notice: settings.LogNotice, repl.Warning: settings.LogWarning}
 
-// port is what clients and replicas dial.
-func (a *App) port() int { return int(a.Addr().Port()) }
+// port is what clients and replicas dial, and a replica announces: tls-port where its links use TLS.
+func (a *App) port() int {
+	if secure := a.Settings.Int(settings.TLSPort); secure != 0 && (a.Settings.Bool(settings.TLSReplication) || len(a.transport.Addr()) == 0) {
+		return int(secure)
+	}
+	return int(a.Addr().Port())
+}
 
 // bring loads the data set and begins to serve. A standalone server answers -LOADING meanwhile; a managed one lets
 // nobody in before it is parked (S3).

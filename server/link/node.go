@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"crypto/tls"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,8 @@ type Options struct {
 	Log      func(level repl.Level, text string)
 	// Port is the port that the server listens on, after the listener was opened.
 	Port func() int
+	// TLS is the configuration of links to a master, asked at each dial; nil, or its nil: in the clear.
+	TLS func() *tls.Config
 	// OnRole is told the role when it changes, for the mark in log lines; it must not wait. nil: nobody asks.
 	OnRole func(replica bool)
 	// Managed is set for a member of a ReplicaSet.

@@ -2,7 +2,9 @@ package link
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"sync"
@@ -292,7 +294,7 @@ func (u *upstream) dial() {
 	}
 	u.n.work.Go(func() {
 		c := &masterConn{in: make(chan chunk, readBuffers+1), free: make(chan []byte, readBuffers), now: u.n.clock}
-		c.Conn, c.err = d.DialContext(u.ctx, "tcp", u.addr())
+		c.Conn, c.err = u.connect(d)
 		for range readBuffers {
 			c.free <- make([]byte, readSize)
 		}
@@ -304,6 +306,26 @@ func (u *upstream) dial() {
 			}
 		}
 	})
+}
+
+// connect dials the master, and shakes hands with it where tls-replication is on.
+func (u *upstream) connect(d net.Dialer) (net.Conn, error) {
+	c, err := d.DialContext(u.ctx, "tcp", u.addr())
+	if err != nil || u.n.o.TLS == nil {
+		return c, err
+	}
+	config := u.n.o.TLS()
+	if config == nil {
+		return c, nil
+	}
+	ctx, cancel := context.WithTimeout(u.ctx, d.Timeout)
+	defer cancel()
+	s := tls.Client(c, config)
+	if err := s.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return s, nil
 }
 
 // pump reads until the connection ends.

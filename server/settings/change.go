@@ -40,7 +40,7 @@ func (s *Settings) Set(ctx SetContext, pairs ...Pair) error {
 			s.restore(rows[:i], olds)
 			return failed(strings.ToLower(pairs[i].Name), err)
 		}
-		if format(d, v) != format(d, olds[i]) {
+		if format(d, v) != format(d, olds[i]) || d.flags&flagReapply != 0 {
 			changed[d.index] = true
 		}
 		s.slots[d.index].Store(v)

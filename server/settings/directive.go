@@ -18,7 +18,7 @@ const (
 )
 
 // flags of a directive.
-type flags uint8
+type flags uint16
 
 const (
 	flagImmutable   flags = 1 << iota // refused by CONFIG SET
@@ -28,6 +28,7 @@ const (
 	flagHidden                        // shown by CONFIG GET only under its exact name
 	flagMultiArg                      // several words in the file; one string, split at spaces, in CONFIG SET
 	flagUnsigned                      // 64 bits without sign
+	flagReapply                       // CONFIG SET of the same value counts as a change: what it names is read again
 	flagBareYes                       // as a flag it may stand without a value: `--managed`
 )
 

@@ -3,7 +3,7 @@ package settings
 // Reasons of directives that are read, checked and shown, and change nothing.
 const (
 	notCluster   = "the server has no cluster mode"
-	notTLS       = "client TLS is not served by this build"
+	notTLSCache  = "sessions are resumed by tickets: nothing is cached"
 	notLists     = "lists are not stored by this build"
 	notModules   = "modules are not loaded"
 	notFork      = "nothing forks: snapshots are cut inside the process"
@@ -67,9 +67,9 @@ var table = []Directive{
 	boolean("aof-disable-auto-gc", false),
 	boolean("replica-ignore-disk-write-errors", false).inert("a replica goes on when it cannot save"),
 	boolean("tls-cluster", false).inert(notCluster),
-	boolean("tls-replication", false).only(notTLS),
-	boolean("tls-prefer-server-ciphers", false).inert(notTLS),
-	boolean("tls-session-caching", true).inert(notTLS),
+	boolean("tls-replication", false),
+	boolean("tls-prefer-server-ciphers", false).inert("the order of suites is always this server's"),
+	boolean("tls-session-caching", true),
 
 	text("aclfile", "").fixed(),
 	text("unixsocket", "").fixed(),
@@ -93,18 +93,18 @@ var table = []Directive{
 	text("logfile", "").fixed(),
 	text("masterauth", "").with(flagSensitive),
 	text("requirepass", "").with(flagSensitive),
-	text("tls-cert-file", "").inert(notTLS),
-	text("tls-key-file", "").inert(notTLS),
-	text("tls-key-file-pass", "").with(flagSensitive).inert(notTLS),
-	text("tls-client-cert-file", "").inert(notTLS),
-	text("tls-client-key-file", "").inert(notTLS),
-	text("tls-client-key-file-pass", "").with(flagSensitive).inert(notTLS),
-	text("tls-dh-params-file", "").inert(notTLS),
-	text("tls-ca-cert-file", "").inert(notTLS),
-	text("tls-ca-cert-dir", "").inert(notTLS),
-	text("tls-protocols", "").inert(notTLS),
-	text("tls-ciphers", "").inert(notTLS),
-	text("tls-ciphersuites", "").inert(notTLS),
+	text("tls-cert-file", "").with(flagReapply),
+	text("tls-key-file", "").with(flagReapply),
+	text("tls-key-file-pass", "").with(flagSensitive),
+	text("tls-client-cert-file", "").with(flagReapply),
+	text("tls-client-key-file", "").with(flagReapply),
+	text("tls-client-key-file-pass", "").with(flagSensitive),
+	text("tls-dh-params-file", "").inert("keys are agreed on elliptic curves only"),
+	text("tls-ca-cert-file", "").with(flagReapply),
+	text("tls-ca-cert-dir", "").with(flagReapply),
+	text("tls-protocols", ""),
+	text("tls-ciphers", ""),
+	text("tls-ciphersuites", ""),
 
 	enum("supervised", "no", "upstart", "systemd", "auto", "no").fixed().inert("no readiness protocol of an init system is spoken"),
 	enum("syslog-facility", "local0", "user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7").fixed().inert(notSyslog),
@@ -121,7 +121,7 @@ var table = []Directive{
 	enum("enable-module-command", "no", "no", "yes", "local").fixed().inert(notModules),
 	enum("cluster-preferred-endpoint-type", "ip", "ip", "hostname", "unknown-endpoint").inert(notCluster),
 	enum("propagation-error-behavior", "ignore", "ignore", "panic", "panic-on-replicas").inert("a command that a replica cannot apply ends its link"),
-	enum("tls-auth-clients", "yes", "no", "yes", "optional").inert(notTLS),
+	enum("tls-auth-clients", "yes", "no", "yes", "optional"),
 	shutdownWords("shutdown-on-sigint"),
 	shutdownWords("shutdown-on-sigterm"),
 
@@ -178,9 +178,9 @@ var table = []Directive{
 	integer("tracking-table-max-keys", "1000000", 0, maxInt64),
 	integer("repl-backlog-ttl", "3600", 0, maxInt64),
 	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt32).with(flagHidden),
-	integer("tls-port", "0", 0, 65535).only(notTLS),
-	integer("tls-session-cache-size", "20480", 0, maxInt32).inert(notTLS),
-	integer("tls-session-cache-timeout", "300", 0, maxInt32).inert(notTLS),
+	integer("tls-port", "0", 0, 65535),
+	integer("tls-session-cache-size", "20480", 0, maxInt32).inert(notTLSCache),
+	integer("tls-session-cache-timeout", "300", 0, maxInt32).inert(notTLSCache),
 	integer("socket-mark-id", "0", 0, maxUint32).fixed().inert("sockets are not marked"),
 
 	memory("proto-max-bulk-len", "536870912", 1<<20, maxInt64),

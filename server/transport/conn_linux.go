@@ -19,7 +19,8 @@ type conn struct {
 	fd     int
 	sess   session.Session
 	parser resp.Parser
-	events uint32 // what epoll watches for
+	events uint32  // what epoll watches for
+	secure *secure // TLS; nil: none
 	unix   bool
 
 	// While in a batch: buf is what was read, buf[:done] is parsed, items[first:last] came of it.
@@ -66,7 +67,10 @@ var _ engine.Owner = (*conn)(nil)
 // held tells that c's requests must wait in its socket.
 func (c *conn) held() bool { return c.waiting || c.paused || c.astray() }
 
-func (c *conn) unsent() int64 { return c.outLen + c.keptLen }
+func (c *conn) unsent() int64 { return c.outLen + c.keptLen + c.unsentRecords() }
+
+// drained tells that nothing waits for the socket.
+func (c *conn) drained() bool { return len(c.out) == 0 && c.unsentRecords() == 0 }
 
 // ends tells that nothing more is executed for c.
 func (c *conn) ends() bool { return c.ending || c.sess.Has(engine.CloseAfter) }
@@ -229,7 +233,7 @@ func (l *loop) send(c *conn, w *resp.Writer) {
 // write sends p at once as far as the socket takes it and keeps the rest.
 func (l *loop) write(c *conn, p []byte) {
 	if len(c.out) == 0 && c.kept == nil {
-		n, errno := rawWrite(c.fd, p)
+		n, errno := c.writeTo(p)
 		if errno != 0 {
 			if !retry(errno) {
 				l.close(c)
@@ -239,6 +243,10 @@ func (l *loop) write(c *conn, p []byte) {
 		}
 		l.out.Add(int64(n))
 		if n == len(p) {
+			if !c.drained() {
+				l.interest(c)
+				return
+			}
 			c.ticket = engine.Ticket{}
 			return
 		}
@@ -284,7 +292,7 @@ func (l *loop) enqueue(c *conn, plain []byte, blob resp.Blob) {
 
 // flush sends what is unsent, as far as the socket takes it.
 func (l *loop) flush(c *conn) {
-	if len(c.out) == 0 {
+	if c.drained() {
 		l.interest(c)
 		return
 	}
@@ -293,7 +301,11 @@ func (l *loop) flush(c *conn) {
 		l.close(c)
 		return
 	}
-	for len(c.out) > 0 {
+	if c.secure != nil && !l.flushRecords(c) {
+		l.close(c)
+		return
+	}
+	for len(c.out) > 0 && c.secure == nil {
 		l.iov = l.iov[:0]
 		for i := 0; i < len(c.out) && i < 64; i++ {
 			if len(c.out[i].data) == 0 {
@@ -317,7 +329,7 @@ func (l *loop) flush(c *conn) {
 			break // the socket is full: wait for it
 		}
 	}
-	if len(c.out) == 0 {
+	if c.drained() {
 		c.out, c.ticket = nil, engine.Ticket{}
 		if c.ends() && c.detach == nil && !c.inBatch && c.kept == nil {
 			l.close(c)
@@ -394,7 +406,7 @@ func (l *loop) interest(c *conn) {
 	if c.held() || c.ends() {
 		want = unix.EPOLLRDHUP
 	}
-	if len(c.out) > 0 {
+	if !c.drained() {
 		want |= unix.EPOLLOUT
 	}
 	if want == c.events {
@@ -428,6 +440,9 @@ func (l *loop) adopt(c *conn) {
 func (l *loop) close(c *conn) {
 	if c.closed {
 		return
+	}
+	if c.secure != nil {
+		c.secure.farewell()
 	}
 	l.drop(c)
 	unix.Close(c.fd)
@@ -514,6 +529,9 @@ func (l *loop) release(c *conn) (net.Conn, error) {
 	f.Close()
 	if err != nil {
 		l.t.logf("Handing over client id=%d: %v", c.sess.Num, err)
+	}
+	if err == nil && c.secure != nil {
+		nc = c.secure.giveAway(nc)
 	}
 	return nc, err
 }

@@ -17,6 +17,7 @@ type listener struct {
 	path string
 	// primary: who comes in here wants the master, wherever that is.
 	primary bool
+	tls     bool
 }
 
 // Addr returns the addresses that are listened on, ports chosen by the system included.
@@ -25,7 +26,7 @@ func (t *Server) Addr() []netip.AddrPort {
 	defer t.mu.Unlock()
 	var list []netip.AddrPort
 	for _, ln := range t.listeners {
-		if ln.path == "" && !ln.primary {
+		if ln.path == "" && !ln.primary && !ln.tls {
 			list = append(list, ln.addr)
 		}
 	}
@@ -34,7 +35,7 @@ func (t *Server) Addr() []netip.AddrPort {
 
 // ListenTCP listens on addr.
 func (t *Server) ListenTCP(addr netip.AddrPort, backlog int) (netip.AddrPort, error) {
-	return t.listenTCP(addr, backlog, false)
+	return t.listenTCP(addr, backlog, listener{})
 }
 
 // ListenPrimary listens on addr for clients that want the master.
@@ -42,10 +43,28 @@ func (t *Server) ListenPrimary(addr netip.AddrPort, backlog int) (netip.AddrPort
 	if t.relay == nil {
 		return addr, fmt.Errorf("listening on %s: nobody tells this server where the master is", addr)
 	}
-	return t.listenTCP(addr, backlog, true)
+	return t.listenTCP(addr, backlog, listener{primary: true})
 }
 
-func (t *Server) listenTCP(addr netip.AddrPort, backlog int, primary bool) (netip.AddrPort, error) {
+// AddrTLS returns the addresses that are listened on for TLS.
+func (t *Server) AddrTLS() []netip.AddrPort {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []netip.AddrPort
+	for _, ln := range t.listeners {
+		if ln.tls {
+			list = append(list, ln.addr)
+		}
+	}
+	return list
+}
+
+// ListenTLS listens on addr for clients that speak TLS.
+func (t *Server) ListenTLS(addr netip.AddrPort, backlog int) (netip.AddrPort, error) {
+	return t.listenTCP(addr, backlog, listener{tls: true})
+}
+
+func (t *Server) listenTCP(addr netip.AddrPort, backlog int, kind listener) (netip.AddrPort, error) {
 	domain := unix.AF_INET
 	if addr.Addr().Is6() {
 		domain = unix.AF_INET6
@@ -71,7 +90,7 @@ func (t *Server) listenTCP(addr netip.AddrPort, backlog int, primary bool) (neti
 	if sa, err := unix.Getsockname(fd); err == nil {
 		addr = addrPort(sa)
 	}
-	return addr, t.listen(&listener{fd: fd, addr: addr, primary: primary})
+	return addr, t.listen(&listener{fd: fd, addr: addr, primary: kind.primary, tls: kind.tls})
 }
 
 // ListenUnix listens on a unix socket, whose file is replaced. perm 0 leaves the file's mode alone.
@@ -108,12 +127,17 @@ func (t *Server) listen(ln *listener) error {
 }
 
 // StopTCP stops listening on the TCP sockets that keep does not name (nil: on all), and frees their addresses at once.
-// Connections stay, and so does the primary port.
-func (t *Server) StopTCP(keep map[netip.AddrPort]bool) {
+// Connections stay, and so do the primary port and tls-port.
+func (t *Server) StopTCP(keep map[netip.AddrPort]bool) { t.stop(false, keep) }
+
+// StopTLS is StopTCP for tls-port.
+func (t *Server) StopTLS(keep map[netip.AddrPort]bool) { t.stop(true, keep) }
+
+func (t *Server) stop(tls bool, keep map[netip.AddrPort]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for fd, ln := range t.listeners {
-		if ln.path != "" || ln.primary || keep[ln.addr] {
+		if ln.path != "" || ln.primary || ln.tls != tls || keep[ln.addr] {
 			continue
 		}
 		delete(t.listeners, fd)
@@ -166,6 +190,10 @@ func (t *Server) accept(ln *listener) {
 			}
 		}
 		t.active.Add(1)
+		if ln.tls {
+			t.handshakes.Go(func() { t.greet(fd, remote, local) })
+			continue
+		}
 		c := newConn(fd, remote, local, path)
 		if ln.primary {
 			c.primary = &atPrimary{}

@@ -206,7 +206,7 @@ func (l *loop) readable(c *conn) {
 	}
 	if len(c.query) > 0 {
 		c.query = l.room(c.query, c.parser.Need())
-		n, errno := rawRead(c.fd, c.query[len(c.query):cap(c.query)])
+		n, errno := l.readFrom(c, c.query[len(c.query):cap(c.query)])
 		if l.lost(c, n, errno) || n <= 0 {
 			return
 		}
@@ -219,7 +219,7 @@ func (l *loop) readable(c *conn) {
 		l.process()
 	}
 	room := l.arena[l.used : l.used+readSize]
-	n, errno := rawRead(c.fd, room)
+	n, errno := l.readFrom(c, room)
 	if l.lost(c, n, errno) || n <= 0 {
 		return
 	}
@@ -318,6 +318,7 @@ func (l *loop) finish(c *conn) {
 		l.post(func() { l.resume(c) })
 	}
 	c.again = false
+	l.readOn(c)
 }
 
 // answer sends the replies to c's part of the batch, unless the right to acknowledge what it wrote was lost meanwhile
@@ -453,6 +454,7 @@ func (l *loop) resume(c *conn) {
 		return
 	}
 	l.interest(c)
+	l.readOn(c)
 	if len(c.query) > 0 {
 		l.parse(c, c.query)
 	}

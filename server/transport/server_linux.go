@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -21,6 +23,8 @@ type Options struct {
 	Loops int
 	// Relay carries clients of the primary port to the master; nil: there is no such port.
 	Relay *relay.Relay
+	// TLS is the configuration for clients of tls-port; nil: there is no such port.
+	TLS func() *tls.Config
 	// Logf and Verbosef write to the server's log, at notice and verbose level.
 	Logf, Verbosef func(format string, args ...any)
 }
@@ -30,6 +34,7 @@ type Server struct {
 	e        *engine.Engine
 	sessions *session.Server
 	relay    *relay.Relay // nil: no primary port
+	tls      func() *tls.Config
 	logf     func(format string, args ...any)
 	verbosef func(format string, args ...any)
 
@@ -40,6 +45,10 @@ type Server struct {
 	primaryStats
 	wg sync.WaitGroup
 
+	ctx        context.Context // of handshakes
+	cancel     context.CancelFunc
+	handshakes sync.WaitGroup
+
 	mu        sync.Mutex
 	listeners map[int]*listener
 	started   bool
@@ -47,7 +56,8 @@ type Server struct {
 
 // New makes a server that is not listening yet.
 func New(o Options) (*Server, error) {
-	t := &Server{e: o.Engine, sessions: o.Sessions, relay: o.Relay, logf: o.Logf, verbosef: o.Verbosef, listeners: map[int]*listener{}}
+	t := &Server{e: o.Engine, sessions: o.Sessions, relay: o.Relay, tls: o.TLS, logf: o.Logf, verbosef: o.Verbosef, listeners: map[int]*listener{}}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if t.logf == nil {
 		t.logf = func(string, ...any) {}
 	}
@@ -121,6 +131,8 @@ func (t *Server) Close() {
 	}
 	started := t.started
 	t.mu.Unlock()
+	t.cancel()
+	t.handshakes.Wait()
 	for _, l := range t.loops {
 		if started {
 			l.post(func() { l.stopping = true })
