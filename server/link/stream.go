@@ -110,6 +110,9 @@ func (s *stream) apply() {
 // maxHeld is how much of the stream may wait for the end of CLIENT PAUSE before the rest waits in the socket.
 const maxHeld = 64 << 20
 
+// full tells that so much waits. A big transaction may fill the buffer as well, and must be read to its end.
+func (s *stream) full() bool { return len(s.buf) >= maxHeld && s.free() < s.whole }
+
 // free is the number of whole commands that may be applied now: as in Redis CLIENT PAUSE holds back what the master of this
 // server writes, too. A member's pause is for its clients: its operator wants the replicas to go on.
 func (s *stream) free() int {

@@ -131,7 +131,7 @@ func (u *upstream) run() {
 func (u *upstream) once(tick <-chan time.Time) {
 	n := u.n
 	var in chan chunk
-	if u.conn != nil && u.m.State() != repl.Loading && len(u.stream.buf) < maxHeld { // else the master's stream waits in the socket
+	if u.conn != nil && u.m.State() != repl.Loading && !u.stream.full() { // else the master's stream waits in the socket
 		in = u.conn.in
 	}
 	select {
