@@ -57,7 +57,7 @@ func TestModesOfRedisCli(t *testing.T) {
 		{name: "bigkeys", args: []string{"--bigkeys"}, same: sizes},
 		{name: "memkeys", args: []string{"--memkeys"}, same: withoutFigures},
 		{name: "hotkeys", args: []string{"--hotkeys"}, same: func(out string) string { return fmt.Sprint(hot.MatchString(out)) }},
-		{name: "scan", args: []string{"--scan", "--pattern", "string:*", "--count", "7"}, same: sortedLines},
+		{name: "scan", args: []string{"--scan", "--pattern", "string:*"}, same: sortedLines},
 		{name: "latency", args: []string{"--latency", "-i", "1", "--raw"}, same: func(out string) string { return figures.ReplaceAllString(strings.TrimSpace(out), "N") }},
 		{name: "pipe", args: []string{"--pipe"}, stdin: pipe.String(), same: func(out string) string { return out }},
 		{name: "script", args: []string{"--eval", "/dev/stdin", "string:1", ",", "x"}, stdin: "return {KEYS[1], ARGV[1], redis.call('STRLEN', KEYS[1])}", same: func(out string) string { return out }},
