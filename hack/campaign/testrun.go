@@ -22,10 +22,11 @@ type testRun struct {
 // testRuns are the long forms of tests whose short forms are part of `make test`.
 var testRuns = []testRun{{
 	name: "interop",
-	what: "ours <- redis-server <- ours, redis-server <- ours <- redis-server and a chain of ours: 100,000 keys, a third of them with an expiry, live writes, " +
-		"100 cuts at random places. Each chain must end with equal digests at equal offsets and one full sync per link, the first.",
-	command: []string{"go", "test", "./server/link", "-count=1", "-v", "-timeout", "30m", "-run", "^TestChain", "-chain.cuts", "100", "-chain.keys", "100000"},
-	figures: regexp.MustCompile(`^(--- (PASS|FAIL)|\s+\S+_test\.go:\d+: (seed|\d+ writes))`),
+	what: "Ours (O) and redis-server (R) at the head, in the middle and at the end of a chain in all ways but RRR, disk-backed and diskless: 20,000 keys of all " +
+		"types and encodings, function libraries and expiries, random writes of every family, 200 cuts at random places of each chain. Each must end with equal digests at equal " +
+		"offsets, equal libraries, and one full sync per link, the first.",
+	command: []string{"go", "test", "./server/link", "-count=1", "-v", "-timeout", "60m", "-run", "^TestChainMatrix", "-chain.both", "-chain.cuts", "200", "-chain.keys", "20000"},
+	figures: regexp.MustCompile(`^(\s*--- (PASS|FAIL)|\s+\S+_test\.go:\d+: )`),
 }, {
 	name: "differential",
 	what: "Random conversations (every command that the generator knows, wrong words, transactions, scripts) with a redis-server and with ours for an hour, 20,000 " +

@@ -80,36 +80,6 @@ func cutAtRandom(rnd *rand.Rand, links ...*Proxy) {
 	}
 }
 
-// chain follows top <- middle <- bottom through breakable links, under writes, and checks that the only full syncs are
-// the first ones: every cut is healed by a partial resync.
-func chain(t *testing.T, top, middle, bottom Peer) {
-	t.Helper()
-	seed := *chainSeed
-	if seed == 0 {
-		seed = time.Now().UnixNano()
-	}
-	t.Logf("seed %d", seed)
-	fill(top, *chainKeys)
-	upper, lower := NewProxy(t, top.Port()), NewProxy(t, middle.Port())
-	stop := writer(t, top.Port(), seed)
-	replicate(t, middle, via(upper))
-	replicate(t, bottom, via(lower))
-	cutAtRandom(rand.New(rand.NewSource(seed)), upper, lower)
-	writes := stop()
-	AwaitLink(t, middle)
-	AwaitLink(t, bottom)
-	MustAgree(t, top, middle, bottom)
-	t.Logf("%d writes, partial resyncs: %s at the top, %s in the middle", writes, top.Info("sync_partial_ok"), middle.Info("sync_partial_ok"))
-	for i, p := range []Peer{top, middle} {
-		if got := p.Info("sync_full"); got != "1" {
-			t.Errorf("server %d of the chain: sync_full %s, predicted 1", i, got)
-		}
-	}
-	if top.Info("master_replid") != bottom.Info("master_replid") {
-		t.Error("the replication ID did not travel down the chain")
-	}
-}
-
 // linkEnd lets a link stand for the server behind it.
 type linkEnd struct {
 	Peer
@@ -121,18 +91,6 @@ func (l linkEnd) Port() int { return l.Proxy.Port() }
 func via(p *Proxy) Peer { return linkEnd{Proxy: p} }
 
 var bigBacklog = []string{"--repl-backlog-size", "64mb", "--repl-diskless-sync-delay", "0"}
-
-func TestChainOursRedisOurs(t *testing.T) {
-	chain(t, Start(t, bigBacklog...), StartRedis(t, "--repl-backlog-size", "64mb"), Start(t, bigBacklog...))
-}
-
-func TestChainRedisOursRedis(t *testing.T) {
-	chain(t, StartRedis(t, "--repl-backlog-size", "64mb"), Start(t, bigBacklog...), StartRedis(t, "--repl-backlog-size", "64mb"))
-}
-
-func TestChainOfOurs(t *testing.T) {
-	chain(t, Start(t, bigBacklog...), Start(t, bigBacklog...), Start(t, bigBacklog...))
-}
 
 // TestPromotionKeepsTheChain: S8 for a planned change by hand. The middle of a chain becomes master; the old master and
 // the bottom continue from it without a full sync.
