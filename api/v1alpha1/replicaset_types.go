@@ -47,6 +47,7 @@ type ReplicaSetList struct {
 // ReplicaSetSpec is what the user asks for.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.replication) || self.replication.minReplicasToWrite < self.members",message="replication.minReplicasToWrite must be below members: the master is not its own replica"
+// +kubebuilder:validation:XValidation:rule="!has(self.replication) || self.replication.synchronousReplicas < self.members",message="replication.synchronousReplicas must be below members: the master is not its own replica"
 // +kubebuilder:validation:XValidation:rule="!has(self.persistence) || self.persistence.by == 'All' || self.members > 1",message="persistence.by: Replicas needs at least two members: a lone member is the master"
 // +kubebuilder:validation:XValidation:rule="!has(self.persistence) || !has(oldSelf.persistence) || self.persistence.mode == oldSelf.persistence.mode || (self.members > 1 && oldSelf.members > 1)",message="persistence.mode cannot change in a set of one member: the restart would lose its data. Scale to two members first"
 // +kubebuilder:validation:XValidation:rule="!has(self.persistence) || !has(oldSelf.persistence) || self.persistence.mode != 'None' || oldSelf.persistence.mode == 'None' || self.members == oldSelf.members",message="change members and switch persistence off in two steps, so that a full copy of the data always stays"
@@ -101,7 +102,7 @@ type ReplicaSetSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['port','bind','bind-source-addr','unixsocket','unixsocketperm','protected-mode','dir','dbfilename','daemonize','supervised','pidfile','logfile','include','loadmodule','aclfile','user','rename-command','databases-dir','set-uid','pod-uid','managed','supervise','pod-name','data-dir','state-dir','password-file','http-addr','primary-port']))",message="this directive is owned by the operator and cannot be set in config"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['slaveof','replicaof','masterauth','masteruser','requirepass','slave-read-only','replica-read-only','slave-priority','replica-priority']) && !k.startsWith('slave-announce-') && !k.startsWith('replica-announce-'))",message="topology and credentials are owned by the operator: use spec.master, spec.replicaOf and spec.auth"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('tls-') && !k.startsWith('management-') && !k.startsWith('cluster-'))",message="tls-*, management-* and cluster-* are owned by the operator and cannot be set in config"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('min-slaves-') && !k.startsWith('min-replicas-') && !(k in ['repl-backlog-size','repl-disk-backlog-size','slave-serve-stale-data','replica-serve-stale-data']))",message="use spec.replication for this directive"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('min-slaves-') && !k.startsWith('min-replicas-') && !(k in ['repl-backlog-size','repl-disk-backlog-size','synchronous-replicas','slave-serve-stale-data','replica-serve-stale-data']))",message="use spec.replication for this directive"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['save','appendonly','appendfilename','appenddirname']))",message="use spec.persistence for this directive"
 	// +optional
 	Config map[string]ConfigValue `json:"config,omitempty"`
@@ -271,10 +272,12 @@ type Replication struct {
 	// +kubebuilder:validation:Type=string
 	// +optional
 	MinReplicasMaxLag metav1.Duration `json:"minReplicasMaxLag"`
-	// How many replicas must hold a write before it is confirmed. Not yet supported above 0.
+	// How many replicas must hold everything that a reply of the master reflects before it leaves, reads included; a promotion then
+	// waits for enough members that one of them must have it. While a set has fewer voters than that and one more, as when it is
+	// new, so many as there are.
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:XValidation:rule="self == 0",message="replication.synchronousReplicas above 0 is not yet supported"
+	// +kubebuilder:validation:Maximum=64
 	// +optional
 	SynchronousReplicas int32 `json:"synchronousReplicas"`
 	// How much of the stream is kept in memory for replicas that were cut off.

@@ -53,6 +53,7 @@ var mutations = []mutation{
 	{"S3", "back in the old role", func(o *Options) { o.Sim.BootAsMaster = true }, "S", 1, nil},
 	{"S4", "a master is restarted in place", func(o *Options) { o.Plan.RestartMaster, o.Sim.RestartMaster = true, true }, "S", 1, crashMaster},
 	{"S5", "the highest offset, whatever its term", func(o *Options) { o.Plan.OffsetOnly = true }, "S5", 1, longTail},
+	{"S6", "replies leave before k voters hold what they reflect", func(o *Options) { o.Fence.NoCommitWait = true }, "S6", 24, k1},
 	{"S9", "the old replication ID goes on", func(o *Options) { o.Fence.ReuseReplID = true }, "S9", 1, nil},
 }
 
