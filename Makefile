@@ -60,7 +60,7 @@ bench: ## our server beside redis-server: ratios with their budgets (docs/perfor
 	go run ./hack/bench $(BENCHFLAGS)
 conformance: ## run Redis's own test suite against the server and compare with hack/conformance/results.txt
 	go run ./hack/conformance
-# C chooses: interop, differential, replicas, simulation, soak, crash, switchover, accident, onewriter. Results go to docs/campaigns.
+# C chooses: interop, differential, replicas, history, simulation, soak, crash, switchover, accident, onewriter. Results go to docs/campaigns.
 campaign: ## a long fault run on a real cluster, its figures kept in docs/campaigns (root; C=crash FLAGS="-rounds 200")
 	go run ./hack/campaign $(C) $(FLAGS)
 

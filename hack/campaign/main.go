@@ -6,6 +6,7 @@
 //	go run ./hack/campaign replicas              # an hour of random commands through chains of both
 //	go run ./hack/campaign simulation            # 100,000 fresh random worlds, no cluster
 //	go run ./hack/campaign soak                  # half an hour of everything: memory and goroutines stay where they are
+//	go run ./hack/campaign history               # linearizable histories of real processes under faults (S6)
 //	go run ./hack/campaign crash -rounds 200
 //	go run ./hack/campaign switchover -rounds 200
 //	go run ./hack/campaign accident              # the accident of the mission, every moment and every way
@@ -51,7 +52,7 @@ var campaigns = map[string]campaign{
 	"onewriter":  {"never two members that acknowledge writes (S1)", oneWriter},
 }
 
-const usage = "usage: campaign interop|differential|replicas|simulation|soak|crash|switchover|accident|onewriter [flags]"
+const usage = "usage: campaign interop|differential|replicas|history|simulation|soak|crash|switchover|accident|onewriter [flags]"
 
 func main() { os.Exit(run()) }
 

@@ -39,6 +39,13 @@ var testRuns = []testRun{{
 		"at equal offsets.",
 	command: []string{"go", "test", "./server/servertest/diff", "-count=1", "-v", "-timeout", "2h", "-run", "^TestReplicas$", "-seed", "0", "-for", "60m"},
 	figures: seedFigures,
+}, {
+	name: "history",
+	what: "Clients of a managed set of three real processes read and write registers, counters and lists through the primary port of any member, while masters and replicas are killed, stopped, cut off " +
+		"and starved of the stream, and masters change, each fault 30 times. With one synchronous replica the checker (porcupine) accepts every history and nothing acknowledged is lost (S6); without " +
+		"the wait it rejects some, and what is lost, counted in elements of lists, is the end of a reign (S5).",
+	command: []string{"go", "-C", "hack/history", "test", ".", "-count=1", "-v", "-timeout", "3h", "-run", "^TestHistories", "-rounds", "30"},
+	figures: seedFigures,
 }}
 
 // seedFigures are the verdict and the last line of a test that goes through seeds, and what a seed found.

@@ -64,6 +64,7 @@ func stages() []stage {
 			args: []string{"./api/v1alpha1/...", "./controllers/...", "./config/...", "./charts/..."}, missing: missingAssets},
 		{name: "tools", what: "the tools below hack/", args: []string{"./hack/..."}},
 		{name: "clients", what: "a client library drives every family in RESP2 and RESP3, on ours and on redis-server", dir: "hack/clients", args: []string{"."}, missing: missingRedis},
+		{name: "history", what: "a linearizability checker judges what clients of real processes saw while members were killed, stopped and cut off", dir: "hack/history", args: []string{"-count=1", "."}},
 		{name: "sim", what: "20,000 seeds of the simulation, about three minutes: always the same, new ones are for `make campaign C=simulation`", wide: true,
 			args: []string{"-count=1", "./controllers/simtest", "-run", "Seeds$", "-seed", "1802000000", "-seeds", "20000"}},
 		{name: "e2e", what: "the operator on a real Kubernetes on this machine", wide: true, missing: missingRoot,

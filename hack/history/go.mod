@@ -1,0 +1,15 @@
+module github.com/understudy-db/understudy/hack/history
+
+go 1.26.0
+
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	github.com/understudy-db/understudy v0.0.0
+)
+
+require (
+	github.com/yuin/gopher-lua v1.1.2 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)
+
+replace github.com/understudy-db/understudy => ../..
