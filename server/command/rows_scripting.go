@@ -92,7 +92,7 @@ var scriptingRows = []Row{
 			{Name: "debug", Arity: 3, Flags: NoScript, Categories: CatScripting,
 				Group: "scripting", Since: "3.2.0", Complexity: "O(1)",
 				Args:    "mode(YES | SYNC | NO)",
-				Summary: "Would switch the script debugger, which this server does not have."},
+				Summary: "Switches the script debugger for what this connection runs."},
 			{Name: "exists", Arity: -3, Flags: NoScript, Categories: CatScripting,
 				Hints: []string{"request_policy:all_shards", "response_policy:agg_logical_and"},
 				Group: "scripting", Since: "2.6.0", Complexity: "O(N) for N digests",

@@ -46,7 +46,7 @@ type Carried struct {
 // carriedFlags go along; clingingFlags cannot, and keep a client from being carried.
 const (
 	carriedFlags  = InMulti | DirtyExec | ReplyOff | replySkip | skipNext | NoTouch | NoEvict
-	clingingFlags = Subscribed | IsReplica | IsMonitor | CloseAfter
+	clingingFlags = Subscribed | IsReplica | IsMonitor | CloseAfter | DebugsScripts
 )
 
 // Clings reports whether c has state that only this server can hold. What it has cached is such: that its connection ends

@@ -14,22 +14,23 @@ type ClientFlags uint32
 // Flags of a client. Only its owner's goroutine changes them, with the lock held in either mode, or before the client's
 // first command.
 const (
-	NeedAuth    ClientFlags = 1 << iota // must authenticate first
-	InMulti                             // between MULTI and EXEC
-	DirtyExec                           // a queued command was refused: EXEC aborts
-	Subscribed                          // RESP2 publish/subscribe mode
-	IsReplica                           // became a replica connection
-	CloseAfter                          // close once the replies have left
-	ReplyOff                            // CLIENT REPLY OFF
-	replySkip                           // CLIENT REPLY SKIP: the next reply only
-	skipNext                            // CLIENT REPLY SKIP was just executed
-	NoTouch                             // CLIENT NO-TOUCH
-	NoEvict                             // CLIENT NO-EVICT
-	IsMonitor                           // MONITOR
-	Internal                            // has no connection: may do what pause and authentication forbid
-	WantsMaster                         // came in on the primary port: a writable master executes its commands, or nobody here does
-	Remembers                           // client-side caching: the keys that it reads are remembered
-	limited                             // has limits; stands in guards only
+	NeedAuth      ClientFlags = 1 << iota // must authenticate first
+	InMulti                               // between MULTI and EXEC
+	DirtyExec                             // a queued command was refused: EXEC aborts
+	Subscribed                            // RESP2 publish/subscribe mode
+	IsReplica                             // became a replica connection
+	CloseAfter                            // close once the replies have left
+	ReplyOff                              // CLIENT REPLY OFF
+	replySkip                             // CLIENT REPLY SKIP: the next reply only
+	skipNext                              // CLIENT REPLY SKIP was just executed
+	NoTouch                               // CLIENT NO-TOUCH
+	NoEvict                               // CLIENT NO-EVICT
+	IsMonitor                             // MONITOR
+	Internal                              // has no connection: may do what pause and authentication forbid
+	WantsMaster                           // came in on the primary port: a writable master executes its commands, or nobody here does
+	Remembers                             // client-side caching: the keys that it reads are remembered
+	DebugsScripts                         // SCRIPT DEBUG SYNC
+	limited                               // has limits; stands in guards only
 )
 
 // special are the flags that take a command off the fast path.

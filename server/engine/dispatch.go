@@ -167,7 +167,7 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 	}
 	l.endUnit()
 	waits := c.waiter != nil
-	if len(l.e.waits.ready) > 0 {
+	if len(l.e.waits.ready) > 0 && !l.busy { // not what a script in the middle of its work has made ready
 		l.serveReady()
 	}
 	if cmd.Flags&(command.Write|command.ReadOnly) == 0 {

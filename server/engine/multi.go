@@ -98,7 +98,7 @@ func (e *Engine) Reset(c *Client) {
 	c.discard(e)
 	e.Untrack(c)
 	c.DB, c.Proto = 0, 2
-	c.Clear(ReplyOff | replySkip | skipNext | NoTouch | NoEvict | IsMonitor | Subscribed)
+	c.Clear(ReplyOff | replySkip | skipNext | NoTouch | NoEvict | IsMonitor | Subscribed | DebugsScripts)
 }
 
 // exec runs the queued commands as one unit and reports whether any changed the data set. The time is that of EXEC for

@@ -52,7 +52,6 @@ func (s *state) api() *lua.LTable {
 		t.RawSetString(name, lua.LNumber(n))
 	}
 	yes := func(l *lua.LState) int { l.Push(lua.LTrue); return 1 }
-	no := func(l *lua.LState) int { l.Push(lua.LFalse); return 1 }
 	functions := map[string]lua.LGFunction{
 		"call": func(l *lua.LState) int { return s.call(l, true) }, "pcall": func(l *lua.LState) int { return s.call(l, false) },
 		"error_reply": func(l *lua.LState) int { return s.single(l, true) }, "status_reply": func(l *lua.LState) int { return s.single(l, false) },
@@ -65,8 +64,7 @@ func (s *state) api() *lua.LTable {
 		}
 	}
 	if s.name == scriptChunk {
-		functions["replicate_commands"], functions["breakpoint"] = yes, no
-		functions["debug"] = func(*lua.LState) int { return 0 }
+		functions["replicate_commands"], functions["breakpoint"], functions["debug"] = yes, s.redisBreakpoint, s.redisDebug
 	}
 	return s.l.SetFuncs(t, functions)
 }
@@ -244,7 +242,12 @@ func (s *state) call(l *lua.LState, raises bool) int {
 	}
 	r.out.Reset()
 	r.nest.Call(&r.client, cmd, args, r.out)
-	in := reader{l: l, p: r.bytes()}
+	reply := r.bytes()
+	if d := r.debug; d != nil && d.step {
+		d.tellCall(args)
+		d.tellReply(reply)
+	}
+	in := reader{l: l, p: reply}
 	v := in.value()
 	if t, isTable := v.(*lua.LTable); isTable && raises && r.out.Bytes()[0] == '-' {
 		l.Error(t, 1)

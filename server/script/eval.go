@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/resp"
 	lua "github.com/yuin/gopher-lua"
 )
@@ -54,6 +55,17 @@ func numKeys(c *command.Ctx, notInteger string) (keys, argv [][]byte, ok bool) {
 }
 
 func (h *Host) eval(c *command.Ctx, known, ro bool) {
+	d := debugged(c)
+	if cl := engine.Of(c); d == nil && cl != nil && cl.Has(engine.DebugsScripts) && h.e.CanBlock(c) {
+		if known && len(c.Args[1]) == 2*sha1.Size {
+			c.Out.Error("Please use EVAL instead of EVALSHA for debugging")
+			return
+		}
+		if !known {
+			h.beginDebug(c)
+			return
+		}
+	}
 	keys, argv, ok := numKeys(c, "value is not an integer or out of range")
 	if !ok {
 		return
@@ -76,7 +88,7 @@ func (h *Host) eval(c *command.Ctx, known, ro bool) {
 			return
 		}
 	}
-	h.execute(c, &run{s: h.scripts, fn: sc.fn, name: sum, flags: sc.flags, ro: ro}, keys, argv)
+	h.execute(c, &run{s: h.scripts, fn: sc.fn, name: sum, flags: sc.flags, ro: ro, debug: d}, keys, argv)
 }
 
 // create compiles a script and keeps it.
@@ -173,14 +185,6 @@ func (h *Host) scriptFlush(c *command.Ctx) {
 }
 
 func isSyncWord(w []byte) bool { return command.IsWord(w, "sync") || command.IsWord(w, "async") }
-
-func scriptDebug(c *command.Ctx) {
-	if command.IsWord(c.Args[2], "no") {
-		c.Out.OK()
-		return
-	}
-	c.Out.Error("this server has no script debugger")
-}
 
 func scriptHelp(c *command.Ctx) {
 	c.Help("SCRIPT",

@@ -73,6 +73,13 @@ func New(o Options) *Host {
 	}
 	h.e.OnFlags(h.commandFlags)
 	h.e.OnLibraries(h.Libraries, h.LoadLibraries)
+	h.e.RegisterInfo("memory", func(w *engine.InfoWriter) {
+		scripts, functions, libraries, bytes := h.Memory()
+		w.Field("used_memory_scripts", bytes)
+		w.Field("number_of_cached_scripts", scripts)
+		w.Field("number_of_functions", functions)
+		w.Field("number_of_libraries", libraries)
+	})
 	return h
 }
 
@@ -111,6 +118,7 @@ type run struct {
 	flags   flags
 	ro      bool
 	nest    *engine.Nest
+	debug   *debugger // nil: nobody debugs it
 	client  engine.Client
 	out     *resp.Writer // of the inner commands
 	st      engine.State
@@ -169,6 +177,10 @@ func (h *Host) execute(c *command.Ctx, r *run, keys, argv [][]byte) {
 func (r *run) protected(keys, argv [][]byte) (lua.LValue, string) {
 	s, l := r.s, r.s.l
 	s.tick.start(r.look)
+	if r.debug != nil {
+		s.tick.start(func() error { return r.debug.look(r) })
+		s.tick.each = true
+	}
 	defer s.tick.stop()
 	l.SetTop(0)
 	kt, at := s.list(keys), s.list(argv)

@@ -15,6 +15,7 @@ type ticker struct {
 	done <-chan struct{} // closed when the script must end
 	why  error
 	look func() error // nil: nobody watches
+	each bool         // looks before every instruction
 }
 
 var ended = func() <-chan struct{} {
@@ -26,13 +27,15 @@ var ended = func() <-chan struct{} {
 var _ context.Context = (*ticker)(nil)
 
 // start watches a run.
-func (t *ticker) start(look func() error) { t.n, t.done, t.why, t.look = 0, nil, nil, look }
+func (t *ticker) start(look func() error) {
+	t.n, t.done, t.why, t.look, t.each = 0, nil, nil, look, false
+}
 
 func (t *ticker) stop() { t.start(nil) }
 
 // Done counts, looks now and then, and is ready when the script must end.
 func (t *ticker) Done() <-chan struct{} {
-	if t.n++; t.n&(tickEvery-1) == 0 && t.look != nil && t.done == nil {
+	if t.n++; (t.n&(tickEvery-1) == 0 || t.each) && t.look != nil && t.done == nil {
 		if t.why = t.look(); t.why != nil {
 			t.done = ended
 		}
