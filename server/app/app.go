@@ -91,7 +91,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	if err := a.certs.Load(); err != nil {
 		return nil, fmt.Errorf("Failed to configure TLS. Check logs for more info: %w", err) //nolint:staticcheck // Redis' text
 	}
-	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
+	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnMaster: a.Sessions.OpenMaster, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
 	a.saver = a.newSaver()
 	a.Engine.RegisterInfo("server", a.ending.info)
 	a.facts.gather = a.gatherFacts

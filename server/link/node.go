@@ -23,6 +23,9 @@ type Options struct {
 	Port func() int
 	// TLS is the configuration of links to a master, asked at each dial; nil, or its nil: in the clear.
 	TLS func() *tls.Config
+	// OnMaster is told of each connection to a master, as CLIENT LIST shows it and CLIENT KILL ends it; what it answers is
+	// called when the connection has ended. nil: nobody asks.
+	OnMaster func(remote, local string, kill func()) (closed func())
 	// OnRole is told the role when it changes, for the mark in log lines; it must not wait. nil: nobody asks.
 	OnRole func(replica bool)
 	// Managed is set for a member of a ReplicaSet.

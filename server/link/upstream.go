@@ -63,6 +63,8 @@ type masterConn struct {
 	in   chan chunk
 	free chan []byte
 	once sync.Once
+
+	forget func() // nil, or to be called at the end
 	// hurry is until when (on the node's clock) somebody may wait for acknowledgements, so that every piece counts at once.
 	hurry atomic.Int64
 	now   func() time.Duration
@@ -165,6 +167,9 @@ func (u *upstream) connected(c *masterConn) {
 		return
 	}
 	u.conn = c
+	if u.n.o.OnMaster != nil {
+		c.forget = u.n.o.OnMaster(c.RemoteAddr().String(), c.LocalAddr().String(), func() { go c.Conn.Close() })
+	}
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetNoDelay(true)
 	}
@@ -354,6 +359,9 @@ func (c *masterConn) Close() error {
 	c.once.Do(func() {
 		if c.Conn != nil {
 			_ = c.Conn.Close()
+		}
+		if c.forget != nil {
+			c.forget()
 		}
 	})
 	return nil

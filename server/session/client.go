@@ -251,6 +251,8 @@ func clientType(b []byte) string {
 // kind is the class of a client.
 func (s *Session) kind() string {
 	switch {
+	case s.master:
+		return "master"
 	case s.Has(engine.IsReplica):
 		return "replica"
 	case s.Has(engine.Subscribed):

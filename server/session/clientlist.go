@@ -78,6 +78,7 @@ func (s *Session) flagLetters() string {
 		}
 	}
 	add(s.Has(engine.IsReplica), 'S')
+	add(s.master, 'M')
 	add(s.Has(engine.IsMonitor), 'O')
 	add(s.Has(engine.Subscribed), 'P')
 	add(s.Has(engine.InMulti), 'x')

@@ -35,6 +35,7 @@ type Session struct {
 	subs  pubsub.Subscriptions     // guarded by the engine's lock
 	class atomic.Int32             // of client-output-buffer-limit
 
+	master   bool // stands for the link to the master
 	srv      *Server
 	restored []byte // the state with which it came from another member
 }
@@ -132,7 +133,7 @@ func (srv *Server) CloseNormal(why string) (dropped int) {
 	srv.e.Exclusive(func() {
 		for _, s := range all {
 			switch {
-			case s.Has(engine.IsReplica):
+			case s.Has(engine.IsReplica) || s.master:
 			case !s.Has(engine.WantsMaster):
 				s.Owner.Kill(why)
 			case s.Has(engine.Subscribed): // hears the messages of the stream: none is missed
