@@ -174,11 +174,11 @@ const (
 
 // Persistence says what is kept on disk.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.mode) || self.mode in ['None', 'RDB']",message="persistence.mode AOF and RDBAndAOF are not yet supported"
 // +kubebuilder:validation:XValidation:rule="!has(self.storage) || !has(oldSelf.storage) || self.storage.className == oldSelf.storage.className || self.mode == 'None'",message="persistence.storage.className cannot change: a claim keeps its class"
 type Persistence struct {
 	// None keeps the data in memory only: a member that restarts comes back empty and is filled by the
-	// others. RDB saves snapshots. AOF and RDBAndAOF are not yet supported.
+	// others. RDB saves snapshots. AOF appends every write to a file; the directive appendfsync in config says
+	// when it is synced: everysec, or always, before a reply leaves. RDBAndAOF does both.
 	// +kubebuilder:default=RDB
 	// +kubebuilder:validation:Enum=None;RDB;AOF;RDBAndAOF
 	// +optional
@@ -188,7 +188,8 @@ type Persistence struct {
 	// +kubebuilder:validation:Enum=All;Replicas
 	// +optional
 	By PersistenceBy `json:"by"`
-	// When a snapshot is saved: pairs of seconds and changes, as the save directive of redis.conf.
+	// When a snapshot is saved, in the modes with RDB: pairs of seconds and changes, as the save directive of
+	// redis.conf.
 	// +kubebuilder:default="3600 1 300 100 60 10000"
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^[0-9]+ [0-9]+( [0-9]+ [0-9]+)*$`
@@ -205,8 +206,10 @@ type PersistenceMode string
 
 // The modes.
 const (
-	PersistenceNone PersistenceMode = "None"
-	PersistenceRDB  PersistenceMode = "RDB"
+	PersistenceNone      PersistenceMode = "None"
+	PersistenceRDB       PersistenceMode = "RDB"
+	PersistenceAOF       PersistenceMode = "AOF"
+	PersistenceRDBAndAOF PersistenceMode = "RDBAndAOF"
 )
 
 // PersistenceBy says which members save.

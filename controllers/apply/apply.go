@@ -174,7 +174,7 @@ func (p *pass) directives(a plan.SetConfig) (map[string]string, string) {
 	set := resources.Changeable(p.view.RS)
 	for _, m := range p.view.Members {
 		if m.Name == a.Target.Name && observe.MasterRests(p.view.Observed, m) {
-			set["save"] = ""
+			set["save"], set["appendonly"] = "", "no"
 			return set, a.Version + observe.MasterVariant
 		}
 	}

@@ -40,8 +40,11 @@ func Directives(rs *v1alpha1.ReplicaSet) map[string]string {
 		"min-replicas-max-lag":     strconv.Itoa(int(r.MinReplicasMaxLag.Seconds())),
 		"replica-serve-stale-data": yesNo(r.ServeStaleData == nil || *r.ServeStaleData),
 	}
-	if Persists(rs) {
+	if p.Mode == v1alpha1.PersistenceRDB || p.Mode == v1alpha1.PersistenceRDBAndAOF || p.Mode == "" {
 		d["save"] = p.Save
+	}
+	if p.Mode == v1alpha1.PersistenceAOF || p.Mode == v1alpha1.PersistenceRDBAndAOF {
+		d["appendonly"] = "yes"
 	}
 	if limit, ok := rs.Spec.Template.Resources.Limits[corev1.ResourceMemory]; ok {
 		d["maxmemory"] = strconv.FormatInt(maxMemory(limit.Value(), r.BacklogSize.Value()), 10)

@@ -37,6 +37,11 @@ func sample(change ...func(*v1alpha1.ReplicaSet)) *v1alpha1.ReplicaSet {
 
 func memoryOnly(rs *v1alpha1.ReplicaSet) { rs.Spec.Persistence.Mode = v1alpha1.PersistenceNone }
 
+func appendOnly(rs *v1alpha1.ReplicaSet) {
+	rs.Spec.Persistence.Mode = v1alpha1.PersistenceAOF
+	rs.Spec.Config = map[string]v1alpha1.ConfigValue{"appendfsync": "always"}
+}
+
 func full(rs *v1alpha1.ReplicaSet) {
 	rs.Spec.Template.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
 	rs.Spec.Config = map[string]v1alpha1.ConfigValue{"maxmemory-policy": "allkeys-lru", "databases": "4"}
@@ -68,7 +73,7 @@ func TestGolden(t *testing.T) {
 	for name, c := range map[string]struct {
 		rs  *v1alpha1.ReplicaSet
 		env Env
-	}{"default": {sample(), env}, "memory-only": {sample(memoryOnly), env}, "full": {sample(full), env}, "label-routing": {sample(memoryOnly), labelled}} {
+	}{"default": {sample(), env}, "memory-only": {sample(memoryOnly), env}, "append-only": {sample(appendOnly), env}, "full": {sample(full), env}, "label-routing": {sample(memoryOnly), labelled}} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			for _, o := range everything(c.rs, c.env) {

@@ -25,6 +25,7 @@
 //
 //	#understudy:at <replication ID> <offset>   the bytes of the commands that follow are the stream's, from this offset on
 //	#understudy:own                            they are this server's own (a writable replica's): nobody counts them
+//	#understudy:aux <name> <i>/<n> <text>      a part of a text that an RDB would hold as an auxiliary field
 //	#understudy:end                            nothing is known of what follows: the server ended in order
 //
 // So the place at the end of the last whole unit (a command, or MULTI to EXEC) is exact wherever the file was torn, for a

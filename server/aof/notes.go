@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Place is where a file's commands end in the replication stream.
@@ -60,6 +61,7 @@ func (t *tracker) note(line []byte) {
 			return
 		}
 		t.mode, t.place = counted, Place{string(words[1]), offset}
+	case len(words) >= 3 && string(words[0]) == "aux": // has no place
 	default: // the end, or a note of a later version
 		t.mode = unknown
 	}
@@ -91,6 +93,50 @@ func (n *Notes) Wrote(bytes int) { n.t.command(bytes) }
 func (n *Notes) At(dst []byte, p Place) []byte {
 	n.t.mode, n.t.place = counted, p
 	return fmt.Appendf(dst, "%s%s %d\r\n", noteAt, p.ID, p.Offset)
+}
+
+// auxPart is how much of a text one note holds.
+const auxPart = 800
+
+// AppendAux appends the notes of a named text, which has no line end in it.
+func AppendAux(dst []byte, name, text string) []byte {
+	n := max(1, (len(text)+auxPart-1)/auxPart)
+	for i := range n {
+		dst = fmt.Appendf(dst, "%saux %s %d/%d %s\r\n", notePrefix, name, i, n, text[i*auxPart:min(len(text), (i+1)*auxPart)])
+	}
+	return dst
+}
+
+// auxReader puts the texts of notes together.
+type auxReader struct {
+	texts map[string]string // whole ones
+	parts []string
+}
+
+func (a *auxReader) note(line []byte) {
+	rest, ok := strings.CutPrefix(strings.TrimRight(string(line), "\r\n"), notePrefix+"aux ")
+	if !ok {
+		return
+	}
+	name, rest, _ := strings.Cut(rest, " ")
+	number, text, ok := strings.Cut(rest, " ")
+	var i, n int
+	if got, err := fmt.Sscanf(number, "%d/%d", &i, &n); !ok || err != nil || got != 2 || n < 1 || i < 0 || i >= n {
+		return
+	}
+	if i == 0 {
+		a.parts = a.parts[:0]
+	}
+	if len(a.parts) != i {
+		return // its beginning is missing
+	}
+	if a.parts = append(a.parts, text); i == n-1 {
+		if a.texts == nil {
+			a.texts = map[string]string{}
+		}
+		a.texts[name] = strings.Join(a.parts, "")
+		a.parts = a.parts[:0]
+	}
 }
 
 // Place is what the file says so far.

@@ -24,6 +24,7 @@ type Reader struct {
 	parsed int // of buf: what next has looked at
 	inTx   bool
 	t      tracker // at parsed
+	aux    auxReader
 	args   [][]byte
 	whole  struct { // the end of the last whole unit
 		bytes, cmds int
@@ -60,6 +61,9 @@ func NewReader(r io.Reader, pos int64) *Reader {
 
 // Notes go on where the file read so far ends.
 func (r *Reader) Notes() Notes { return Notes{t: r.t} }
+
+// Aux are the texts that the notes read so far have told, the latest of each name.
+func (r *Reader) Aux() map[string]string { return r.aux.texts }
 
 // Pos is the position after the last batch.
 func (r *Reader) Pos() int64 { return r.pos }
@@ -186,6 +190,7 @@ func (r *Reader) note(rest []byte) (more bool, err error) {
 		return false, nil
 	}
 	r.t.note(rest[:i+1])
+	r.aux.note(rest[:i+1])
 	r.passed(i + 1)
 	return true, nil
 }

@@ -97,14 +97,10 @@ func (a *App) stop(o session.ShutdownOptions) error {
 			return a.stay()
 		}
 	}
-	if err := a.saver.Leave(o.Force); err != nil {
-		a.Engine.Unpause()
-		return err
-	}
 	half := a.Engine.Is(engine.Loading) // what is in memory must not replace the file, as in Redis
-	if !half && (o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0)) {
-		a.logger.Noticef("Saving the final RDB snapshot before exiting.")
-		if err := a.saveLast(); err != nil {
+	image := o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0)
+	if !half && (image || a.Settings.Bool(settings.AppendOnly)) {
+		if err := a.saveLast(func() error { return a.lastCopies(o.Force, image) }); err != nil {
 			a.logger.Warningf("Error trying to save the DB, can't exit: %v", err)
 			if !o.Force {
 				a.Engine.Unpause()
@@ -117,6 +113,28 @@ func (a *App) stop(o session.ShutdownOptions) error {
 	default:
 	}
 	return nil
+}
+
+// lastCopies makes what the disk is to hold durable. A member whose file does not hold its data set yet waits for that; a
+// server that nobody manages refuses to end, as in Redis.
+func (a *App) lastCopies(force, image bool) error {
+	if a.Settings.Bool(settings.AppendOnly) {
+		if a.member != nil && !force {
+			ctx, done := context.WithTimeout(context.Background(), time.Duration(a.Settings.Int(settings.ShutdownTimeout))*time.Second)
+			defer done()
+			if err := a.saver.MakeDurable(ctx); err != nil {
+				return err
+			}
+		}
+		if err := a.saver.Leave(force); err != nil {
+			return err
+		}
+	}
+	if !image {
+		return nil
+	}
+	a.logger.Noticef("Saving the final RDB snapshot before exiting.")
+	return a.saver.SaveNow(context.Background())
 }
 
 // ending is what SHUTDOWN ABORT needs of the ends that are under way.

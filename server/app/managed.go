@@ -75,7 +75,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	if err != nil {
 		return err
 	}
-	whole, err := a.member.recallClean(loaded, cfg.Dir())
+	whole, err := a.member.recallClean(loaded, cfg.Dir(), cfg.Bool(settings.AppendOnly))
 	if err != nil {
 		return err
 	}
@@ -150,21 +150,30 @@ func (a *App) handOver(limit time.Duration) {
 	a.logger.Warningf("not relieved within %v, ending as master", limit)
 }
 
-// recallClean tells whether the file just loaded is all that this member ever held.
-func (m *memberParts) recallClean(loaded saving.Loaded, dir string) (whole bool, err error) {
+// recallClean tells whether what was just loaded is all that this member ever held: it ended in order, or it never held
+// anything that its append-only file did not (appendfsync always). That file may go on for a little behind the mark.
+func (m *memberParts) recallClean(loaded saving.Loaded, dir string, appended bool) (whole bool, err error) {
 	m.data = manage.State{FS: fsys.OS{}, Dir: dir}
 	mark, err := m.data.TakeClean()
-	return mark != nil && loaded.Found && loaded.ReplID == mark.ReplID && loaded.ReplOffset == mark.Offset, err
+	switch {
+	case err != nil, !loaded.Found, loaded.ReplID == "":
+		return false, err
+	case loaded.Durable:
+		return true, nil
+	case mark == nil || loaded.ReplID != mark.ReplID:
+		return false, nil
+	}
+	return loaded.ReplOffset == mark.Offset || appended && loaded.ReplOffset > mark.Offset, nil
 }
 
 // saveLast is the save before the end. What a member has at that moment is all that it ever says it has, so that its
 // successor may call itself whole.
-func (a *App) saveLast() error {
+func (a *App) saveLast(save func() error) error {
 	if a.member == nil || a.member.driver == nil {
-		return a.saver.SaveNow(context.Background())
+		return save()
 	}
 	whole := a.member.driver.Retire()
-	if err := a.saver.SaveNow(context.Background()); err != nil {
+	if err := save(); err != nil {
 		a.member.driver.Unretire()
 		return err
 	}
@@ -266,7 +275,7 @@ func (n memberNode) SaveTo(ctx context.Context, path string) error {
 	return n.a.saver.SaveTo(ctx, path)
 }
 
-func (n memberNode) Save(ctx context.Context) error { return n.a.saver.SaveNow(ctx) }
+func (n memberNode) Save(ctx context.Context) error { return n.a.saver.MakeDurable(ctx) }
 
 // Configure sets directives as CONFIG SET does: the hooks run with the engine's lock held.
 func (n memberNode) Configure(set map[string]string) (err error) {
@@ -283,5 +292,5 @@ func (n memberNode) Status() manage.Status {
 	st := n.a.node.Status()
 	_, _, paused := n.a.Engine.Paused()
 	return manage.Status{Paused: paused, LinkUp: st.LinkUp, Silent: st.Silent, Syncing: st.Syncing, DownFor: st.DownFor, Trip: st.Kept,
-		Persists: len(n.a.Settings.SavePoints()) > 0, Persisted: n.a.saver.Saved()}
+		Persists: n.a.saver.Persists(), Persisted: n.a.saver.Saved()}
 }

@@ -235,6 +235,9 @@ func (c *Cursor) signal() {
 func (l *Log) resetLocked(targets Target) {
 	for c := range l.cursors {
 		if c.target&targets != 0 {
+			if c.target == ToFile {
+				l.resets.Add(1)
+			}
 			c.endLocked(ErrReset)
 		}
 	}

@@ -25,6 +25,9 @@ type Mark struct {
 // takes no lock.
 func (l *Log) WholePos() int64 { return l.wholePos.Load() }
 
+// FileResets counts how often the history under a file has ended. It takes no lock.
+func (l *Log) FileResets() int64 { return l.resets.Load() }
+
 // FileMark is the place at which a file that is opened now begins. The lock of the engine is held.
 func (l *Log) FileMark() Mark {
 	l.mu.Lock()

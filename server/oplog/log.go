@@ -39,6 +39,7 @@ type Log struct {
 	selected int         // database of the last effect; only the writer touches it
 
 	endPos   atomic.Int64 // physical position after the last byte
+	resets   atomic.Int64 // cursors of the file that ended with their history
 	wholePos atomic.Int64 // physical position after the last whole unit
 
 	mu      sync.Mutex

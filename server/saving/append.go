@@ -47,17 +47,20 @@ type appender struct {
 	state atomic.Int32
 	kick  chan struct{}
 
+	resets    atomic.Int64 // of the log, as of the present cursor
 	settled   atomic.Int64 // physical position up to which the file holds the log, synced under always
 	busy      atomic.Bool  // a rewrite is under way
 	syncing   atomic.Bool  // the goroutine syncs: writes are postponed
 	syncBegan atomic.Int64
 	delayed   atomic.Int64 // aof_delayed_fsync
 	flushNap  atomic.Int64 // DEBUG AOF-FLUSH-SLEEP, in microseconds
+	replaced  atomic.Bool  // the data set is another one: a rewrite is to come
 	failed    atomic.Bool  // writes are refused
 	size      atomic.Int64 // bytes of all parts
 	baseSize  atomic.Int64 // of the parts after the last rewrite or load
 	synced    atomic.Int64 // replication offset up to which everything is on disk
 
+	aux  atomic.Pointer[string]    // the auxiliary fields of the data set as it is, when there are any
 	next atomic.Pointer[increment] // what follows once the cursor has come to its stop
 
 	mu       sync.Mutex
@@ -70,6 +73,7 @@ type appender struct {
 	lastSync time.Time
 	lastNote time.Time
 	orphans  []fsys.File // to be closed when the sync under way is over
+	vowed    bool        // see vow.go
 	suspect  bool        // a sync failed: what it was to keep may be lost though later ones succeed
 
 	files struct {
@@ -98,14 +102,15 @@ type increment struct {
 	at    int64 // physical position at which it begins
 	size  int64
 	notes aof.Notes
-	torn  bool // what lies behind size is to be cut off
+	aux   string // what the part, or the base before it, says besides: see appender.aux
+	torn  bool   // what lies behind size is to be cut off
 }
 
 func newAppender(s *Saver) *appender {
 	a := &appender{s: s, log: s.e.Log, kick: make(chan struct{}, 1), lastOK: true}
 	a.baseSize.Store(1)
 	s.cfg.OnChange(a.switched, "appendonly")
-	s.cfg.OnChange(func() error { a.hook(); return nil }, "appendfsync")
+	s.cfg.OnChange(func() error { a.policyChanged(); return nil }, "appendfsync")
 	s.cfg.OnChange(func() error { a.collect(); return nil }, "aof-disable-auto-gc")
 	return a
 }
@@ -138,7 +143,7 @@ func (a *appender) hook() {
 
 // settle implements engine.OnSettle.
 func (a *appender) settle() {
-	if a.settled.Load() >= a.log.WholePos() {
+	if a.settled.Load() >= a.log.WholePos() && a.resets.Load() == a.log.FileResets() {
 		return
 	}
 	always := a.always()
@@ -150,7 +155,7 @@ func (a *appender) settle() {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.settled.Load() < a.log.WholePos() {
+	if a.settled.Load() < a.log.WholePos() || a.resets.Load() != a.log.FileResets() {
 		a.write(always)
 	}
 }
@@ -160,8 +165,12 @@ func (a *appender) write(sync bool) {
 	for a.cur != nil {
 		pieces, at, err := a.cur.Whole(a.pieces[:0])
 		a.pieces = pieces
-		if err != nil { // the history ended: the goroutine begins a new file
+		if err != nil { // the history ended: a new file is begun soon
+			a.breakVow()
 			a.detachLocked()
+			if a.state.CompareAndSwap(int32(appendOn), int32(appendWait)) {
+				a.replaced.Store(true)
+			}
 			return
 		}
 		if d := a.flushNap.Load(); d > 0 && len(pieces) > 0 {
@@ -230,10 +239,21 @@ func (a *appender) put(pieces []oplog.Piece, at oplog.Mark) error {
 		buf = notes.At(buf, aof.Place{ID: at.ID, Offset: at.Offset})
 		a.lastNote = time.Now()
 	}
+	aux := a.aux.Load()
+	if at.Whole && aux != nil && *aux != inc.aux {
+		for _, x := range a.s.parseAux(*aux) {
+			buf = aof.AppendAux(buf, x.Name, x.Value)
+		}
+	} else {
+		aux = nil
+	}
 	if len(buf) > 0 {
 		if err := flush(); err != nil {
 			return a.tear(size, err)
 		}
+	}
+	if aux != nil {
+		inc.aux = *aux
 	}
 	a.buf = buf
 	if cap(a.buf) > 4*writeSize {
@@ -348,6 +368,9 @@ func (a *appender) sync() {
 	}
 	policy := a.s.cfg.Enum(settings.AppendFsync)
 	a.write(policy == settings.FsyncAlways)
+	if policy == settings.FsyncAlways {
+		a.vow()
+	}
 	turning := policy != settings.FsyncAlways && a.next.Load() != nil && a.settled.Load() < a.log.WholePos()
 	due := policy == settings.FsyncEverySec && time.Since(a.lastSync) >= syncPeriod && !(a.s.cfg.Bool(settings.NoAppendFsyncOnRewrite) && a.busy.Load())
 	if a.inc == nil || !a.unsynced || !turning && !due {
@@ -385,6 +408,7 @@ func (a *appender) attachLocked(inc *increment) {
 	a.cur = a.log.File()
 	a.inc = inc
 	inc.at = a.log.WholePos()
+	a.resets.Store(a.log.FileResets())
 	a.settled.Store(inc.at)
 	a.lastSync, a.unsynced = time.Now(), false
 }
@@ -402,6 +426,7 @@ func (a *appender) detachLocked() {
 	if next := a.next.Swap(nil); next != nil {
 		a.close(next.f)
 	}
+	a.resets.Store(a.log.FileResets())
 	a.settled.Store(oplog.NoLimit)
 }
 
@@ -455,6 +480,17 @@ func (a *appender) finish() error {
 	return err
 }
 
+// durable brings the file to the end of the log and onto the disk; done is false while the file does not hold the data set.
+func (a *appender) durable() (done bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.is(appendOn) || a.cur == nil {
+		return false, nil
+	}
+	err = a.bring()
+	return a.is(appendOn), err
+}
+
 // bring writes and syncs all there is, whatever the policy. a.mu is held; a.inc is nil afterwards when the history has ended.
 func (a *appender) bring() error {
 	for {
@@ -489,7 +525,7 @@ var errInitial = errors.New("the append-only file is not whole yet")
 // the data set yet, unless forced. The lock must not be held.
 func (s *Saver) Leave(force bool) error {
 	a := s.aof
-	if a.is(appendOff) {
+	if a.is(appendOff) || !s.started.Load() {
 		return nil
 	}
 	if a.is(appendWait) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -83,7 +84,7 @@ func (s *Saver) loadAppended(ctx context.Context) (loaded Loaded, found bool, er
 		s.load.keys, s.load.expired = meta.Keys, meta.Expired
 	})
 	s.logf(settings.LogNotice, "DB loaded from append only file: %.3f seconds", s.now().Sub(s.load.began).Seconds())
-	return Loaded{Found: true, Meta: meta}, true, nil
+	return Loaded{Found: true, Meta: meta, Durable: a.recallVow()}, true, nil
 }
 
 func (a *appender) fatal(err error) error {
@@ -258,6 +259,7 @@ func (l *partsLoader) commands(p aof.Part, in io.Reader, pos int64, last bool) e
 		cmds, err := r.Batch()
 		if err != nil {
 			l.place, l.a.resume = r.Place, r.Notes()
+			maps.Copy(l.meta.Aux, r.Aux())
 			return l.ended(p, err, last)
 		}
 		for _, c := range cmds {
@@ -341,6 +343,13 @@ func (a *appender) ready(at snapshot.Meta) error {
 	if !fresh {
 		inc.notes = a.resume
 	}
+	if err := inc.f.Sync(); err != nil { // what was loaded may be in the system's memory only
+		_ = inc.f.Close()
+		return err
+	}
+	if !a.always() {
+		a.breakVow()
+	}
 	a.files.m = m
 	a.inc = inc
 	size := a.total(m)
@@ -379,12 +388,13 @@ func (a *appender) firstBase(m *aof.Manifest, at snapshot.Meta) (aof.Part, error
 // held.
 func (s *Saver) Placed() {
 	a := s.aof
-	s.started = true
+	s.started.Store(true)
 	if !s.cfg.Bool(settings.AppendOnly) {
 		return
 	}
 	a.attachLocked(a.inc)
 	a.state.Store(int32(appendOn))
+	a.noteAux()
 	a.selectDB()
 	a.hook()
 }

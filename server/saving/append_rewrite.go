@@ -57,11 +57,11 @@ func (s *Saver) RewriteAppendOnly(schedule bool) (status string, err error) {
 // look starts a rewrite that is due. The lock is held.
 func (a *appender) look() {
 	s := a.s
+	a.noteAux()
 	if s.running != nil || a.rewriting != nil || s.closed {
 		return
 	}
-	if a.is(appendOn) && a.lost() {
-		a.state.Store(int32(appendWait))
+	if a.replaced.Swap(false) && a.is(appendWait) {
 		a.scheduled = true
 	}
 	if a.scheduled {
@@ -79,13 +79,6 @@ func (a *appender) look() {
 		s.logf(settings.LogNotice, "Starting automatic rewriting of AOF on %d%% growth", growth)
 		a.beginRewrite()
 	}
-}
-
-// lost reports whether the history under the file has ended: the data set was replaced.
-func (a *appender) lost() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.cur == nil || a.cur.Err() != nil
 }
 
 // patience is for how long a rewrite that failed is not tried again.
@@ -204,6 +197,10 @@ func (a *appender) makeBase(r *rewrite, inc *increment, base aof.Part) error {
 		snap = snapshot.StartLocked(s.e, s.e.Store(), out, o)
 		r.keysDone = func() (int, int) { p := snap.Progress(); return p.KeysDone, p.Keys }
 		if inc != nil {
+			a.noteAux()
+			if aux := a.aux.Load(); aux != nil && base.IsRDB() {
+				inc.aux = *aux
+			}
 			a.cutTo(inc, r.initial)
 		}
 	})
@@ -412,7 +409,7 @@ func (a *appender) collectHeld() {
 func (a *appender) switched() error {
 	on := a.s.cfg.Bool(settings.AppendOnly)
 	switch {
-	case a.s.closed || !a.s.started:
+	case a.s.closed || !a.s.started.Load():
 	case on && a.is(appendOff):
 		a.state.Store(int32(appendWait))
 		a.cancelRewrite()
@@ -427,6 +424,9 @@ func (a *appender) switched() error {
 		a.scheduled = false
 		a.state.Store(int32(appendOff))
 		a.hook()
+		a.mu.Lock()
+		a.breakVow()
+		a.mu.Unlock()
 		if err := a.finish(); err != nil {
 			a.s.logf(settings.LogWarning, "Error writing to the AOF file: %s", reasonOf(err))
 		}

@@ -158,6 +158,7 @@ func TestEverySecondKeepsWhatTheProcessWrote(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.fill(500)
+	b.eventually("all is written", func() bool { return b.info("aof_buffer_length") == "0" }) // but for a sync under way it is already
 	end := b.log.Offset()
 	n, loaded, err := appending(t, mem, dir, "")
 	if err != nil || n.do("DBSIZE") != b.do("DBSIZE") || loaded.ReplOffset != end || loaded.ReplID != b.log.IDs().ID {
@@ -305,6 +306,7 @@ func TestRewritesWhileWritingGoesOn(t *testing.T) {
 		if len(names) != 3 {
 			t.Errorf("files: %v", names)
 		}
+		b.eventually("all is written", func() bool { return b.info("aof_buffer_length") == "0" })
 		end := b.log.Offset()
 		n, loaded, err := appending(t, mem, dir, "")
 		if err != nil || loaded.ReplOffset != end {

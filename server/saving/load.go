@@ -22,6 +22,8 @@ type loadState struct {
 // Loaded tells what was found at start.
 type Loaded struct {
 	Found bool // there was a file, even an empty one
+	// Durable: everything that this server has ever acknowledged is in what was loaded, however it ended.
+	Durable bool
 	snapshot.Meta
 }
 

@@ -54,7 +54,6 @@ type Saver struct {
 	running   *run
 	scheduled bool
 	closed    bool
-	started   bool // what is loaded has its place
 	saves     int64
 	begun     int64     // background saves and rewrites
 	lastSave  time.Time // of the last success; the start before the first
@@ -67,6 +66,7 @@ type Saver struct {
 
 	bytesLoaded atomic.Int64 // by the load under way
 	durable     atomic.Bool
+	started     atomic.Bool // what is loaded has its place
 }
 
 // run is a save under way.
@@ -382,5 +382,35 @@ func (s *Saver) facts(base bool) []snapshot.Aux {
 }
 
 // Saved reports whether the file is a copy of this data set as of some moment: it was loaded from there or
-// saved since. It takes no lock.
-func (s *Saver) Saved() bool { return s.durable.Load() }
+// saved since; the append-only file, that it follows the data set. It takes no lock.
+func (s *Saver) Saved() bool {
+	if s.cfg.Bool(settings.AppendOnly) {
+		return s.aof.is(appendOn)
+	}
+	return s.durable.Load()
+}
+
+// Persists reports whether this server keeps its data on disk by itself. It takes no lock.
+func (s *Saver) Persists() bool {
+	return len(s.cfg.SavePoints()) > 0 || s.cfg.Bool(settings.AppendOnly)
+}
+
+// MakeDurable returns when a copy of the data set as it is now is on disk: in the append-only file where there is one, else
+// it is saved. The lock must not be held.
+func (s *Saver) MakeDurable(ctx context.Context) error {
+	if !s.cfg.Bool(settings.AppendOnly) {
+		return s.SaveNow(ctx)
+	}
+	for {
+		if done, err := s.aof.durable(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errInitial
+		case <-s.ctx.Done():
+			return errClosed
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
