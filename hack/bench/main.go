@@ -39,6 +39,7 @@ var benches = []bench{
 	{"sync", "full sync under writes: time, worst write, extra memory, refused reads", benchSync},
 	{"huge", "full sync of a few huge values under writes", benchHuge},
 	{"apply", "what a replica spends on a write, and how far three of them are behind", benchApply},
+	{"synchronous", "what it costs that a replica must hold each write, beside ours that waits for nobody", benchSynchronous},
 	{"disk", "SAVE, and the load at a restart", benchDisk},
 }
 

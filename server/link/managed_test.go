@@ -185,3 +185,36 @@ func TestParkedMemberGoesOnInItsDatabase(t *testing.T) {
 	}
 	MustAgree(t, master, replica)
 }
+
+// TestVouchersComeUpAChainAtOnce: the master of a chain may have to wait for the member at its end.
+func TestVouchersComeUpAChainAtOnce(t *testing.T) {
+	top, middle, end := &vouchers{set: "s", name: "top"}, &vouchers{set: "s", name: "middle"}, &vouchers{set: "s", name: "end"}
+	relays := middle.managed()
+	relays.AckWords = func(offset int64) []string {
+		middle.mu.Lock()
+		defer middle.mu.Unlock()
+		if len(middle.got) == 0 {
+			return nil
+		}
+		return strings.Fields(middle.got[len(middle.got)-1])
+	}
+	master, between, last := StartMember(t, top.managed(), noDelay...), StartMember(t, relays, noDelay...), StartMember(t, end.managed())
+	master.Node.Lead(oplog.RandomID())
+	between.Node.Follow(at(master))
+	AwaitLink(t, between)
+	last.Node.Follow(at(between))
+	AwaitLink(t, last)
+	Await(t, "the last member to be online", func() bool {
+		return between.Node.Status().Replicas == 1 && top.has("VOUCH end "+strconv.FormatInt(last.Node.Offset(), 10))
+	})
+	for range 5 {
+		start := time.Now()
+		held := master.Node.Heartbeat()
+		for !top.has("VOUCH end " + strconv.FormatInt(held, 10)) {
+			if time.Since(start) > 900*time.Millisecond {
+				t.Fatal("no voucher of the last member before the acknowledgement of each second")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}

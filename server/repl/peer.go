@@ -159,11 +159,29 @@ func (p *Peer) Conf(args []string) (refusal string) {
 				}
 				p.filter.Functions = true
 			}
+		case "version": // Valkey 8 tells its own; what a replica may be sent is fixed here
+			if !versionLike(value) {
+				return fmt.Sprintf("ERR Unrecognized version format: %.512s", value)
+			}
 		default:
 			return "ERR Unrecognized REPLCONF option: " + args[i]
 		}
 	}
 	return ""
+}
+
+// versionLike tells whether a text begins like 8.0.2.
+func versionLike(v string) bool {
+	parts := strings.SplitN(v, ".", 3)
+	for i, p := range parts {
+		if i == 2 {
+			p, _, _ = strings.Cut(p, "-")
+		}
+		if _, err := strconv.ParseUint(p, 10, 16); err != nil {
+			return false
+		}
+	}
+	return len(parts) == 3
 }
 
 // Continue serves a partial resync from the byte after held on; id is the present replication ID, backlog the number of
