@@ -50,6 +50,8 @@ func (a *App) managedLinks() *link.Managed {
 		Vouched:  func(words []string) { m.driver.Vouched(words) },
 		Joined:   func(full bool) { m.driver.Joined(full) },
 		Lost:     func() { m.driver.Lost() },
+
+		Synchronous: func() int { return m.driver.Synchronous() },
 	}
 }
 

@@ -48,6 +48,8 @@ type Managed struct {
 	Joined func(full bool)
 	// Lost is called, with the engine's lock held, when the data was given up to load another set in its place.
 	Lost func()
+	// Synchronous is how many voters must hold what a reply of this master reflects (S6). Nil: none.
+	Synchronous func() int
 }
 
 // Node is the replication of one server.

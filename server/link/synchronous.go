@@ -15,7 +15,10 @@ import (
 func (n *Node) applySynchronous() {
 	commit := n.e.Commit()
 	commit.SetTimeout(time.Duration(n.s.Int(settings.SynchronousTimeout)) * time.Millisecond)
-	if n.o.Managed != nil {
+	if m := n.o.Managed; m != nil {
+		if n.isMaster() && m.Synchronous != nil { // a reign begins: nobody may see before its voters what it has
+			commit.Require(m.Synchronous())
+		}
 		return
 	}
 	need := int(n.s.Int(settings.SynchronousReplicas))

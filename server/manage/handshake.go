@@ -139,6 +139,14 @@ func (d *Driver) AckWords(offset int64) []string {
 	return words
 }
 
+// Synchronous is how many voters must hold what a reply of this member as master reflects (S6).
+func (d *Driver) Synchronous() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k, _ := d.m.Synchronous(d.clock())
+	return k
+}
+
 func appendVoucher(words []string, v fence.Voucher) []string {
 	return append(words, "VOUCH", string(v.Voter), string(v.Incarnation), strconv.FormatUint(uint64(v.Term), 10), strconv.FormatInt(v.Offset, 10))
 }

@@ -223,7 +223,7 @@ func (m *Machine) promote(now time.Duration, p member.Promote) []Effect {
 	m.become(member.RoleMaster)
 	m.reign, m.wasMaster, m.whole, m.pauseUntil = p.Term, false, true, 0
 	m.master, m.masterPod = m.id.Incarnation, m.id.Voter
-	m.promises = newPromises(p)
+	m.promises = newPromises(now, p)
 	out := m.enter(Record{SetUID: m.id.SetUID, Term: p.Term, GivenUp: p.GivenUp})
 	out = append(out, BecomeMaster{Term: p.Term, ReplID: p.ReplID}, ResumeClients{})
 	out = append(out, m.Tick(now)...)

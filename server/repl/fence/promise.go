@@ -49,10 +49,11 @@ type promises struct {
 	vouchers     map[member.Voter]vouched
 	nextBeat     time.Duration
 	nextAsk      time.Duration
+	began        time.Duration // the reign
 }
 
-func newPromises(p member.Promote) promises {
-	return promises{lease: p.Lease, unfenced: p.Unfenced, rosters: p.Rosters.Clone(), vouchers: map[member.Voter]vouched{}}
+func newPromises(now time.Duration, p member.Promote) promises {
+	return promises{began: now, lease: p.Lease, unfenced: p.Unfenced, rosters: p.Rosters.Clone(), vouchers: map[member.Voter]vouched{}}
 }
 
 // usable is how long a promise of length d is used: a tenth is left for drift between two clocks.
@@ -176,7 +177,7 @@ func (m *Machine) appendedAt(offset int64) (time.Duration, bool) {
 }
 
 // Synchronous is how many voters must hold a write before its reply leaves (S6), the most that any roster in force asks for,
-// and whether so many vouch now.
+// and whether so many vouch now. A reign begins with a benefit of the doubt: its voters need a moment to find it.
 func (m *Machine) Synchronous(now time.Duration) (k int, there bool) {
 	if m.role != member.RoleMaster || m.mut.NoCommitWait {
 		return 0, true
@@ -189,7 +190,7 @@ func (m *Machine) Synchronous(now time.Duration) (k int, there bool) {
 				fresh++
 			}
 		}
-		k, there = max(k, r.K), there && fresh >= r.K
+		k, there = max(k, r.K), there && (fresh >= r.K || now < m.began+m.lease)
 	}
 	return k, there
 }
