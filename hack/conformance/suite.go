@@ -20,7 +20,7 @@ var files = []string{
 	"unit/printver", "unit/auth", "unit/acl", "unit/acl-v2", "unit/protocol", "unit/keyspace", "unit/scan", "unit/info", "unit/info-command", "unit/type/string", "unit/type/incr",
 	"unit/type/hash", "unit/type/list", "unit/type/list-2", "unit/type/list-3", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups", "unit/geo", "unit/hyperloglog", "unit/sort", "unit/bitops", "unit/bitfield", "unit/expire", "unit/other", "unit/multi", "unit/quit", "unit/tracking", "unit/introspection", "unit/introspection-2",
 	"unit/limits", "unit/obuf-limits", "unit/pendingquerybuf", "unit/querybuf", "unit/replybufsize", "unit/networking", "unit/pause", "unit/wait", "unit/pubsub", "unit/pubsubshard", "unit/scripting", "unit/functions",
-	"unit/shutdown", "unit/slowlog", "unit/maxmemory", "unit/lazyfree", "unit/violations", "integration/logging", "integration/redis-cli", "integration/redis-benchmark", "integration/rdb",
+	"unit/shutdown", "unit/slowlog", "unit/maxmemory", "unit/lazyfree", "unit/violations", "integration/logging", "integration/redis-cli", "integration/redis-benchmark", "unit/dump", "integration/rdb", "integration/convert-ziplist-hash-on-load", "integration/convert-ziplist-zset-on-load", "integration/convert-zipmap-hash-on-load", "integration/corrupt-dump", "integration/corrupt-dump-fuzzer",
 	"integration/aof", "integration/aof-multi-part", "unit/aofrw",
 	"integration/shutdown", "integration/replication", "integration/replication-2", "integration/replication-3", "integration/replication-4",
 	"integration/replication-psync", "integration/replication-buffer", "integration/psync2", "integration/psync2-reg", "integration/psync2-pingoff",

@@ -7,7 +7,6 @@ import "strings"
 var Absent = map[string]string{
 	"asking":              reasonCluster,
 	"cluster":             reasonCluster,
-	"dump":                "not yet",
 	"latency":             "not yet; `INFO latencystats` and `SLOWLOG` are there",
 	"memory|doctor":       "not yet",
 	"memory|malloc-stats": "not yet",
@@ -17,8 +16,6 @@ var Absent = map[string]string{
 	"module":              "modules are code for redis-server's process",
 	"readonly":            reasonCluster,
 	"readwrite":           reasonCluster,
-	"restore":             "not yet",
-	"restore-asking":      reasonCluster,
 }
 
 const (

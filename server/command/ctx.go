@@ -53,9 +53,13 @@ type Env interface {
 
 // Config holds the directives that handlers look at. The engine changes it under the exclusive lock.
 type Config struct {
-	NotifyEvents      EventClass
-	MaxBulk           int64 // proto-max-bulk-len: the longest string that a command may build; 0 means 512 MiB
-	HLLSparseMax      int64 // hll-sparse-max-bytes
+	NotifyEvents  EventClass
+	MaxBulk       int64 // proto-max-bulk-len: the longest string that a command may build; 0 means 512 MiB
+	HLLSparseMax  int64 // hll-sparse-max-bytes
+	NoCompression bool  // rdbcompression off: DUMP does not compress
+	AnyChecksum   bool  // RESTORE does not look at the checksum (DEBUG SET-SKIP-CHECKSUM-VALIDATION)
+	// BadPayload is told why RESTORE refuses a value whose checksum is right. Nil: nobody is.
+	BadPayload        func(key []byte, why error)
 	LazyfreeUserDel   bool
 	LazyfreeUserFlush bool
 	LazyfreeExpire    bool

@@ -113,6 +113,15 @@ func BackSize(n int) int {
 	return 5
 }
 
+// IsBack tells whether b, of BackSize(n) bytes, is what stands behind an element of n bytes.
+func IsBack(b []byte, n int) bool {
+	if len(b) == 1 {
+		return int(b[0]) == n
+	}
+	var room [5]byte
+	return string(appendBack(room[:0], n)) == string(b)
+}
+
 func appendBack(dst []byte, n int) []byte {
 	size := BackSize(n)
 	for i := size - 1; i >= 0; i-- {

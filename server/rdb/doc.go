@@ -13,8 +13,12 @@
 // held as an integer of 8, 16 or 32 bits or compressed with LZF. Hashes are field-value strings (type
 // 4) or one string that holds a listpack (16), a ziplist (13) or a zipmap (9).
 //
-// The writer produces version 10, the newest that Redis 7.0 loads. The reader takes what any Redis up
-// to 7.2 writes; of the value types it gives strings, hashes and sets out, all others it can skip and name.
+// The writer produces version 10, the newest that Redis 7.0 loads. The reader takes versions 1 to 12 with every encoding
+// that Redis has had for strings, lists, sets, hashes, sorted sets and streams; what modules wrote it can skip and name.
+// What DUMP answers is a value alone:
+//
+//	type value version(2, LE) crc64(8, LE)
+//
 // It never trusts a length: memory grows with the bytes that have arrived, not with the bytes that were
 // announced.
 //
@@ -57,6 +61,7 @@ const (
 
 // Opcodes share the first byte with the types.
 const (
+	opSlotInfo       = 0xF4
 	opFunction2      = 0xF5
 	opFunction       = 0xF6
 	opModuleAux      = 0xF7

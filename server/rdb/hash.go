@@ -1,12 +1,12 @@
 package rdb
 
-import "encoding/binary"
+import "strings"
 
 // openHash begins a hash, whose fields NextField gives.
 func (r *Reader) openHash(t Type, ev *Event) error {
 	if t != TypeHash {
 		err := r.openPacked(t)
-		ev.Fields = r.fields
+		ev.Fields = r.announced()
 		return err
 	}
 	n, err := r.src.plainLength()
@@ -30,31 +30,40 @@ func (r *Reader) openPacked(t Type) error {
 		return err
 	}
 	r.blob = append(r.blob[:0], p...)
-	p = r.blob
-	r.fields = -1
-	header, count, total := 0, -1, -1
-	switch t {
-	case TypeHashListpack, TypeZsetListpack:
-		header = listpackHeader
-		if len(p) > header {
-			total, count = int(binary.LittleEndian.Uint32(p)), int(binary.LittleEndian.Uint16(p[4:]))
-		}
-	case TypeHashZiplist, TypeZsetZiplist:
-		header = ziplistHeader
-		if len(p) > header {
-			total, count = int(binary.LittleEndian.Uint32(p)), int(binary.LittleEndian.Uint16(p[8:]))
-		}
-	case TypeHashZipmap:
-		header, total = 1, len(p)
+	if !r.pack.open(r.blob, t.form()) {
+		return r.damaged(t)
 	}
-	if len(p) <= header || total != len(p) {
-		return r.src.fail("a packed " + t.Name() + " is damaged: its size is wrong")
-	}
-	if count >= 0 && count != 65535 {
-		r.fields = count / 2
-	}
-	r.rest, r.isOpen, r.pending = p[header:], true, t
+	r.isOpen, r.pending = true, t
 	return nil
+}
+
+// announced is the number of pairs as the header of a packed value tells it, -1 when it does not.
+func (r *Reader) announced() int {
+	if r.pack.count < 0 {
+		return -1
+	}
+	return r.pack.count / 2
+}
+
+// form is the layout of a type that packs its elements in strings.
+func (t Type) form() packForm {
+	switch t {
+	case TypeHashZipmap:
+		return formZipmap
+	case TypeHashZiplist, TypeZsetZiplist, TypeListZiplist, TypeListQuicklist:
+		return formZiplist
+	}
+	return formListpack
+}
+
+// damaged refuses a packed value, naming its layout as Redis' log does.
+func (r *Reader) damaged(t Type) error {
+	name := t.Name()
+	layout := strings.ToUpper(name[:1]) + name[1:] + [...]string{formListpack: " listpack", formZiplist: " ziplist", formZipmap: ""}[t.form()]
+	if t.form() == formZipmap {
+		layout = "Zipmap"
+	}
+	return r.src.fail(layout + " integrity check failed")
 }
 
 // NextField answers the next field and value of the hash given out last, and false behind the last
@@ -75,7 +84,7 @@ func (r *Reader) NextField() (field, value []byte, ok bool, err error) {
 		value, end, ok = r.packed(true)
 	}
 	if !ok || end {
-		return nil, nil, false, r.src.fail("a packed hash is damaged")
+		return nil, nil, false, r.damaged(r.pending)
 	}
 	return field, value, true, nil
 }
@@ -85,14 +94,7 @@ func (r *Reader) packed(isValue bool) (elem []byte, end, ok bool) {
 	if isValue {
 		num = r.src.num[:]
 	}
-	switch r.pending {
-	case TypeHashListpack, TypeZsetListpack:
-		elem, r.rest, end, ok = listpackNext(r.rest, num)
-	case TypeHashZiplist, TypeZsetZiplist:
-		elem, r.rest, end, ok = ziplistNext(r.rest, num)
-	default:
-		elem, r.rest, end, ok = zipmapNext(r.rest, isValue)
-	}
+	elem, end, ok = r.pack.next(num)
 	return elem, end && ok, ok
 }
 

@@ -67,6 +67,9 @@ func (in *input) need(n int) error {
 	if in.end-in.start >= n {
 		return nil
 	}
+	if in.r == nil { // the buffer is all there is, and not ours to change
+		return in.failure(io.EOF)
+	}
 	if in.tap.on {
 		if err := in.pour(); err != nil {
 			return err
@@ -111,7 +114,7 @@ func (in *input) byte() (byte, error) {
 func (in *input) appendTo(dst []byte, n int64) ([]byte, error) {
 	for n > 0 {
 		if in.start == in.end {
-			if n >= inputSize {
+			if n >= inputSize && in.r != nil {
 				return in.appendDirect(dst, n)
 			}
 			if err := in.need(1); err != nil {

@@ -1,7 +1,5 @@
 package rdb
 
-import "encoding/binary"
-
 // The containers of a quicklist's nodes.
 const (
 	nodePlain  = 1 // one element as it is
@@ -23,7 +21,8 @@ func AppendPackedNode(dst []byte) []byte { return AppendLen(dst, nodePacked) }
 
 // openList begins a list, whose elements NextElement gives.
 func (r *Reader) openList(t Type, ev *Event) error {
-	r.pending, r.isOpen, r.rest, r.left = t, true, nil, 1
+	r.pending, r.isOpen, r.left = t, true, 1
+	r.pack.close()
 	if t == TypeListZiplist {
 		return nil
 	}
@@ -39,20 +38,16 @@ func (r *Reader) openList(t Type, ev *Event) error {
 // next call.
 func (r *Reader) NextElement() (elem []byte, ok bool, err error) {
 	for r.isOpen {
-		if r.rest != nil {
+		if r.pack.isOpen() {
 			var end, whole bool
-			if r.pending == TypeListQuicklist2 {
-				elem, r.rest, end, whole = listpackNext(r.rest, r.fieldNum[:])
-			} else {
-				elem, r.rest, end, whole = ziplistNext(r.rest, r.fieldNum[:])
-			}
+			elem, end, whole = r.pack.next(r.fieldNum[:])
 			switch {
 			case !whole:
-				return nil, false, r.src.fail("a list's node is damaged")
+				return nil, false, r.damaged(r.pending)
 			case !end:
 				return elem, true, nil
 			}
-			r.rest = nil
+			r.pack.close()
 		}
 		if r.left == 0 {
 			r.isOpen = false
@@ -89,14 +84,9 @@ func (r *Reader) openNode() (elem []byte, err error) {
 		return nil, r.src.fail("a list's node is neither plain nor packed")
 	}
 	r.blob = append(r.blob[:0], p...)
-	header := ziplistHeader
-	if r.pending == TypeListQuicklist2 {
-		header = listpackHeader
+	if !r.pack.open(r.blob, r.pending.form()) {
+		return nil, r.damaged(r.pending)
 	}
-	if len(r.blob) <= header || int(binary.LittleEndian.Uint32(r.blob)) != len(r.blob) {
-		return nil, r.src.fail("a list's node is damaged: its size is wrong")
-	}
-	r.rest = r.blob[header:]
 	return nil, nil
 }
 

@@ -97,9 +97,9 @@ func TestDamagedLists(t *testing.T) {
 		want  string
 	}{
 		"container": {node(3, packedElements([]byte("a"))), "neither plain nor packed"},
-		"size":      {node(nodePacked, []byte("nonsense")), "its size is wrong"},
-		"element":   {node(nodePacked, []byte("\x08\x00\x00\x00\x01\x00\xe0\xff")), "damaged"},
-		"ziplist":   {AppendString(entryOf(head, TypeListQuicklist, "k", 1), packedElements([]byte("a")), false), "damaged"},
+		"size":      {node(nodePacked, []byte("nonsense")), "integrity check failed"},
+		"element":   {node(nodePacked, []byte("\x08\x00\x00\x00\x01\x00\xe0\xff")), "integrity check failed"},
+		"ziplist":   {AppendString(entryOf(head, TypeListQuicklist, "k", 1), packedElements([]byte("a")), false), "integrity check failed"},
 		"truncated": {entryOf(head, TypeList, "k", 1000), "EOF"},
 		"nodes":     {entryOf(head, TypeListQuicklist2, "k", 1<<31), "EOF"},
 	} {

@@ -50,11 +50,11 @@ func listpackNext(p, num []byte) (elem, rest []byte, end, ok bool) {
 
 func listpackCut(p []byte, head, data int, elem []byte) (_, rest []byte, end, ok bool) {
 	size := head + data
-	size += listpack.BackSize(size)
-	if len(p) < size {
+	back := listpack.BackSize(size)
+	if len(p) < size+back || !listpack.IsBack(p[size:size+back], size) {
 		return nil, nil, false, false
 	}
-	return elem, p[size:], false, true
+	return elem, p[size+back:], false, true
 }
 
 // littleInt reads a signed integer of 1 to 8 bytes, least byte first.

@@ -28,7 +28,7 @@ func (r *Reader) NextRaw(sink RawSink) (Event, error) {
 		if err != nil {
 			return Event{}, err
 		}
-		if op < opFunction2 {
+		if op < opSlotInfo {
 			err := r.rawEntry(Type(op), ev, pos, sink)
 			return *ev, err
 		}
@@ -36,7 +36,7 @@ func (r *Reader) NextRaw(sink RawSink) (Event, error) {
 		if done || err != nil {
 			return *ev, err
 		}
-		if op == opModuleAux { // stands between entries
+		if op == opModuleAux || op == opSlotInfo { // stands between entries
 			pos = r.src.tapFromHere()
 		}
 	}
@@ -49,6 +49,9 @@ func (r *Reader) rawEntry(t Type, ev *Event, pos int64, sink RawSink) error {
 	ev.Kind, ev.Type = Entry, t
 	if err := r.readKey(ev); err != nil {
 		return err
+	}
+	if t == TypeModule || t == TypeModule2 {
+		return r.openModule(t)
 	}
 	if !sink.Begin(ev, pos) {
 		r.src.untap()

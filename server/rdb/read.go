@@ -61,9 +61,11 @@ type Reader struct {
 	pending  Type
 	isOpen   bool   // NextField has something to read
 	left     uint64 // pairs of a TypeHash
-	rest     []byte // unread part of a packed hash
-	fields   int
-	width    int // bytes of an intset's integers
+	pack     packed
+	rest     []byte // unread part of an intset
+	ordered  bool   // the integers before were in order, and this was
+	last     int64  // the last of them
+	width    int    // bytes of an intset's integers
 	stream   streamReader
 	hasMagic bool
 }
@@ -75,11 +77,15 @@ func NewReader(r io.Reader, lim Limits) *Reader {
 	rd.src.r = r
 	rd.src.buf = make([]byte, inputSize)
 	rd.src.checksum = !lim.SkipChecksum
-	rd.src.maxString = lim.MaxString
-	if rd.src.maxString == 0 {
-		rd.src.maxString = 512 << 20
-	}
+	rd.src.maxString = lim.maxString()
 	return rd
+}
+
+func (l *Limits) maxString() int64 {
+	if l.MaxString > 0 {
+		return l.MaxString
+	}
+	return 512 << 20
 }
 
 // Version of the file, known after the first event.
@@ -167,13 +173,15 @@ func (r *Reader) item(op byte, ev *Event) (done bool, err error) {
 	case opAux:
 		return true, r.aux(ev)
 	case opModuleAux:
-		return false, r.src.skipModuleAux()
+		return false, r.moduleAux()
+	case opSlotInfo:
+		return false, r.src.skipLengths(3)
 	case opFunction2:
 		ev.Kind = Function
 		ev.Value, err = r.src.str(&r.val)
 		return true, err
 	case opFunction:
-		return true, r.src.fail("functions of a pre-release of Redis 7 cannot be read")
+		return true, r.oldFunction(ev)
 	case opEOF:
 		ev.Kind = EOF
 		return true, r.finish()
@@ -249,6 +257,11 @@ func (r *Reader) entry(t Type, ev *Event) error {
 	if err := r.readKey(ev); err != nil {
 		return err
 	}
+	return r.open(t, ev)
+}
+
+// open begins the value of an entry.
+func (r *Reader) open(t Type, ev *Event) error {
 	switch t.Name() {
 	case "string":
 		var err error
@@ -266,8 +279,7 @@ func (r *Reader) entry(t Type, ev *Event) error {
 	case "zset":
 		return r.openZSet(t, ev)
 	}
-	r.pending, r.isOpen = t, false
-	return nil
+	return r.openModule(t)
 }
 
 // skipPending passes over what is unread of the value given out last.

@@ -30,20 +30,19 @@ func (r *Reader) openSet(t Type, ev *Event) error {
 	r.blob = append(r.blob[:0], p...)
 	p = r.blob
 	if t == TypeSetListpack {
-		if len(p) <= listpackHeader || int(binary.LittleEndian.Uint32(p)) != len(p) {
-			return r.src.fail("a packed set is damaged: its size is wrong")
+		if !r.pack.open(p, formListpack) {
+			return r.damaged(t)
 		}
-		r.rest = p[listpackHeader:]
 		return nil
 	}
 	if len(p) < intsetHeader {
-		return r.src.fail("an intset is damaged: it has no header")
+		return r.src.fail("an intset has no header: integrity check failed")
 	}
 	width, n := binary.LittleEndian.Uint32(p), binary.LittleEndian.Uint32(p[4:])
 	if width != 2 && width != 4 && width != 8 || uint64(len(p)-intsetHeader) != uint64(width)*uint64(n) {
-		return r.src.fail("an intset is damaged: its size is wrong")
+		return r.src.fail("an intset's size is wrong: integrity check failed")
 	}
-	r.width, r.rest, ev.Fields = int(width), p[intsetHeader:], int(n)
+	r.width, r.rest, r.ordered, ev.Fields = int(width), p[intsetHeader:], false, int(n)
 	return nil
 }
 
@@ -60,15 +59,19 @@ func (r *Reader) NextMember() (member []byte, ok bool, err error) {
 		return member, err == nil, err
 	case r.pending == TypeSetListpack:
 		var end, whole bool
-		member, r.rest, end, whole = listpackNext(r.rest, r.fieldNum[:])
+		member, end, whole = r.pack.next(r.fieldNum[:])
 		if !whole {
-			return nil, false, r.src.fail("a packed set is damaged")
+			return nil, false, r.damaged(r.pending)
 		}
 		if !end {
 			return member, true, nil
 		}
 	case r.pending == TypeSetIntset && len(r.rest) > 0:
 		n := littleInt(r.rest[:r.width])
+		if r.ordered && n <= r.last {
+			return nil, false, r.src.fail("an intset is not in order: integrity check failed")
+		}
+		r.ordered, r.last = true, n
 		r.rest = r.rest[r.width:]
 		return strconv.AppendInt(r.fieldNum[:0], n, 10), true, nil
 	}

@@ -79,10 +79,10 @@ func TestDamagedSets(t *testing.T) {
 		want  string
 	}{
 		"no header": {AppendString(AppendString(append(head, byte(TypeSetIntset)), []byte("k"), false), []byte("short"), false), "no header"},
-		"width":     {intsetEntry(head, "k", 3, 1, 5), "its size"},
-		"count":     {intsetEntry(head, "k", 2, 9, 5), "its size"},
-		"huge":      {intsetEntry(head, "k", 8, 1<<32-1, 5), "its size"},
-		"listpack":  {AppendString(AppendString(append(head, byte(TypeSetListpack)), []byte("k"), false), []byte("nonsense"), false), "packed set"},
+		"width":     {intsetEntry(head, "k", 3, 1, 5), "integrity check failed"},
+		"count":     {intsetEntry(head, "k", 2, 9, 5), "integrity check failed"},
+		"huge":      {intsetEntry(head, "k", 8, 1<<32-1, 5), "integrity check failed"},
+		"listpack":  {AppendString(AppendString(append(head, byte(TypeSetListpack)), []byte("k"), false), []byte("nonsense"), false), "integrity check failed"},
 		"truncated": {AppendSetEntry(head, []byte("k"), 1000, false), "EOF"},
 	} {
 		_, err := membersOf(c.entry, 1<<30)

@@ -121,15 +121,6 @@ func (s *stringSource) skipModule() error {
 	}
 }
 
-// skipModuleAux: module id, the opcode and value of when it was saved, then items as in a value. The id
-// is read by skipModule after the two are known to follow it.
-func (s *stringSource) skipModuleAux() error {
-	if err := s.skipLengths(2); err != nil { // id, tag of "when"
-		return err
-	}
-	return s.skipModule() // its first length is "when"
-}
-
 func (s *stringSource) skipStream(t Type) error {
 	if err := s.skipCounted(2); err != nil { // listpacks by their first id
 		return err

@@ -9,20 +9,21 @@ import (
 // An entry is the length of the one before it (1 byte, or 0xFE and 4), its encoding and its data.
 const ziplistHeader = 10
 
-// ziplistNext reads the entry at the head of p; see listpackNext for the results.
-func ziplistNext(p, num []byte) (elem, rest []byte, end, ok bool) {
-	if len(p) == 0 {
-		return nil, nil, false, false
-	}
-	if p[0] == 0xFF {
-		return nil, nil, true, len(p) == 1
-	}
+// ziplistNext reads the entry at the head of p, which follows one of prev bytes.
+func ziplistNext(p []byte, prev int, num []byte) (elem, rest []byte, ok bool) {
 	skip := 1
-	if p[0] == 0xFE {
+	if len(p) > 0 && p[0] == 0xFE {
 		skip = 5
 	}
 	if len(p) <= skip {
-		return nil, nil, false, false
+		return nil, nil, false
+	}
+	told := int(p[0])
+	if skip == 5 {
+		told = int(binary.LittleEndian.Uint32(p[1:]))
+	}
+	if told != prev {
+		return nil, nil, false
 	}
 	p = p[skip:]
 	c := p[0]
@@ -30,7 +31,7 @@ func ziplistNext(p, num []byte) (elem, rest []byte, end, ok bool) {
 		return ziplistString(p, c)
 	}
 	if c >= 0xF1 && c <= 0xFD {
-		return strconv.AppendInt(num[:0], int64(c)-0xF1, 10), p[1:], false, true
+		return strconv.AppendInt(num[:0], int64(c)-0xF1, 10), p[1:], true
 	}
 	size := 0
 	switch c {
@@ -46,12 +47,12 @@ func ziplistNext(p, num []byte) (elem, rest []byte, end, ok bool) {
 		size = 1
 	}
 	if size == 0 || len(p) < 1+size {
-		return nil, nil, false, false
+		return nil, nil, false
 	}
-	return strconv.AppendInt(num[:0], littleInt(p[1:1+size]), 10), p[1+size:], false, true
+	return strconv.AppendInt(num[:0], littleInt(p[1:1+size]), 10), p[1+size:], true
 }
 
-func ziplistString(p []byte, c byte) (elem, rest []byte, end, ok bool) {
+func ziplistString(p []byte, c byte) (elem, rest []byte, ok bool) {
 	head, n := 1, int(c&63)
 	switch {
 	case c>>6 == 1 && len(p) > 1:
@@ -59,12 +60,12 @@ func ziplistString(p []byte, c byte) (elem, rest []byte, end, ok bool) {
 	case c>>6 == 2 && len(p) > 4:
 		head, n = 5, int(binary.BigEndian.Uint32(p[1:]))
 	case c>>6 != 0:
-		return nil, nil, false, false
+		return nil, nil, false
 	}
 	if len(p) < head+n {
-		return nil, nil, false, false
+		return nil, nil, false
 	}
-	return p[head : head+n], p[head+n:], false, true
+	return p[head : head+n], p[head+n:], true
 }
 
 // A zipmap: number of pairs (1, only a hint from 254 on), then per pair the length of the field (1, or

@@ -22,7 +22,7 @@ func AppendScore(dst []byte, score float64) []byte {
 func (r *Reader) openZSet(t Type, ev *Event) error {
 	if t == TypeZsetListpack || t == TypeZsetZiplist {
 		err := r.openPacked(t)
-		ev.Fields = r.fields
+		ev.Fields = r.announced()
 		return err
 	}
 	n, err := r.src.plainLength()
@@ -74,7 +74,7 @@ func (r *Reader) nextPackedScore() (member []byte, score float64, ok bool, err e
 		}
 	}
 	if !ok || end || err != nil || math.IsNaN(score) {
-		return nil, 0, false, r.src.fail("a packed sorted set is damaged")
+		return nil, 0, false, r.damaged(r.pending)
 	}
 	return member, score, true, nil
 }

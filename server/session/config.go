@@ -92,7 +92,7 @@ func (srv *Server) watchSettings() {
 	}
 	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire", "lazyfree-lazy-eviction",
 		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries",
-		"zset-max-listpack-entries", "zset-max-listpack-value", "hll-sparse-max-bytes", "stream-node-max-bytes", "stream-node-max-entries", "lfu-log-factor", "lfu-decay-time")
+		"zset-max-listpack-entries", "zset-max-listpack-value", "hll-sparse-max-bytes", "stream-node-max-bytes", "stream-node-max-entries", "rdbcompression", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.port.Store(srv.cfg.Int(settings.Port)) }, "port")
 	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
 	on(func() { srv.e.SetReplicaIgnoresMaxMemory(srv.cfg.Bool(settings.ReplicaIgnoreMaxMemory)) }, "replica-ignore-maxmemory")
@@ -114,6 +114,7 @@ func (srv *Server) followLimits() {
 	conf, st := &srv.e.Conf, srv.e.Store()
 	policy := srv.cfg.EnumName(settings.MaxMemoryPolicy)
 	conf.MaxBulk = srv.cfg.Int(settings.ProtoMaxBulkLen)
+	conf.NoCompression = !srv.cfg.Bool(settings.RDBCompression)
 	conf.LazyfreeUserDel = srv.cfg.Value("lazyfree-lazy-user-del") == "yes"
 	conf.LazyfreeUserFlush = srv.cfg.Value("lazyfree-lazy-user-flush") == "yes"
 	conf.LazyfreeExpire = srv.cfg.Value("lazyfree-lazy-expire") == "yes"

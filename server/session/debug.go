@@ -20,28 +20,30 @@ var debugCommands = map[string]struct {
 	min, max int
 	run      func(srv *Server, ctx *command.Ctx, args [][]byte)
 }{
-	"sleep":                      {1, 1, (*Server).debugSleep},
-	"digest":                     {0, 0, (*Server).debugDigest},
-	"digest-value":               {0, -1, (*Server).debugDigestValue},
-	"populate":                   {1, 3, (*Server).debugPopulate},
-	"set-active-expire":          {1, 1, (*Server).debugActiveExpire},
-	"change-repl-id":             {0, 0, (*Server).debugChangeReplID},
-	"reload":                     {0, 3, (*Server).debugReload},
-	"object":                     {1, 2, (*Server).debugObject},
-	"log":                        {1, 1, (*Server).debugLog},
-	"quicklist-packed-threshold": {1, 1, (*Server).debugPlainElements},
-	"listpack":                   {1, 1, (*Server).debugListpack},
-	"quicklist":                  {1, 2, (*Server).debugListpack},
-	"protocol":                   {1, 1, (*Server).debugProtocol},
-	"config-rewrite-force-all":   {0, 0, (*Server).debugRewriteAll},
-	"loadaof":                    {0, 0, (*Server).debugLoadAOF},
-	"aof-flush-sleep":            {1, 1, (*Server).debugAOFSleep},
-	"jmap":                       {0, 0, (*Server).debugNothing},
-	"pause-cron":                 {1, 1, (*Server).debugPauseCron},
-	"replicate":                  {1, -1, (*Server).debugReplicate},
-	"set-disable-deny-scripts":   {1, 1, (*Server).debugDenyScripts},
-	"segfault":                   {0, 0, (*Server).debugSegfault},
-	"help":                       {0, 0, (*Server).debugHelp},
+	"sleep":                        {1, 1, (*Server).debugSleep},
+	"digest":                       {0, 0, (*Server).debugDigest},
+	"digest-value":                 {0, -1, (*Server).debugDigestValue},
+	"populate":                     {1, 3, (*Server).debugPopulate},
+	"set-active-expire":            {1, 1, (*Server).debugActiveExpire},
+	"change-repl-id":               {0, 0, (*Server).debugChangeReplID},
+	"reload":                       {0, 3, (*Server).debugReload},
+	"object":                       {1, 2, (*Server).debugObject},
+	"log":                          {1, 1, (*Server).debugLog},
+	"quicklist-packed-threshold":   {1, 1, (*Server).debugPlainElements},
+	"listpack":                     {1, 1, (*Server).debugListpack},
+	"quicklist":                    {1, 2, (*Server).debugListpack},
+	"protocol":                     {1, 1, (*Server).debugProtocol},
+	"config-rewrite-force-all":     {0, 0, (*Server).debugRewriteAll},
+	"loadaof":                      {0, 0, (*Server).debugLoadAOF},
+	"aof-flush-sleep":              {1, 1, (*Server).debugAOFSleep},
+	"set-skip-checksum-validation": {1, 1, (*Server).debugAnyChecksum},
+	"ziplist":                      {1, 1, (*Server).debugListpack},
+	"jmap":                         {0, 0, (*Server).debugNothing},
+	"pause-cron":                   {1, 1, (*Server).debugPauseCron},
+	"replicate":                    {1, -1, (*Server).debugReplicate},
+	"set-disable-deny-scripts":     {1, 1, (*Server).debugDenyScripts},
+	"segfault":                     {0, 0, (*Server).debugSegfault},
+	"help":                         {0, 0, (*Server).debugHelp},
 }
 
 func (srv *Server) debug(ctx *command.Ctx) {
@@ -272,6 +274,12 @@ func (srv *Server) debugPlainElements(ctx *command.Ctx, args [][]byte) {
 		return
 	}
 	ctx.Store.Config.ListPlainElement = int(n)
+	ctx.Out.OK()
+}
+
+// debugAnyChecksum lets RESTORE take payloads whose checksum is wrong, for tests that damage them.
+func (srv *Server) debugAnyChecksum(ctx *command.Ctx, args [][]byte) {
+	srv.e.Conf.AnyChecksum = string(args[0]) != "0"
 	ctx.Out.OK()
 }
 

@@ -112,6 +112,7 @@ func New(o Options) *Server {
 	srv.attachTracking()
 	srv.registerInfo()
 	srv.watchSettings()
+	srv.e.Conf.BadPayload = func(key []byte, why error) { srv.logf("RESTORE refuses the value of key %q: %v", key, why) }
 	srv.cfg.OnRewriteUsers(srv.userLines)
 	srv.e.OnSlow(time.Duration(srv.cfg.Int(settings.SlowlogLogSlowerThan))*time.Microsecond, srv.noteSlow)
 	return srv

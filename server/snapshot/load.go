@@ -284,9 +284,16 @@ func (l *loader) fields(n *int) (done bool, err error) {
 			l.finish(h.Len())
 			return true, nil
 		}
-		h.Set(f, v)
+		if !h.Set(f, v) {
+			return true, l.twice("hash fields", f)
+		}
 	}
 	return false, nil
+}
+
+// twice refuses an element that a value holds already.
+func (l *loader) twice(what string, element []byte) error {
+	return fmt.Errorf("snapshot: Duplicate %s detected: %q in key %q, before byte %d", what, element, l.key, l.in.Pos())
 }
 
 // finish drops a key that was read without elements: there is no such thing in Redis.

@@ -38,7 +38,9 @@ func (l *loader) members(n *int) (done bool, err error) {
 			l.finish(s.Len())
 			return true, nil
 		}
-		s.Add(m)
+		if !s.Add(m) {
+			return true, l.twice("set members", m)
+		}
 	}
 	return false, nil
 }

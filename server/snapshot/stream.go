@@ -14,28 +14,7 @@ func (c *encoder) StreamPart(_ uint64, p *store.StreamPart) {
 	}
 	s := &c.q.main
 	c.ready(s)
-	c.part = rdb.StreamPart{
-		ID: rdb.ID(p.ID), First: rdb.ID(p.First), MaxDeleted: rdb.ID(p.MaxDeleted), N: p.N, Added: p.Added,
-		Groups: uint64(p.Groups), Read: p.Read, Time: p.Time, Bytes: append(c.part.Bytes[:0], p.Name...),
-	}
-	switch p.Kind {
-	case store.StreamHead:
-		c.part.Kind = rdb.StreamHead
-	case store.StreamChunk:
-		c.part.Kind = rdb.StreamChunk
-	case store.StreamState:
-		c.part.Kind = rdb.StreamState
-	case store.StreamGroupPart:
-		c.part.Kind = rdb.StreamGroup
-	case store.StreamPending:
-		c.part.Kind = rdb.StreamPending
-	case store.StreamOwners:
-		c.part.Kind, c.part.N = rdb.StreamOwners, uint64(p.Consumers)
-	case store.StreamOwner:
-		c.part.Kind = rdb.StreamOwner
-	case store.StreamOwned:
-		c.part.Kind = rdb.StreamOwned
-	}
+	streamPart(&c.part, p)
 	s.tail = rdb.AppendStreamPart(s.tail, &c.part, c.compress)
 	switch {
 	case p.Kind != store.StreamChunk:
@@ -47,6 +26,32 @@ func (c *encoder) StreamPart(_ uint64, p *store.StreamPart) {
 		c.copied(s, p.Chunk)
 	}
 	c.finish(s)
+}
+
+// streamPart tells the file's format what the store tells.
+func streamPart(to *rdb.StreamPart, p *store.StreamPart) {
+	*to = rdb.StreamPart{
+		ID: rdb.ID(p.ID), First: rdb.ID(p.First), MaxDeleted: rdb.ID(p.MaxDeleted), N: p.N, Added: p.Added,
+		Groups: uint64(p.Groups), Read: p.Read, Time: p.Time, Bytes: append(to.Bytes[:0], p.Name...),
+	}
+	switch p.Kind {
+	case store.StreamHead:
+		to.Kind = rdb.StreamHead
+	case store.StreamChunk:
+		to.Kind = rdb.StreamChunk
+	case store.StreamState:
+		to.Kind = rdb.StreamState
+	case store.StreamGroupPart:
+		to.Kind = rdb.StreamGroup
+	case store.StreamPending:
+		to.Kind = rdb.StreamPending
+	case store.StreamOwners:
+		to.Kind, to.N = rdb.StreamOwners, uint64(p.Consumers)
+	case store.StreamOwner:
+		to.Kind = rdb.StreamOwner
+	case store.StreamOwned:
+		to.Kind = rdb.StreamOwned
+	}
 }
 
 // streamLoader stores the parts of the stream that is being read.
@@ -113,7 +118,7 @@ func (l *streamLoader) part(s *store.Stream, p *rdb.StreamPart) error {
 		}
 		l.group, l.inGroup = append(l.group[:0], p.Bytes...), true
 		if !s.CreateGroup(p.Bytes, store.StreamID(p.ID), read) {
-			return fmt.Errorf("the stream's group %q is there twice", p.Bytes)
+			return fmt.Errorf("Duplicated consumer group name %q loaded", p.Bytes) //nolint:staticcheck // Redis' text
 		}
 		return nil
 	}
@@ -123,7 +128,7 @@ func (l *streamLoader) part(s *store.Stream, p *rdb.StreamPart) error {
 		return g.LoadPending(store.StreamID(p.ID), p.Time, p.N)
 	case rdb.StreamOwner:
 		if _, ok := g.Consumer(p.Bytes); ok {
-			return fmt.Errorf("the consumer %q of the stream's group %q is there twice", p.Bytes, l.group)
+			return fmt.Errorf("Duplicate stream consumer detected: %q in the group %q", p.Bytes, l.group) //nolint:staticcheck // Redis' text
 		}
 		l.owner = g.AddConsumer(p.Bytes, p.Time)
 	case rdb.StreamOwned:

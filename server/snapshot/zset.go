@@ -41,7 +41,9 @@ func (l *loader) scored(n *int) (done bool, err error) {
 			}
 			return true, nil
 		}
-		z.Set(member, score)
+		if created, _ := z.Set(member, score); !created {
+			return true, l.twice("zset fields", member)
+		}
 	}
 	return false, nil
 }

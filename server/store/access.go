@@ -36,6 +36,16 @@ func (e Entry) SetAccess(clock uint32) {
 	}
 }
 
+// SetIdle sets the access clock to so many seconds before now, for LRU.
+func (e Entry) SetIdle(seconds, now int64) {
+	e.SetAccess(uint32(now/1000-min(seconds, clockMask)) & clockMask)
+}
+
+// SetFrequency sets the LFU counter.
+func (e Entry) SetFrequency(f uint8, now int64) {
+	e.SetAccess(uint32(now/60000)&0xffff<<8 | uint32(f))
+}
+
 // IdleSeconds is the time since the last access under LRU.
 func (e Entry) IdleSeconds(now int64) int64 {
 	return int64((lruClock(now) - e.Access()) & clockMask)

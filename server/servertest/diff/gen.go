@@ -24,6 +24,7 @@ var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
 	"xgroup|help": true, "xinfo|help": true,
 	"pfselftest": true,                  // draws its own numbers
+	"dump":       true,                  // the same value has many dumps
 	"sort":       true, "sort_ro": true, // the order of equal elements is open
 	"spop": true, "srandmember": true, "sscan": true, "zrandmember": true, "zscan": true,
 	"object|refcount": true,                      // depends on which command made a small number
@@ -66,6 +67,8 @@ func (g *Gen) Next() []string {
 	}
 	if shape := streamShapes[c.FullName]; shape != nil {
 		args = shape(g, args)
+	} else if c.FullName == "restore" || c.FullName == "restore-asking" {
+		args = g.restore(args)
 	} else {
 		args = g.sortedSet(g.sequence(args, c.Documented()))
 	}
