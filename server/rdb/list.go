@@ -76,6 +76,8 @@ func (r *Reader) openNode() (elem []byte, err error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case container == nodePlain && len(p) == 0 && r.pending == TypeListQuicklist2:
+		return nil, r.src.fail("a list's plain node is empty: integrity check failed")
 	case container == nodePlain && p == nil:
 		return []byte{}, nil
 	case container == nodePlain:

@@ -80,7 +80,7 @@ func (k *packed) next(num []byte) (elem []byte, end, ok bool) {
 		elem, k.rest, end, ok = zipmapNext(k.rest, k.seen&1 == 1)
 	}
 	if end {
-		return nil, true, ok && k.atEnd()
+		return nil, true, ok && k.atEnd() && (k.form != formZipmap || k.seen > 0) // Redis refuses an empty zipmap
 	}
 	k.seen++
 	return elem, false, ok

@@ -65,6 +65,8 @@ func (s *Saver) loadImage(ctx context.Context, keepExpired bool) (Loaded, error)
 	})
 	meta, err := s.loadFile(ctx, path, !keepExpired, s.e.Exclusive)
 	if err != nil {
+		s.logf(settings.LogWarning, "Internal error in RDB reading: %v", err)
+		s.logf(settings.LogWarning, "Terminating server after rdb file reading failure.")
 		return Loaded{}, fmt.Errorf("Fatal error loading the DB: %s: %w. Exiting", path, err) //nolint:staticcheck // Redis' text
 	}
 	s.e.Exclusive(func() {
@@ -76,7 +78,11 @@ func (s *Saver) loadImage(ctx context.Context, keepExpired bool) (Loaded, error)
 	if err != nil {
 		return Loaded{}, fmt.Errorf("Fatal error loading the DB: %s: function library: %w. Exiting", path, err) //nolint:staticcheck // Redis' text
 	}
-	s.logf(settings.LogNotice, "Done loading RDB, keys loaded: %d, keys expired: %d.", meta.Keys, meta.Expired)
+	empty := ""
+	if meta.Empty > 0 {
+		empty = fmt.Sprintf(", empty keys skipped: %d", meta.Empty)
+	}
+	s.logf(settings.LogNotice, "Done loading RDB, keys loaded: %d, keys expired: %d%s.", meta.Keys, meta.Expired, empty)
 	s.logf(settings.LogNotice, "DB loaded from disk: %.3f seconds", s.now().Sub(s.load.began).Seconds())
 	return Loaded{Found: true, Meta: meta}, nil
 }
@@ -91,6 +97,7 @@ func (s *Saver) loadFile(ctx context.Context, path string, dropExpired bool, loc
 	meta, _, err := snapshot.Load(contextReader{ctx, f}, s.e.Store(), snapshot.LoadOptions{
 		Now: s.now().UnixMilli(), DropExpired: dropExpired, NoChecksum: !s.cfg.Bool(settings.RDBChecksum), Locked: locked,
 		KeyDelay: func() time.Duration { return time.Duration(s.cfg.Int(settings.KeyLoadDelay)) * time.Microsecond },
+		EmptyKey: func(key []byte) { s.logf(settings.LogNotice, "rdbLoadObject skipping empty key: %s", key) },
 		Progress: func(bytes int64, _ int) { s.bytesLoaded.Store(bytes) },
 	})
 	return meta, err

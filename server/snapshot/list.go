@@ -50,10 +50,7 @@ func (l *loader) elements(n *int) (done bool, err error) {
 			return true, err
 		}
 		if !ok {
-			if list.Len() == 0 { // there is no such thing in Redis
-				l.db.Delete(l.key)
-				l.meta.Keys--
-			}
+			l.finish(list.Len())
 			return true, nil
 		}
 		list.Push(false, v)

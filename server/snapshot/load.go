@@ -22,6 +22,8 @@ type LoadOptions struct {
 	KeyDelay func() time.Duration
 	// Progress is told the bytes read and the keys loaded now and then.
 	Progress func(bytes int64, keys int)
+	// EmptyKey is told each key that is left out because its value has no elements; from several goroutines. Nil: nobody is.
+	EmptyKey func(key []byte)
 	// Workers is the number of goroutines that load into an empty store; 0 means as many as there are processors.
 	Workers int
 	// Background makes these goroutines give way to the process's others; the caller sees to its own.
@@ -35,6 +37,7 @@ type Meta struct {
 	StreamDB   int
 	Keys       int // loaded
 	Expired    int // left out
+	Empty      int // left out: values without elements
 	Dropped    []DroppedKey
 	Version    int
 	Aux        map[string]string
@@ -293,13 +296,23 @@ func (l *loader) fields(n *int) (done bool, err error) {
 
 // twice refuses an element that a value holds already.
 func (l *loader) twice(what string, element []byte) error {
-	return fmt.Errorf("snapshot: Duplicate %s detected: %q in key %q, before byte %d", what, element, l.key, l.in.Pos())
+	return l.damaged(fmt.Errorf("integrity check failed: Duplicate %s detected: %q", what, element))
+}
+
+// damaged says where a value was found that cannot be right.
+func (l *loader) damaged(err error) error {
+	return &rdb.Error{Pos: l.in.Pos(), Reason: fmt.Sprintf("key %q, before this byte", l.key), Err: err}
 }
 
 // finish drops a key that was read without elements: there is no such thing in Redis.
 func (l *loader) finish(elements int) {
-	if elements == 0 {
-		l.db.Delete(l.key)
-		l.meta.Keys--
+	if elements > 0 {
+		return
+	}
+	l.db.Delete(l.key)
+	l.meta.Keys--
+	l.meta.Empty++
+	if l.opts.EmptyKey != nil {
+		l.opts.EmptyKey(l.key)
 	}
 }

@@ -67,6 +67,7 @@ func (l *loader) parallel(n int) (err error) {
 	l.meta.Keys = 0 // the loaders know better: they drop values that turn out empty
 	for _, p := range s.parts {
 		l.meta.Keys += p.meta.Keys
+		l.meta.Empty += p.meta.Empty
 		if p.err != nil && !errors.Is(p.err, errStopped) {
 			err = p.err // what it found stands before the place where the splitter is
 		}
@@ -168,7 +169,7 @@ func newPartLoader(s *splitter, shard *store.Store) *partLoader {
 	shard.Tick(o.Now)
 	p.loader = loader{
 		store: shard, in: rdb.NewPartReader(p, rdb.Limits{}), meta: newMeta(), db: shard.DB(0),
-		opts: LoadOptions{Now: o.Now},
+		opts: LoadOptions{Now: o.Now, EmptyKey: o.EmptyKey},
 	}
 	return p
 }

@@ -85,10 +85,6 @@ func (l *streamLoader) parts(n *int) (done bool, err error) {
 	return false, nil
 }
 
-func (l *streamLoader) damaged(err error) error {
-	return fmt.Errorf("snapshot: key %q before byte %d: %w", l.key, l.in.Pos(), err)
-}
-
 func (l *streamLoader) endGroup(s *store.Stream) error {
 	if !l.inGroup {
 		return nil
@@ -104,7 +100,10 @@ func (l *streamLoader) endGroup(s *store.Stream) error {
 func (l *streamLoader) part(s *store.Stream, p *rdb.StreamPart) error {
 	switch p.Kind {
 	case rdb.StreamChunk:
-		return s.LoadChunk(store.StreamID(p.ID), p.Bytes)
+		if err := s.LoadChunk(store.StreamID(p.ID), p.Bytes); err != nil {
+			return fmt.Errorf("Stream listpack integrity check failed: %w", err) //nolint:staticcheck // Redis' text
+		}
+		return nil
 	case rdb.StreamState:
 		first := (*store.StreamID)(&p.First)
 		if p.Old {

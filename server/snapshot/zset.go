@@ -35,10 +35,7 @@ func (l *loader) scored(n *int) (done bool, err error) {
 			return true, err
 		}
 		if !ok {
-			if z.Len() == 0 { // there is no such thing in Redis
-				l.db.Delete(l.key)
-				l.meta.Keys--
-			}
+			l.finish(z.Len())
 			return true, nil
 		}
 		if created, _ := z.Set(member, score); !created {

@@ -21,7 +21,7 @@ const (
 var (
 	errChunkOrder   = errors.New("a stream's listpacks are not in order")
 	errChunkEmpty   = errors.New("an empty listpack in a stream")
-	errChunkDamaged = errors.New("a listpack of a stream does not hold entries as it should: Stream listpack integrity check failed")
+	errChunkDamaged = errors.New("a listpack of a stream does not hold entries as it should")
 	errStreamLength = errors.New("a stream's length does not agree with its entries")
 	errStreamLast   = errors.New("a stream's last ID is smaller than that of its last entry")
 )
