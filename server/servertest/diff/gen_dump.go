@@ -21,8 +21,6 @@ func (g *Gen) restore(args []string) []string {
 		ttl = strconv.FormatInt(g.now+3_600_000, 10)
 	case absolute:
 		ttl = strconv.FormatInt(g.now-3_600_000, 10)
-	case g.chance(10):
-		ttl = "3600000"
 	}
 	args = append(args, pick(g, g.keys), ttl, p)
 	if g.chance(70) {
