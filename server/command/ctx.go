@@ -49,6 +49,8 @@ type Env interface {
 	Notify(db int, class EventClass, event string, key []byte)
 	// Block lets the client of the running command wait; see Ctx.Block.
 	Block(c *Ctx, w Wait) bool
+	// GoOn lets the running command go on after its handler; see Long.
+	GoOn(c *Ctx, begin func() *Long) bool
 }
 
 // Config holds the directives that handlers look at. The engine changes it under the exclusive lock.
@@ -64,6 +66,8 @@ type Config struct {
 	LazyfreeUserFlush bool
 	LazyfreeExpire    bool
 	LazyfreeEviction  bool
+	// LongFrom is the number of elements from which a read goes on outside of its hold of the lock; 0 means LongFrom.
+	LongFrom int
 }
 
 // Ctx is one command's execution. One Ctx serves many commands in turn; it keeps its buffers.

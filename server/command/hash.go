@@ -3,20 +3,26 @@ package command
 import (
 	"math/big"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
 // hashToRead finds a hash. found is false for a missing key; ok is false after an error reply.
 func (c *Ctx) hashToRead(key []byte) (h store.Hash, found, ok bool) {
-	e, found := c.LookupRead(key)
-	switch {
-	case !found:
-		return h, false, true
-	case e.Kind() != store.HashKind:
-		c.Out.Error(errWrongType)
-		return h, true, false
+	_, h, found, ok = c.wholeHash(key)
+	return h, found, ok
+}
+
+// wholeHash is hashToRead with the entry too.
+func (c *Ctx) wholeHash(key []byte) (e store.Entry, h store.Hash, found, ok bool) {
+	if e, found = c.LookupRead(key); !found {
+		return e, h, false, true
 	}
-	return e.Hash(), true, true
+	if e.Kind() != store.HashKind {
+		c.Out.Error(errWrongType)
+		return e, h, true, false
+	}
+	return e, e.Hash(), true, true
 }
 
 // hashToWrite finds or creates a hash; ok is false after an error reply. The caller adds at least one field.
@@ -114,11 +120,12 @@ func cmdHmget(c *Ctx) {
 }
 
 func cmdHgetall(c *Ctx) {
-	h, found, ok := c.hashToRead(c.Args[1])
+	e, h, found, ok := c.wholeHash(c.Args[1])
 	switch {
 	case !ok:
 	case !found:
 		c.Out.Map(0)
+	case c.isLong(e.Size()) && c.longTable(e, (*resp.Writer).Map, emitBoth):
 	default:
 		c.Out.Map(h.Len())
 		h.Each(func(f, v []byte) bool {
@@ -134,11 +141,16 @@ func cmdHkeys(c *Ctx) { c.hashHalf(true) }
 func cmdHvals(c *Ctx) { c.hashHalf(false) }
 
 func (c *Ctx) hashHalf(names bool) {
-	h, found, ok := c.hashToRead(c.Args[1])
+	e, h, found, ok := c.wholeHash(c.Args[1])
+	half := emitValue
+	if names {
+		half = emitName
+	}
 	switch {
 	case !ok:
 	case !found:
 		c.Out.Array(0)
+	case c.isLong(e.Size()) && c.longTable(e, (*resp.Writer).Array, half):
 	default:
 		c.Out.Array(h.Len())
 		h.Each(func(f, v []byte) bool {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -33,11 +34,13 @@ func cmdHrandfield(c *Ctx) {
 	}
 }
 
-func (c *Ctx) randomHeader(n int64, withValues bool) {
-	if withValues && c.Out.Proto() == 2 {
+func (c *Ctx) randomHeader(n int64, withValues bool) { membersHeader(c.Out, n, withValues) }
+
+func membersHeader(w *resp.Writer, n int64, withValues bool) {
+	if withValues && w.Proto() == 2 {
 		n *= 2
 	}
-	c.Out.Array(int(n))
+	w.Array(int(n))
 }
 
 func (c *Ctx) randomPair(f, v []byte, withValues bool) {

@@ -56,19 +56,21 @@ func (c *Ctx) listToChange(key []byte) (l store.List, found, ok bool) {
 }
 
 // element replies with an element of a list.
-func (c *Ctx) element(e store.Elem) {
+func (c *Ctx) element(e store.Elem) { writeElement(c.Out, e) }
+
+func writeElement(w *resp.Writer, e store.Elem) {
 	if n, ok := e.Int(); ok {
-		c.Out.BulkInt(n)
+		w.BulkInt(n)
 		return
 	}
 	b := e.Bytes(nil)
 	if len(b) > blobFrom {
 		if blob := e.Blob(); blob != nil {
-			c.Out.BulkRef(resp.Blob(blob))
+			w.BulkRef(resp.Blob(blob))
 			return
 		}
 	}
-	c.Out.Bulk(b)
+	w.Bulk(b)
 }
 
 func cmdLpush(c *Ctx)  { c.push(true, false) }
@@ -307,15 +309,19 @@ func cmdLrange(c *Ctx) {
 	if !ok {
 		return
 	}
-	l, found, ok := c.listToRead(c.Args[1])
-	if !ok {
-		return
-	}
+	e, found := c.LookupRead(c.Args[1])
 	if !found {
 		c.Out.Array(0)
 		return
 	}
+	if !c.isList(e) {
+		return
+	}
+	l := e.List()
 	from, n := listSpan(start, stop, l.Len())
+	if c.isLong(min(n, e.Size())) && c.longList(e, from, n) {
+		return
+	}
 	c.Out.Array(n)
 	if n == 0 {
 		return

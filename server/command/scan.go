@@ -7,6 +7,9 @@ import (
 )
 
 func cmdKeys(c *Ctx) {
+	if c.isLong(c.DB.Len()) && c.long(c.longKeys) {
+		return
+	}
 	pattern := c.Args[1]
 	all := string(pattern) == "*"
 	mark, n := c.Out.DeferArray(), 0

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -149,12 +150,19 @@ func cmdScard(c *Ctx) {
 }
 
 func cmdSmembers(c *Ctx) {
-	s, found, ok := c.setToRead(c.Args[1])
+	c.wholeSetOf(c.Args[1])
+}
+
+func (c *Ctx) wholeSetOf(key []byte) {
+	e, found := c.LookupRead(key)
 	switch {
-	case !ok:
 	case !found:
 		c.Out.Set(0)
+	case e.Kind() != store.SetKind:
+		c.Out.Error(errWrongType)
+	case c.isLong(e.Size()) && c.longTable(e, (*resp.Writer).Set, emitName):
 	default:
+		s := e.Set()
 		c.wholeSet(&s)
 	}
 }

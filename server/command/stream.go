@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/understudy-db/understudy/server/listpack"
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -349,9 +350,18 @@ func (c *Ctx) xrange(startArg, endArg int, reverse bool) {
 		c.Out.Array(0)
 	case count == 0:
 		c.Out.NullArray()
+	case c.isLong(streamReach(&s, count)) && c.longXRange(s, start, end, reverse, count):
 	default:
 		c.entries(s.Range(start, end, reverse), count)
 	}
+}
+
+// streamReach is the number of entries that a range may have at most.
+func streamReach(s *store.Stream, count int64) int {
+	if count > 0 {
+		return int(min(count, int64(s.Len())))
+	}
+	return s.Len()
 }
 
 // entries replies with at most count entries, all when count is not positive.
@@ -368,22 +378,25 @@ func (c *Ctx) entries(r store.StreamRange, count int64) {
 }
 
 // streamEntry replies with an entry: its ID and its fields.
-func (c *Ctx) streamEntry(id store.StreamID, r *store.StreamRange) {
-	c.Out.Array(2)
-	c.streamID(id)
-	c.Out.Array(2 * r.Fields())
+func (c *Ctx) streamEntry(id store.StreamID, r *store.StreamRange) { writeStreamEntry(c.Out, id, r) }
+
+func writeStreamEntry(w *resp.Writer, id store.StreamID, r *store.StreamRange) {
+	var room [41]byte
+	w.Array(2)
+	w.Bulk(appendStreamID(room[:0], id))
+	w.Array(2 * r.Fields())
 	r.Each(func(name, value *listpack.Value) {
-		c.streamText(name)
-		c.streamText(value)
+		streamText(w, name)
+		streamText(w, value)
 	})
 }
 
 // streamText replies with an element of a listpack.
-func (c *Ctx) streamText(v *listpack.Value) {
+func streamText(w *resp.Writer, v *listpack.Value) {
 	if v.IsInt {
-		c.Out.BulkInt(v.Int)
+		w.BulkInt(v.Int)
 	} else {
-		c.Out.Bulk(v.Str)
+		w.Bulk(v.Str)
 	}
 }
 

@@ -222,6 +222,9 @@ func (c *Ctx) zrange(r zrange, anyDirection bool) {
 		return
 	}
 	rank, n := r.resolve(&z)
+	if c.isLong(n) && c.longZRange(z, rank, n, r.down, withScores) {
+		return
+	}
 	c.randomHeader(int64(n), withScores)
 	z.Range(rank, n, r.down, func(member []byte, score float64) bool {
 		c.scored(member, score, withScores)
@@ -231,12 +234,16 @@ func (c *Ctx) zrange(r zrange, anyDirection bool) {
 
 // scored replies with a member, and its score when that was asked for: a pair of its own in RESP3.
 func (c *Ctx) scored(member []byte, score float64, withScore bool) {
-	if withScore && c.Out.Proto() > 2 {
-		c.Out.Array(2)
+	writeScored(c.Out, member, score, withScore)
+}
+
+func writeScored(w *resp.Writer, member []byte, score float64, withScore bool) {
+	if withScore && w.Proto() > 2 {
+		w.Array(2)
 	}
-	c.Out.Bulk(member)
+	w.Bulk(member)
 	if withScore {
-		c.Out.Double(score)
+		w.Double(score)
 	}
 }
 

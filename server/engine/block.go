@@ -17,6 +17,7 @@ type Waiter struct {
 	expired func(w *resp.Writer)
 	gone    func()
 	spent   time.Duration // executing, before the wait
+	long    bool          // works, in truth: see longRead
 	// Kind names the reason, as CLIENT UNBLOCK and CLIENT LIST need it.
 	Kind string
 }
@@ -25,11 +26,11 @@ type Waiter struct {
 // After timeout (0: never) the client gets what expired writes. gone runs, under the lock, when the wait ends without
 // Wake: the owner takes the waiter out of its lists there.
 func (e *Engine) Block(c *Client, kind string, timeout time.Duration, expired func(w *resp.Writer), gone func()) *Waiter {
-	if c.waiter != nil {
-		panic("engine: client is blocked already by " + c.waiter.Kind)
+	if c.waiter.Load() != nil {
+		panic("engine: client is blocked already by " + c.waiter.Load().Kind)
 	}
 	w := &Waiter{e: e, c: c, started: time.Now(), expired: expired, gone: gone, Kind: kind}
-	c.waiter = w
+	c.waiter.Store(w)
 	e.stats.blocked.Add(1)
 	if timeout > 0 {
 		w.timer = time.AfterFunc(timeout, w.timeout)
@@ -40,7 +41,7 @@ func (e *Engine) Block(c *Client, kind string, timeout time.Duration, expired fu
 // Wake claims the client and delivers the reply that write makes. It answers false when somebody else was first. The
 // lock must be held exclusively.
 func (w *Waiter) Wake(write func(w *resp.Writer)) bool {
-	if w.c.waiter != w {
+	if w.c.waiter.Load() != w {
 		return false
 	}
 	w.release()
@@ -49,8 +50,10 @@ func (w *Waiter) Wake(write func(w *resp.Writer)) bool {
 }
 
 func (w *Waiter) release() {
-	w.c.waiter = nil
-	w.e.stats.blocked.Add(-1)
+	w.c.waiter.Store(nil)
+	if !w.long {
+		w.e.stats.blocked.Add(-1)
+	}
 	if cmd := w.c.LastCmd; cmd != nil {
 		s := &w.e.bg.stats.commands[cmd.Index]
 		s.Calls++
@@ -66,7 +69,7 @@ func (w *Waiter) release() {
 
 func (w *Waiter) timeout() {
 	w.e.Exclusive(func() {
-		if w.c.waiter != w {
+		if w.c.waiter.Load() != w {
 			return
 		}
 		w.giveUp()
@@ -84,8 +87,8 @@ func (w *Waiter) giveUp() {
 // Unblock ends a client's wait from outside (CLIENT UNBLOCK): as if its time were up, or with an error. The lock must be
 // held exclusively.
 func (e *Engine) Unblock(c *Client, withError string) bool {
-	w := c.waiter
-	if w == nil {
+	w := c.waiter.Load()
+	if w == nil || w.long {
 		return false
 	}
 	w.giveUp()
@@ -106,15 +109,15 @@ func (e *Engine) Unblock(c *Client, withError string) bool {
 // Abandon takes a client that is about to be closed out of its wait, so that it swallows nothing any more. The lock must
 // be held exclusively.
 func (e *Engine) Abandon(c *Client) {
-	if c.waiter != nil {
-		c.waiter.giveUp()
+	if c.waiter.Load() != nil {
+		c.waiter.Load().giveUp()
 	}
 }
 
 // Forget takes a client whose connection is gone out of everything. The lock must be held exclusively.
 func (e *Engine) Forget(c *Client) {
-	if c.waiter != nil {
-		c.waiter.giveUp()
+	if c.waiter.Load() != nil {
+		c.waiter.Load().giveUp()
 	}
 	c.discard(e)
 	e.Untrack(c)
@@ -123,7 +126,7 @@ func (e *Engine) Forget(c *Client) {
 // Bare reports whether Forget has nothing to do for c, so that closing an idle connection needs no lock. Only the
 // client's owner may ask, outside of a batch.
 func (c *Client) Bare() bool {
-	return c.waiter == nil && len(c.watches) == 0 && !c.Has(InMulti) && c.track == nil
+	return c.waiter.Load() == nil && len(c.watches) == 0 && !c.Has(InMulti) && c.track == nil
 }
 
 // CanBlock reports whether the running command may block its client: not inside MULTI, nor without a connection.

@@ -89,8 +89,8 @@ type Client struct {
 	inExec      bool // EXEC runs its queue: nothing may block
 	casBroken   bool // a watched key changed: EXEC answers null. Set by any lane, under the exclusive lock
 	watches     []*watch
-	waiter      *Waiter
-	judged      *command.Cmd // the command whose flags are judgedFlags
+	waiter      atomic.Pointer[Waiter] // set by its owner's lane and cleared under the exclusive lock; its owner may look without it
+	judged      *command.Cmd           // the command whose flags are judgedFlags
 	judgedFlags command.Flags
 	track       *Tracking // guarded by the lock; only the client's own commands, and its end, change it
 	caller      *Client   // of a script's client: who runs the script
@@ -112,7 +112,7 @@ func (c *Client) Set(f ClientFlags) { c.Flags |= f }
 func (c *Client) Clear(f ClientFlags) { c.Flags &^= f }
 
 // Blocked reports whether the client waits for something (WAIT, BLPOP). The lock must be held.
-func (c *Client) Blocked() bool { return c.waiter != nil }
+func (c *Client) Blocked() bool { w := c.waiter.Load(); return w != nil && !w.long }
 
 // MultiLen is the number of queued commands, -1 outside MULTI.
 func (c *Client) MultiLen() int {

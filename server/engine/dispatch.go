@@ -166,7 +166,7 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 		}
 	}
 	l.endUnit()
-	waits := c.waiter != nil
+	waits := c.waiter.Load() != nil
 	if len(l.e.waits.ready) > 0 && !l.busy { // not what a script in the middle of its work has made ready
 		l.serveReady()
 	}
@@ -204,8 +204,8 @@ func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	}
 	took := l.clock() + l.nested
 	l.nested = 0
-	if c.waiter != nil {
-		c.waiter.spent = took
+	if c.waiter.Load() != nil {
+		c.waiter.Load().spent = took
 		return changed // counted when the wait is over
 	}
 	s := &l.stats.commands[cmd.Index]

@@ -69,6 +69,7 @@ type Engine struct {
 	lanes         laneList
 	expiry        expiry
 	memory        memoryLimit
+	longs         longReads
 	tracking      tracker
 	bg            *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
 	done          chan struct{}

@@ -414,7 +414,7 @@ func TestBlockedClientIsClaimedOnce(t *testing.T) {
 	if items[0].Outcome != Waiting || items[1].Outcome != Postponed {
 		t.Fatalf("outcomes %d %d", items[0].Outcome, items[1].Outcome)
 	}
-	w := c.waiter
+	w := c.waiter.Load()
 	b.e.Exclusive(func() {
 		if !w.Wake(func(out *resp.Writer) { out.Int(7) }) {
 			t.Error("the first claim failed")
@@ -426,7 +426,7 @@ func TestBlockedClientIsClaimedOnce(t *testing.T) {
 	want(t, owner.got(), ":7\r\n")
 	// One whose connection went cannot be claimed.
 	b.lane.Run(b.items(c, "WAIT 1 0"))
-	w = c.waiter
+	w = c.waiter.Load()
 	b.e.Exclusive(func() {
 		b.e.Forget(c)
 		if w.Wake(func(out *resp.Writer) { out.Int(9) }) {

@@ -242,7 +242,7 @@ func (l *Lane) one(it *Item) {
 	c := it.Client
 	it.Start = l.Out.Len()
 	switch {
-	case c.waiter != nil || l.held == c || c.Has(CloseAfter):
+	case c.waiter.Load() != nil || l.held == c || c.Has(CloseAfter):
 		it.Outcome = Postponed
 	case c.Has(WantsMaster) && !l.masterFor(c, it.Cmd):
 		l.held, it.Outcome = c, Elsewhere

@@ -283,6 +283,7 @@ type chunkWalk struct {
 	top   int // height of root
 	count int // elements
 	stack []walkFrame
+	keeps bool // what it passes stays until its end: it may be under the shared lock
 }
 
 // walkFrame is a node on the way to where the walk stands. Children before next were delivered, those before freed were
@@ -293,7 +294,7 @@ type walkFrame struct {
 }
 
 func (t *chunks) pin(c *Cut, id uint64) *chunkWalk {
-	w := &chunkWalk{t: t, cut: c, id: id, root: t.root, top: t.height, count: int(t.count)}
+	w := &chunkWalk{t: t, cut: c, keeps: c.narrow != 0, id: id, root: t.root, top: t.height, count: int(t.count)}
 	if t.root != 0 {
 		t.nodes[t.root].held++
 		w.stack = append(w.stack, walkFrame{node: t.root})
@@ -338,6 +339,9 @@ func (w *chunkWalk) elements() int {
 // pop leaves a node that was delivered; what nobody but the walk holds is freed.
 func (w *chunkWalk) pop() {
 	w.stack = w.stack[:len(w.stack)-1]
+	if w.keeps {
+		return
+	}
 	for i := range w.stack {
 		if w.t.nodes[w.stack[i].node].held > 1 {
 			return // the tree, or another cut, still leads there

@@ -62,6 +62,7 @@ type Cut struct {
 	waiting     []*pinnedObject
 	open        *pinnedObject
 	ids         uint64
+	narrow      narrowness
 	ended       bool
 	touched     uint32 // without meaning: keeps the loads of touch from being optimized away
 }
@@ -102,12 +103,18 @@ func (s *Store) BeginCut(v Visitor) *Cut {
 	return c
 }
 
+// Cuts is the number of cuts under way, whole ones and narrow ones.
+func (s *Store) Cuts() int { return len(s.cuts) }
+
 // Keys is the number of keys in the image.
 func (c *Cut) Keys() int { return c.keys }
 
 // Step delivers about n entries or fields, and reports whether the image is complete. A home is delivered whole, so
 // one step may exceed n by some forty.
 func (c *Cut) Step(n int) (done bool) {
+	if c.narrow != 0 {
+		return c.stepNarrow(n)
+	}
 	for n > 0 {
 		switch {
 		case c.ended:
@@ -235,7 +242,7 @@ func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *
 			for _, ref := range refs { // so that they come from memory together, not one after the other
 				c.touched += p.slab.touchWhole(ref)
 			}
-			c.take(p, refs, owner)
+			c.take(p, seg, refs, owner)
 			n = len(refs)
 		}
 	}
@@ -243,8 +250,8 @@ func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *
 	return n
 }
 
-func (c *Cut) take(p *part, refs []uint32, owner *tableObject) {
-	if len(refs) == 0 {
+func (c *Cut) take(p *part, seg *segment, refs []uint32, owner *tableObject) {
+	if len(refs) == 0 || c.narrow != 0 && !c.awaits(p, seg, owner) {
 		return
 	}
 	if owner != nil {
@@ -259,7 +266,7 @@ func (c *Cut) take(p *part, refs []uint32, owner *tableObject) {
 	}
 	db := c.dbOf(p.space)
 	for _, ref := range refs {
-		if b := p.slab.at(ref); isObject(uint8(atomic.LoadUint32(header(b)))) {
+		if b := p.slab.at(ref); c.narrow == 0 && isObject(uint8(atomic.LoadUint32(header(b)))) {
 			s := shapeOf(b)
 			c.pin(db, p.entry(ref), p.space.object(b[s.val:]))
 		} else {

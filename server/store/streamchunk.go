@@ -328,11 +328,15 @@ type StreamRange struct {
 // Range returns the entries with IDs from lo to hi, both included, perhaps backwards.
 func (s *Stream) Range(lo, hi StreamID, reverse bool) StreamRange {
 	s.check()
-	r := StreamRange{mem: &s.o.mem, lo: lo, hi: hi, reverse: reverse}
+	return rangeOf(&s.o.mem, &s.o.dir, lo, hi, reverse)
+}
+
+func rangeOf(mem *idNodes, dir *idTree, lo, hi StreamID, reverse bool) StreamRange {
+	r := StreamRange{mem: mem, lo: lo, hi: hi, reverse: reverse}
 	if reverse {
-		r.dir = s.o.mem.upTo(&s.o.dir, hi)
+		r.dir = mem.upTo(dir, hi)
 	} else {
-		r.dir = s.o.mem.seek(&s.o.dir, lo)
+		r.dir = mem.seek(dir, lo)
 	}
 	return r
 }

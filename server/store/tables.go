@@ -131,7 +131,12 @@ type tablePin struct {
 	at  tableWalk
 }
 
-func (o *tableObject) pin(c *Cut, id uint64) objectWalk { return &tablePin{cut: c, id: id, obj: o} }
+func (o *tableObject) pin(c *Cut, id uint64) objectWalk {
+	if c.narrow != 0 {
+		return &narrowPin{cut: c, id: id, obj: o}
+	}
+	return &tablePin{cut: c, id: id, obj: o}
+}
 
 func (w *tablePin) step(n int) (work int, done bool) {
 	o := w.obj

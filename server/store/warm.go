@@ -72,7 +72,7 @@ const cacheLine = 64
 func (s *slab) touchWhole(ref uint32) (sum uint32) {
 	b := s.pages[ref>>pageBits][(ref&(pageUnits-1))*unit:]
 	for at := 0; at < min(s.size(ref), 3*cacheLine); at += cacheLine {
-		sum += *header(b[at:])
+		sum += atomic.LoadUint32(header(b[at:])) // readers set access clocks
 	}
 	return sum
 }

@@ -9,7 +9,8 @@ import (
 // its members. Cuts see the table only: it tells all of the set, and the order is always the present one.
 type zsetObject struct {
 	tableObject
-	order scoreTree
+	order    scoreTree
+	readings []*ZSetReading
 }
 
 func (p *part) newZSet() *zsetObject {
@@ -39,6 +40,7 @@ func (o *zsetObject) set(member []byte, score float64) (created, changed bool) {
 	h, at, ok := o.find(member)
 	if !ok {
 		o.beforeWrite(h)
+		o.comes(member, score)
 		ref, s := p.write(member, 0, false, form{typ: typeField, vlen: 8, clock: o.id})
 		binary.LittleEndian.PutUint64(p.openValue(ref, &s, 8), math.Float64bits(score))
 		o.fields.insert(p, h, ref)
@@ -51,6 +53,8 @@ func (o *zsetObject) set(member []byte, score float64) (created, changed bool) {
 		return false, false
 	}
 	o.beforeWrite(h)
+	o.leaves(member, old)
+	o.comes(member, score)
 	o.order.remove(p, old, member)
 	binary.LittleEndian.PutUint64(v, math.Float64bits(score))
 	o.order.insert(p, score, at.ref)
@@ -63,6 +67,7 @@ func (o *zsetObject) del(member []byte) bool {
 		return false
 	}
 	_, score := o.home.scored(at.ref)
+	o.leaves(member, score)
 	o.order.remove(o.home, score, member)
 	o.removeAt(h, at)
 	return true
@@ -74,6 +79,10 @@ func (o *zsetObject) cutRange(rank, n int) {
 	for n > 0 {
 		refs := o.order.removeRun(o.home, buf[:0], rank, n)
 		for _, ref := range refs {
+			if len(o.readings) > 0 {
+				member, score := o.home.scored(ref)
+				o.leaves(member, score)
+			}
 			h, _ := o.home.rehash(ref)
 			o.removeAt(h, o.fields.findRef(o.home, h, ref))
 		}

@@ -42,17 +42,21 @@ func TestRandomCommands(t *testing.T) { forSeeds(t, randomCommands) }
 func randomCommands(t *testing.T, s uint64) {
 	ours := NewDirect()
 	real := oracle.Start(t, "--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no")
+	compareRandom(t, s, *commands, ours, real)
+}
+
+func compareRandom(t *testing.T, s uint64, commands int, ours *Direct, real *oracle.Server) {
 	stream := OpenStream(t, "unix", real.Sock)
 	g := NewGen(s, ours.Table, time.Now().UnixMilli(), func(c *command.Cmd) bool {
 		return command.Match([]byte(*only), []byte(c.FullName))
 	})
-	for i := range *commands {
+	for i := range commands {
 		args := g.Next()
 		want, got := real.Do(args...), ours.Do(args...)
 		if !Same(args, want, got) {
 			t.Fatalf("seed %d, command %d: %q\nredis-server: %s\nours:         %s", s, i, args, want, got)
 		}
-		if i%2000 == 1999 || i == *commands-1 {
+		if i%2000 == 1999 || i == commands-1 {
 			compareStates(t, s, real, ours)
 		}
 	}

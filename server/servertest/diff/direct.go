@@ -14,15 +14,16 @@ import (
 type Direct struct {
 	Table   *command.Table
 	Ctx     *command.Ctx
-	Effects [][]string // every effect so far
-	Events  []string   // every keyspace event so far
+	Effects [][]string     // every effect so far
+	Events  []string       // every keyspace event so far
+	Long    map[string]int // by name, how often a command went on after its handler
 	lastDB  int
 }
 
 // NewDirect returns an empty side.
 func NewDirect() *Direct {
 	s := store.New(store.Options{Seed: 7})
-	d := &Direct{Table: command.NewTable(), lastDB: -1}
+	d := &Direct{Table: command.NewTable(), Long: map[string]int{}, lastDB: -1}
 	d.Ctx = &command.Ctx{Store: s, DB: s.DB(0), Out: resp.NewWriter(nil), Conf: &command.Config{HLLSparseMax: 3000}, Env: d}
 	return d
 }
@@ -45,6 +46,23 @@ func (d *Direct) Swapped(int, int, int64) {}
 // Block implements command.Env: nobody comes, so the time is up at once.
 func (d *Direct) Block(c *command.Ctx, w command.Wait) bool {
 	w.Expired(c.Out)
+	return true
+}
+
+// GoOn implements command.Env: nobody else wants the store meanwhile, so the rest of the command runs at once.
+func (d *Direct) GoOn(c *command.Ctx, begin func() *command.Long) bool {
+	long := begin()
+	if long == nil {
+		return false
+	}
+	for !long.Step() {
+	}
+	long.End()
+	if long.Rest != nil {
+		long.Rest()
+	}
+	long.Reply.MoveTo(c.Out)
+	d.Long[c.Cmd.FullName]++
 	return true
 }
 

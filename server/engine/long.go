@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// A command that reads very much goes on after its handler (command.Long), in a goroutine of its own that takes the shared
+// lock for short holds. Its client waits as a blocked one does, but that nobody sees it blocked.
+
+const (
+	longHold  = 150 * time.Microsecond // of the lock, while nobody wants it
+	shortHold = 50 * time.Microsecond  // while lanes wait for it
+)
+
+// longReads are the commands that go on.
+type longReads struct {
+	// begins lets one command at a time pin what it reads: under the shared lock there may be several.
+	begins sync.Mutex
+	// turn lets one of them at a time compete with the lanes for the lock.
+	turn sync.Mutex
+
+	begun atomic.Int64
+	now   atomic.Int64
+}
+
+// longRead is one of them.
+type longRead struct {
+	e    *Engine
+	w    *Waiter
+	cmd  *command.Cmd
+	args [][]byte // for the slow log
+	long *command.Long
+	gone bool // nobody waits for the reply; guarded by the engine's lock
+	// held: replies waited for holders of what they tell of (S6), in a stream of this reign.
+	held  bool
+	reign uint64
+	// spent is what the work took after the handler.
+	spent time.Duration
+}
+
+// GoOn implements command.Env.
+func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
+	e, c := v.e, Of(ctx)
+	if !e.CanBlock(ctx) || c.Flags&special != 0 || v.l.busy || v.l.standIn || c.waiter.Load() != nil || e.closed() {
+		return false
+	}
+	e.longs.begins.Lock()
+	long := begin()
+	e.longs.begins.Unlock()
+	if long == nil {
+		return false
+	}
+	r := &longRead{e: e, cmd: ctx.Cmd, args: copyArgs(ctx.Args), long: long}
+	if e.commit.need.Load() > 0 {
+		r.held, r.reign = true, e.commit.reign.Load()
+	}
+	r.w = &Waiter{e: e, c: c, started: time.Now(), long: true, gone: func() { r.gone = true }}
+	c.waiter.Store(r.w)
+	e.longs.begun.Add(1)
+	e.longs.now.Add(1)
+	e.work.Add(1)
+	go r.run()
+	return true
+}
+
+// LongReads tells how many commands have gone on after their handlers since the start, and how many do now.
+func (e *Engine) LongReads() (begun, now int64) { return e.longs.begun.Load(), e.longs.now.Load() }
+
+func (e *Engine) closed() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *longRead) run() {
+	defer r.e.work.Done()
+	defer r.e.longs.now.Add(-1)
+	for over := false; !over; {
+		over = r.hold()
+		r.e.yield()
+	}
+	if r.wanted() {
+		r.rest()
+	}
+	r.deliver()
+}
+
+// hold does a part of the work under the lock, shared with other readers, and reports whether nothing is left that needs
+// it.
+func (r *longRead) hold() (over bool) {
+	e := r.e
+	e.longs.turn.Lock()
+	defer e.longs.turn.Unlock()
+	e.lockShared()
+	start := time.Now()
+	for !over {
+		if r.gone || e.closed() {
+			over = true
+		} else {
+			over = r.long.Step() || r.tooLong()
+		}
+		took := time.Since(start)
+		if took > longHold || took > shortHold && e.waiting.Load() > 0 {
+			break
+		}
+	}
+	r.spent += time.Since(start)
+	e.mu.RUnlock()
+	if over {
+		e.lock()
+		r.long.End()
+		e.mu.Unlock()
+	}
+	return over
+}
+
+// tooLong tells whether the reply is so long that its client is closed anyway.
+func (r *longRead) tooLong() bool {
+	limit := r.e.stats.replyLimit.Load()
+	return limit > 0 && r.long.Reply.Len() >= limit
+}
+
+func (r *longRead) wanted() (yes bool) {
+	r.e.lock()
+	defer r.e.mu.Unlock()
+	return !r.gone && !r.e.closed()
+}
+
+// rest does what needs no lock.
+func (r *longRead) rest() {
+	if r.long.Rest == nil {
+		return
+	}
+	start := time.Now()
+	r.long.Rest()
+	r.spent += time.Since(start)
+}
+
+// deliver sends the reply, unless the client is gone, and counts the command.
+func (r *longRead) deliver() {
+	e, reply := r.e, r.long.Reply
+	e.lock()
+	defer e.mu.Unlock()
+	c := r.w.c
+	if r.gone || e.closed() {
+		reply.Drop()
+		return
+	}
+	switch {
+	case r.held && r.reign != e.commit.reign.Load():
+		c.Owner.Kill("what it reads will not be held by enough replicas any more")
+	case r.tooLong():
+		c.Owner.Kill("the reply reaches the output limit")
+	}
+	if reply.Errors() > 0 {
+		e.bg.stats.commands[r.cmd.Index].Failed++
+		e.bg.countErrorOf(reply.Head())
+	}
+	if r.w.spent += r.spent; r.w.spent >= e.stats.slow() {
+		e.stats.noteSlow(e.bg, c, r.cmd, r.args, r.w.spent)
+	}
+	r.w.Wake(func(w *resp.Writer) { reply.MoveTo(w) })
+}

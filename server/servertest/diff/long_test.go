@@ -1,0 +1,82 @@
+package diff
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/understudy-db/understudy/server/servertest/oracle"
+)
+
+// startLong is a pair whose commands go on after their handlers for next to nothing.
+func startLong(t *testing.T) (*Direct, *oracle.Server) {
+	ours := NewDirect()
+	ours.Ctx.Conf.LongFrom = 1
+	c := &ours.Ctx.Store.Config
+	c.HashMaxListpackEntries, c.ZSetMaxListpackEntries, c.SetMaxIntsetEntries = 1, 1, 1
+	real := oracle.Start(t, "--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no",
+		"--hash-max-listpack-entries", "1", "--zset-max-listpack-entries", "1", "--set-max-intset-entries", "1")
+	return ours, real
+}
+
+// TestRandomCommandsLong is TestRandomCommands where even small reads take the way of long ones.
+func TestRandomCommandsLong(t *testing.T) {
+	s := *seed + 1
+	t.Logf("seed %d", s)
+	ours, real := startLong(t)
+	compareRandom(t, s, *commands/2, ours, real)
+	for _, name := range []string{"keys", "hgetall", "hkeys", "hvals", "zrange", "xrange"} {
+		if ours.Long[name] == 0 {
+			t.Errorf("seed %d: %s never went on after its handler", s, name)
+		}
+	}
+}
+
+// TestLongReplies compares whole and partial reads of values with a few thousand elements.
+func TestLongReplies(t *testing.T) {
+	ours, real := startLong(t)
+	sides := []Doer{real, ours}
+	const n = 3000
+	for _, d := range sides {
+		for i := range n {
+			name := "member:" + strconv.Itoa(i*7919%n)
+			d.Do("HSET", "hash", name, fmt.Sprint("value ", i))
+			d.Do("SADD", "set", name)
+			d.Do("SADD", "set2", "member:"+strconv.Itoa(i*2))
+			d.Do("RPUSH", "list", strconv.Itoa(i), name)
+			d.Do("ZADD", "zset", strconv.Itoa(i%100), name)
+			d.Do("ZADD", "zset2", strconv.Itoa(i%90), "member:"+strconv.Itoa(i*2))
+			d.Do("XADD", "stream", strconv.Itoa(i+1), "field", name)
+		}
+		d.Do("RPUSH", "list", string(make([]byte, 50_000)), "tail")
+		d.Do("HSET", "hash", "big", string(make([]byte, 50_000)))
+	}
+	for _, args := range [][]string{
+		{"KEYS", "*"}, {"KEYS", "*s*t"}, {"KEYS", "nothing*"},
+		{"HGETALL", "hash"}, {"HKEYS", "hash"}, {"HVALS", "hash"}, {"SMEMBERS", "set"},
+		{"LRANGE", "list", "0", "-1"}, {"LRANGE", "list", "2500", "5500"}, {"LRANGE", "list", "-4", "-1"}, {"LRANGE", "list", "-2", "-2"},
+		{"ZRANGE", "zset", "0", "-1", "WITHSCORES"}, {"ZRANGE", "zset", "100", "2100"}, {"ZREVRANGE", "zset", "100", "2100", "WITHSCORES"},
+		{"ZRANGEBYSCORE", "zset", "(10", "50", "WITHSCORES", "LIMIT", "7", "900"}, {"ZRANGE", "zset", "80", "20", "BYSCORE", "REV"}, {"ZREVRANGE", "zset", "2999", "2999"},
+		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
+	} {
+		for _, version := range []string{"2", "3"} {
+			ours.Ctx.Out.SetProto(int(version[0] - '0'))
+			real.Do("HELLO", version)
+			before := ours.Long[ours.Table.Resolve(words(args)).FullName]
+			want, got := real.Do(args...), ours.Do(args...)
+			if !Same(args, want, got) {
+				t.Errorf("RESP%s %q\nredis-server: %.300s\nours:         %.300s", version, args, want, got)
+			}
+			if ours.Long[ours.Table.Resolve(words(args)).FullName] == before {
+				t.Errorf("%q did not go on after its handler", args)
+			}
+		}
+	}
+}
+
+func words(args []string) (list [][]byte) {
+	for _, a := range args {
+		list = append(list, []byte(a))
+	}
+	return list
+}
