@@ -40,6 +40,7 @@ var benches = []bench{
 	{"huge", "full sync of a few huge values under writes", benchHuge},
 	{"apply", "what a replica spends on a write, and how far three of them are behind", benchApply},
 	{"synchronous", "what it costs that a replica must hold each write, beside ours that waits for nobody", benchSynchronous},
+	{"long", "reads of single keys beside commands that read a million elements", benchLong},
 	{"disk", "SAVE, and the load at a restart", benchDisk},
 }
 

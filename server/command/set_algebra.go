@@ -103,10 +103,37 @@ func (c *Ctx) replySet(produce func(emit func(m []byte) bool)) {
 	c.Out.SetSetLen(mark, n)
 }
 
-func cmdSinter(c *Ctx) {
-	if sets, ok := c.operands(c.Args[1:]); ok {
-		c.replySet(func(emit func(m []byte) bool) { intersect(sets, emit) })
+// combine replies with what compute makes of the sets at all keys. work is the number of members that it looks at.
+func (c *Ctx) combine(work func(sets []operand) int, compute func(sets []operand, emit func(m []byte) bool)) {
+	sets, ok := c.operands(c.Args[1:])
+	if !ok {
+		return
 	}
+	if n := work(sets); c.isLong(n) && allSizes(sets)/n < longCopies && c.longCombine(sets, compute) {
+		return
+	}
+	c.replySet(func(emit func(m []byte) bool) { compute(sets, emit) })
+}
+
+func allSizes(sets []operand) (n int) {
+	for i := range sets {
+		n += sets[i].size()
+	}
+	return n
+}
+
+func firstSize(sets []operand) int { return sets[0].size() }
+
+func leastSize(sets []operand) int {
+	n := sets[0].size()
+	for i := range sets {
+		n = min(n, sets[i].size())
+	}
+	return n
+}
+
+func cmdSinter(c *Ctx) {
+	c.combine(leastSize, intersect)
 }
 
 func cmdSinterstore(c *Ctx) {
@@ -172,9 +199,7 @@ func intersect(sets []operand, emit func(m []byte) bool) {
 }
 
 func cmdSunion(c *Ctx) {
-	if sets, ok := c.operands(c.Args[1:]); ok {
-		c.replySet(func(emit func(m []byte) bool) { unite(sets, emit) })
-	}
+	c.combine(allSizes, unite)
 }
 
 func cmdSunionstore(c *Ctx) {
@@ -220,9 +245,7 @@ func unite(sets []operand, emit func(m []byte) bool) {
 }
 
 func cmdSdiff(c *Ctx) {
-	if sets, ok := c.operands(c.Args[1:]); ok {
-		c.replySet(func(emit func(m []byte) bool) { subtract(sets, emit) })
-	}
+	c.combine(firstSize, func(sets []operand, emit func(m []byte) bool) { subtract(sets, emit) })
 }
 
 func cmdSdiffstore(c *Ctx) {

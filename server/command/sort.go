@@ -9,6 +9,8 @@ import (
 	"github.com/understudy-db/understudy/server/store"
 )
 
+const errNoScore = "One or more scores can't be converted into double"
+
 // sortOptions are the options of SORT and SORT_RO.
 type sortOptions struct {
 	desc, alpha  bool
@@ -17,6 +19,11 @@ type sortOptions struct {
 	asIs         bool     // BY without "*": the order is the value's own
 	gets         [][]byte // patterns of what is returned for each element; none: the elements themselves
 	store        []byte   // nil: reply
+}
+
+// alone tells that the value's elements are all that is looked at, and nothing is written.
+func (o *sortOptions) alone() bool {
+	return o.by == nil && !o.asIs && len(o.gets) == 0 && o.store == nil
 }
 
 func cmdSort(c *Ctx) { c.sort(true) }
@@ -92,13 +99,16 @@ func (c *Ctx) sort(mayStore bool) {
 	if script := c.NoBlocking; o.asIs && (o.store != nil || script) && found && e.Kind() == store.SetKind {
 		o.asIs, o.alpha, o.by = false, true, nil // a set has no order of its own that a replica would share
 	}
+	if found && o.alone() && c.isLong(e.Size()) && c.longSort(o, e) {
+		return
+	}
 	var items []sortItem
 	if found {
 		items = o.load(e)
 	}
 	if !o.asIs {
-		if !c.order(&o, items) {
-			c.Out.Error("One or more scores can't be converted into double")
+		if !o.order(items, c.follow) {
+			c.Out.Error(errNoScore)
 			return
 		}
 		start, end := o.window(len(items))
@@ -184,13 +194,13 @@ func (o *sortOptions) span(n int) (from, take int) {
 }
 
 // order sorts all items; false when one has no number to sort by.
-func (c *Ctx) order(o *sortOptions, items []sortItem) bool {
+func (o *sortOptions) order(items []sortItem, follow func(pattern, element []byte) ([]byte, bool)) bool {
 	numbers := true
 	for i := range items {
 		it := &items[i]
 		by, found := it.element, true
 		if o.by != nil {
-			by, found = c.follow(o.by, it.element)
+			by, found = follow(o.by, it.element)
 		}
 		switch {
 		case !found:

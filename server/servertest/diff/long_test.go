@@ -44,10 +44,12 @@ func TestLongReplies(t *testing.T) {
 			d.Do("SADD", "set", name)
 			d.Do("SADD", "set2", "member:"+strconv.Itoa(i*2))
 			d.Do("RPUSH", "list", strconv.Itoa(i), name)
+			d.Do("SADD", "numbers", strconv.Itoa(i*31%n))
 			d.Do("ZADD", "zset", strconv.Itoa(i%100), name)
 			d.Do("ZADD", "zset2", strconv.Itoa(i%90), "member:"+strconv.Itoa(i*2))
 			d.Do("XADD", "stream", strconv.Itoa(i+1), "field", name)
 		}
+		d.Do("SADD", "small", "member:4", "x", "y")
 		d.Do("RPUSH", "list", string(make([]byte, 50_000)), "tail")
 		d.Do("HSET", "hash", "big", string(make([]byte, 50_000)))
 	}
@@ -57,6 +59,9 @@ func TestLongReplies(t *testing.T) {
 		{"LRANGE", "list", "0", "-1"}, {"LRANGE", "list", "2500", "5500"}, {"LRANGE", "list", "-4", "-1"}, {"LRANGE", "list", "-2", "-2"},
 		{"ZRANGE", "zset", "0", "-1", "WITHSCORES"}, {"ZRANGE", "zset", "100", "2100"}, {"ZREVRANGE", "zset", "100", "2100", "WITHSCORES"},
 		{"ZRANGEBYSCORE", "zset", "(10", "50", "WITHSCORES", "LIMIT", "7", "900"}, {"ZRANGE", "zset", "80", "20", "BYSCORE", "REV"}, {"ZREVRANGE", "zset", "2999", "2999"},
+		{"SORT", "list", "ALPHA", "LIMIT", "10", "400"}, {"SORT_RO", "zset", "ALPHA", "DESC"}, {"SORT", "set", "ALPHA"}, {"SORT", "list"}, {"SORT_RO", "numbers", "DESC"},
+		{"SUNION", "set", "set2"}, {"SUNION", "set", "numbers", "set2", "set", "small", "missing"}, {"SINTER", "set", "set2"}, {"SINTER", "set2", "set", "set2"},
+		{"SDIFF", "set", "set2", "small"}, {"SDIFF", "set", "missing"},
 		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
 	} {
 		for _, version := range []string{"2", "3"} {

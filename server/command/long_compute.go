@@ -1,0 +1,110 @@
+package command
+
+import (
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// Commands that compute something of big values copy them, as they were at one instant, and compute without the lock.
+
+// longSort is SORT of a value alone.
+func (c *Ctx) longSort(o sortOptions, e store.Entry) bool {
+	return c.long(func() *Long {
+		reply := resp.NewPieces(c.Out.Proto())
+		items := make([]sortItem, 0, e.Size())
+		var room []byte
+		digits := make([]byte, 0, 24)
+		keep := func(v []byte) {
+			if len(v) > cap(room)-len(room) {
+				room = make([]byte, 0, max(64<<10, len(v)))
+			}
+			from := len(room)
+			room = append(room, v...)
+			items = append(items, sortItem{element: room[from:len(room):len(room)]})
+		}
+		cut := c.DB.CutValues(&image{
+			field: func(_ uint64, f store.Entry) { keep(f.Key()) },
+			chunk: func(_ uint64, chunk store.Chunk) {
+				chunk.Each(func(x store.Elem) bool {
+					keep(x.Bytes(digits))
+					return true
+				})
+			},
+		}, e)
+		l := &Long{Reply: reply}
+		l.Step, l.End = cutSteps(cut)
+		l.Rest = func() {
+			if !o.order(items, nil) {
+				reply.Head().Error(errNoScore)
+				return
+			}
+			start, end := o.window(len(items))
+			reply.Head().Array(end - start)
+			for _, it := range items[start:end] {
+				reply.Next().Bulk(it.element)
+			}
+		}
+		return l
+	})
+}
+
+// longCopies is how many times the members that a command looks at it may have to copy; with more it is done in place.
+const longCopies = 16
+
+// longCombine is combine on copies of the sets.
+func (c *Ctx) longCombine(sets []operand, compute func(sets []operand, emit func(m []byte) bool)) bool {
+	return c.long(func() *Long {
+		copies := make([]operand, len(sets))
+		var big []store.Entry
+		var into []*store.Set // of the cut's values, in order
+		for i := range sets {
+			copies[i] = operand{key: append([]byte{}, sets[i].key...), there: sets[i].there}
+			if !sets[i].there {
+				continue
+			}
+			if j := twin(copies[:i], copies[i].key); j >= 0 {
+				continue // gets the other's when it is complete
+			}
+			copies[i].Set = newSet()
+			if e, _ := c.DB.Peek(sets[i].key); e.Size() > 0 {
+				big, into = append(big, e), append(into, &copies[i].Set)
+				continue
+			}
+			sets[i].Each(func(m []byte) bool { copies[i].Add(m); return true })
+		}
+		cut := c.DB.CutValues(&image{field: func(id uint64, f store.Entry) { into[id-1].Add(f.Key()) }}, big...)
+		l, n, limit := &Long{Reply: resp.NewPieces(c.Out.Proto())}, 0, c.ReplyLimit
+		l.Step, l.End = cutSteps(cut)
+		l.Rest = func() {
+			for i := range copies {
+				if j := twin(copies[:i], copies[i].key); j >= 0 {
+					copies[i].Set = copies[j].Set
+				}
+			}
+			compute(copies, func(m []byte) bool {
+				l.Reply.Next().Bulk(m)
+				n++
+				return limit <= 0 || l.Reply.Len() < limit
+			})
+			l.Reply.Head().Set(n)
+		}
+		return l
+	})
+}
+
+// twin is the place of the set at a key, -1 when it is not among them.
+func twin(sets []operand, key []byte) int {
+	for i := range sets {
+		if string(sets[i].key) == string(key) {
+			return i
+		}
+	}
+	return -1
+}
+
+// newSet makes a set in a store of its own, so that its handle outlives writes to others.
+func newSet() store.Set {
+	s := store.New(store.Options{Databases: 1, Partitions: 1})
+	set, _ := s.DB(0).SetForWrite([]byte("set"))
+	return set
+}
