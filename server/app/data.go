@@ -103,6 +103,7 @@ func (a *App) stop(o session.ShutdownOptions) error {
 		if err := a.saveLast(func() error { return a.lastCopies(o.Force, image) }); err != nil {
 			a.logger.Warningf("Error trying to save the DB, can't exit: %v", err)
 			if !o.Force {
+				a.logger.Warningf("Errors trying to shut down the server. Check the logs for more information.")
 				a.Engine.Unpause()
 				return err
 			}

@@ -166,3 +166,23 @@ func TestTheSelectedDatabaseSurvivesAMove(t *testing.T) {
 		t.Errorf("full syncs %s, predicted 1 each", full)
 	}
 }
+
+// TestFailoverIsCalledOffWhenTheTargetRefuses: the old master goes on as one, and nobody needs a full sync.
+func TestFailoverIsCalledOffWhenTheTargetRefuses(t *testing.T) {
+	a, b := Start(t, bigBacklog...), Start(t, bigBacklog...)
+	fill(a, 50)
+	replicate(t, b, a)
+	Await(t, "the target to be online", func() bool { return strings.Contains(a.Info("slave0"), "state=online") })
+	b.Must("ACL", "SETUSER", "default", "-psync")
+	a.Must("FAILOVER", "TO", "127.0.0.1", strconv.Itoa(b.Port()))
+	Await(t, "the end of the hand-over", func() bool { return a.Info("master_failover_state") == "no-failover" })
+	if role := a.Info("role"); role != "master" {
+		t.Fatalf("the old master is a %s", role)
+	}
+	a.Must("SET", "goes", "on")
+	AwaitLink(t, b)
+	MustAgree(t, a, b)
+	if full := a.Info("sync_full") + b.Info("sync_full"); full != "10" {
+		t.Errorf("full syncs %s, predicted 1 and 0", full)
+	}
+}

@@ -138,6 +138,19 @@ func (n *Node) beginFailover(f failover, abort, hasTimeout bool, timeout int64) 
 	return ""
 }
 
+// rejected ends a hand-over that the target does not take: this server is master again.
+func (n *Node) rejected(by settings.Upstream) {
+	n.e.Exclusive(func() {
+		n.mu.Lock()
+		ours := n.failover.demoting(by)
+		n.mu.Unlock()
+		if ours {
+			n.logf(repl.Notice, "Failover target rejected psync request")
+			n.abortFailover()
+		}
+	})
+}
+
 func (n *Node) abortFailover() (refusal string) {
 	n.mu.Lock()
 	state := n.failover.state

@@ -245,6 +245,8 @@ func (u *upstream) act(es []repl.Effect) {
 			u.resume(e)
 		case repl.Apply:
 			u.stream.feed(e.Data)
+		case repl.Rejected:
+			u.n.rejected(u.to)
 		case repl.Kept:
 			u.n.mu.Lock()
 			u.n.kept = e.Reason

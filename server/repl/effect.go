@@ -63,6 +63,9 @@ type Apply struct{ Data []byte }
 // Kept says that the guard (S2) kept the data set of this replica; Reason is for people.
 type Kept struct{ Reason string }
 
+// Rejected says that the server to which FAILOVER hands over does not take it.
+type Rejected struct{}
+
 func (e Log) String() string {
 	return [...]string{"warning", "notice", "verbose", "debug"}[e.Level] + ": " + e.Text
 }
@@ -77,6 +80,7 @@ func (EndPayload) String() string { return "end of payload" }
 func (AbortFull) String() string  { return "abort full sync" }
 func (e Resume) String() string   { return fmt.Sprintf("resume id=%q", e.ID) }
 func (e Apply) String() string    { return "apply " + show(e.Data) }
+func (Rejected) String() string   { return "rejected" }
 func (e Kept) String() string     { return "kept: " + e.Reason }
 
 func show(p []byte) string { return strconv.Quote(string(p)) }

@@ -162,6 +162,10 @@ func (r *Replica) askSYNC() {
 func (r *Replica) psyncReply(now Millis, line string) {
 	word, rest, _ := strings.Cut(line, " ")
 	switch {
+	case r.s.Failover && word != "+FULLRESYNC" && word != "+CONTINUE":
+		r.log(Warning, "Unexpected reply to PSYNC from master: %s", line)
+		r.out = append(r.out, Rejected{})
+		r.fail(now)
 	case word == "+FULLRESYNC":
 		r.fullResync(now, rest)
 	case word == "+CONTINUE":

@@ -530,7 +530,7 @@ func (s *Saver) Leave(force bool) error {
 	}
 	if a.is(appendWait) {
 		if !force {
-			s.logf(settings.LogWarning, "Writing initial AOF. Can't exit.")
+			s.logf(settings.LogWarning, "Writing initial AOF, can't exit")
 			return errInitial
 		}
 		s.logf(settings.LogWarning, "Writing initial AOF. Exit anyway.")
