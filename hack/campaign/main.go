@@ -1,7 +1,7 @@
 // Command campaign runs what is too long for `make test` and writes what was seen, with commit, seed and figures, to
 // docs/campaigns/<name>.md: long forms of tests, and faults and switchovers on a real cluster.
 //
-//	go run ./hack/campaign interop               # chains with redis-server, links cut at random a hundred times
+//	go run ./hack/campaign interop               # ours and redis-server at every place of a chain, links cut at random two hundred times
 //	go run ./hack/campaign differential          # an hour of random conversations with a redis-server beside ours
 //	go run ./hack/campaign replicas              # an hour of random commands through chains of both
 //	go run ./hack/campaign simulation            # 100,000 fresh random worlds, no cluster
