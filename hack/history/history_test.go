@@ -66,6 +66,14 @@ var faults = []fault{
 		time.Sleep(lease)
 		n.signal(syscall.SIGCONT)
 	}, true},
+	{"the master is killed after k has become one more", func(s *set, o *operator, _ *rand.Rand) {
+		o.change(o.k + 1)
+		time.Sleep(100 * time.Millisecond)
+		o.master.signal(syscall.SIGKILL)
+		o.depose(nil)
+		o.settle()
+		o.change(o.k - 1)
+	}, false},
 	{"a switchover", func(s *set, o *operator, rng *rand.Rand) { o.switchover(o.other(rng)) }, true},
 	{"a switchover while the target's stream is slow", func(s *set, o *operator, rng *rand.Rand) {
 		target, link := o.other(rng), o.master

@@ -17,6 +17,7 @@ type operator struct {
 	t       *testing.T
 	s       *set
 	k       int
+	version uint64 // of the roster
 	term    member.Term
 	master  *node
 	inc     member.Incarnation
@@ -27,7 +28,7 @@ type operator struct {
 }
 
 func appoint(t *testing.T, s *set, k int) *operator {
-	o := &operator{t: t, s: s, k: k, stop: make(chan struct{})}
+	o := &operator{t: t, s: s, k: k, version: 1, stop: make(chan struct{})}
 	o.depose(nil)
 	o.stopped.Go(func() {
 		for {
@@ -199,13 +200,9 @@ func choose(answers map[*node]answer, target *node, end int64) (best *node) {
 func (o *operator) promote(a answer, answers map[*node]answer) bool {
 	var id [20]byte
 	rand.Read(id[:])
-	var voters []member.Voter
-	for _, n := range o.s.nodes {
-		voters = append(voters, n.voter())
-	}
 	m, _, err := a.n.call(func(member.Incarnation) member.Message {
 		return member.Promote{Order: o.order(a.inc), Voter: a.n.voter(), ReplID: hex.EncodeToString(id[:]), Lease: lease,
-			Rosters: member.Rosters{New: member.Roster{Version: 1, Voters: voters, K: o.k}}}
+			Rosters: member.Rosters{New: o.roster(o.k)}}
 	})
 	if _, ok := m.(member.Done); err != nil || !ok {
 		o.t.Logf("promotion of %s in term %d: %+v, %v", a.n.name, o.term, m, err)
@@ -215,6 +212,42 @@ func (o *operator) promote(a answer, answers map[*node]answer) bool {
 	}
 	o.master, o.inc = a.n, a.inc
 	return true
+}
+
+func (o *operator) roster(k int) member.Roster {
+	var voters []member.Voter
+	for _, n := range o.s.nodes {
+		voters = append(voters, n.voter())
+	}
+	return member.Roster{Version: o.version, Voters: voters, K: k}
+}
+
+// change makes k another number (rule 3): jointly with the old one until k voters hold the place at which the master took it.
+func (o *operator) change(k int) {
+	o.t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old := o.roster(o.k)
+	o.version++
+	take := func(r member.Rosters) {
+		m, _, err := o.master.call(func(inc member.Incarnation) member.Message {
+			return member.TakeRoster{Order: o.order(inc), Rosters: r}
+		})
+		if _, ok := m.(member.Done); err != nil || !ok {
+			o.t.Fatalf("roster %+v: %+v, %v", r, m, err)
+		}
+	}
+	take(member.Rosters{New: o.roster(k), Old: &old})
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if r, err := o.master.report(); err == nil && r.RosterHeld {
+			break
+		}
+		if time.Now().After(end) {
+			o.t.Fatalf("k = %d is not held", k)
+		}
+	}
+	take(member.Rosters{New: o.roster(k)})
+	o.k = k
 }
 
 // switchover is rule 13.
