@@ -18,7 +18,7 @@ import (
 // files are the suite's files that make sense for what the server does today, in the order of results.txt.
 var files = []string{
 	"unit/printver", "unit/auth", "unit/acl", "unit/acl-v2", "unit/protocol", "unit/keyspace", "unit/scan", "unit/info", "unit/info-command", "unit/type/string", "unit/type/incr",
-	"unit/type/hash", "unit/type/list", "unit/type/list-2", "unit/type/list-3", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups", "unit/geo", "unit/hyperloglog", "unit/sort", "unit/bitops", "unit/bitfield", "unit/expire", "unit/other", "unit/multi", "unit/quit", "unit/tracking", "unit/introspection", "unit/introspection-2",
+	"unit/type/hash", "unit/type/list", "unit/type/list-2", "unit/type/list-3", "unit/type/set", "unit/type/zset", "unit/type/stream", "unit/type/stream-cgroups", "unit/geo", "unit/hyperloglog", "unit/sort", "unit/bitops", "unit/bitfield", "unit/expire", "unit/other", "unit/multi", "unit/quit", "unit/tracking", "unit/latency-monitor", "unit/client-eviction", "unit/introspection", "unit/introspection-2",
 	"unit/limits", "unit/obuf-limits", "unit/pendingquerybuf", "unit/querybuf", "unit/replybufsize", "unit/networking", "unit/pause", "unit/wait", "unit/pubsub", "unit/pubsubshard", "unit/scripting", "unit/functions",
 	"unit/shutdown", "unit/slowlog", "unit/maxmemory", "unit/lazyfree", "unit/violations", "integration/logging", "integration/redis-cli", "integration/redis-benchmark", "integration/rdb", "integration/convert-ziplist-hash-on-load", "integration/convert-ziplist-zset-on-load", "integration/convert-zipmap-hash-on-load", "integration/corrupt-dump", "integration/corrupt-dump-fuzzer",
 	"integration/aof", "integration/aof-multi-part", "unit/aofrw",

@@ -24,5 +24,10 @@ func cmdMemoryUsage(c *Ctx) {
 }
 
 func cmdMemoryHelp(c *Ctx) {
-	c.Help("MEMORY", "USAGE <key> [SAMPLES <count>]", "    Show the bytes that a key and its value take; SAMPLES is accepted and not needed.")
+	c.Help("MEMORY",
+		"DOCTOR", "    Return memory problems reports.",
+		"MALLOC-STATS", "    Return internal statistics report from the memory allocator.",
+		"PURGE", "    Attempt to purge dirty pages for reclamation by the allocator.",
+		"STATS", "    Return information about the memory usage of the server.",
+		"USAGE <key> [SAMPLES <count>]", "    Return memory in bytes used by <key> and its value. SAMPLES is accepted", "    and not needed: the size is known.")
 }

@@ -81,7 +81,9 @@ func (e *Engine) Unpack(c *Client, k Carried) bool {
 		case cmd.Flags&command.NoMulti != 0 || !c.queues(cmd):
 			return false
 		default:
+			before := c.multi.bytes
 			c.multi.add(cmd, cmd.Flags, words)
+			e.AddClientBytes(int64(c.multi.bytes - before))
 		}
 	}
 	if k.Wrote {

@@ -89,6 +89,7 @@ type Client struct {
 	inExec      bool // EXEC runs its queue: nothing may block
 	casBroken   bool // a watched key changed: EXEC answers null. Set by any lane, under the exclusive lock
 	watches     []*watch
+	watchBytes  int
 	waiter      atomic.Pointer[Waiter] // set by its owner's lane and cleared under the exclusive lock; its owner may look without it
 	judged      *command.Cmd           // the command whose flags are judgedFlags
 	judgedFlags command.Flags
@@ -127,6 +128,15 @@ func (c *Client) Receives() bool { return c.receives.Load() }
 
 // WatchLen is the number of watched keys.
 func (c *Client) WatchLen() int { return len(c.watches) }
+
+// OwnBytes is the memory of the client's transaction, watched keys and prefixes. The lock must be held.
+func (c *Client) OwnBytes() int64 {
+	n := int64(c.multi.bytes + c.watchBytes)
+	if c.track != nil {
+		n += c.track.bytes()
+	}
+	return n
+}
 
 // SkipNextReply is CLIENT REPLY SKIP.
 func (c *Client) SkipNextReply() {

@@ -65,7 +65,9 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 			return Postponed
 		}
 		if c.queues(cmd) {
+			before := c.multi.bytes
 			c.multi.add(cmd, c.flagsOf(cmd), it.Args)
+			l.e.AddClientBytes(int64(c.multi.bytes - before))
 			l.Out.RawString("+QUEUED\r\n")
 			break
 		}

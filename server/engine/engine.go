@@ -71,6 +71,7 @@ type Engine struct {
 	memory        memoryLimit
 	longs         longReads
 	tracking      tracker
+	spikes        Spikes
 	bg            *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
 	done          chan struct{}
 	once          sync.Once

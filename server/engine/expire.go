@@ -7,7 +7,8 @@ import (
 
 // expiry is the cycle that deletes keys whose time has passed without anybody asking for them.
 type expiry struct {
-	on atomic.Bool // DEBUG SET-ACTIVE-EXPIRE
+	on    atomic.Bool   // DEBUG SET-ACTIVE-EXPIRE
+	spent time.Duration // in the cycle; guarded by the engine's exclusive lock
 }
 
 const (
@@ -20,6 +21,9 @@ const (
 
 // SetActiveExpire switches the cycle on or off.
 func (e *Engine) SetActiveExpire(on bool) { e.expiry.on.Store(on) }
+
+// ExpireSpent is how long the cycle has worked. The lock must be held exclusively.
+func (e *Engine) ExpireSpent() time.Duration { return e.expiry.spent }
 
 func (e *Engine) expireLoop() {
 	defer e.work.Done()
@@ -60,7 +64,12 @@ func (e *Engine) expireCycle() {
 // expireSlice deletes expired keys of one database, with the lock held, and propagates a DEL for each. It reports whether
 // it is worth to go on at once.
 func (e *Engine) expireSlice(db int) bool {
-	l := e.bg
+	l, began := e.bg, time.Now()
+	defer func() {
+		took := time.Since(began)
+		e.expiry.spent += took
+		e.spikes.Note(SpikeExpireCycle, took)
+	}()
 	l.enter()
 	l.ctx.DBIndex, l.ctx.DB, l.ctx.Now = db, e.store.DB(db), l.wallBase/1e6
 	found, more := l.ctx.DB.ExpireStep(l.ctx.Now, expireBatch, func(key []byte) {

@@ -52,6 +52,25 @@ func (h *Histogram) Percentile(p float64) time.Duration {
 	return 0
 }
 
+// Steps gives the histogram as LATENCY HISTOGRAM shows it: for each power of two at which there are more calls than at the
+// one before, a time in microseconds and the number of calls that took no longer. The times are those of Redis' histogram of
+// two digits: the highest that it does not tell from the power of two.
+func (h *Histogram) Steps() (steps [][2]int64, calls int64) {
+	at := 0
+	for power := 10; power < latencyPowers+3; power++ {
+		limit := int64(1) << power
+		before := calls
+		for at < bucketsOfLatency && int64(h.upper(at)) < limit {
+			calls += int64(h[at])
+			at++
+		}
+		if calls > before {
+			steps = append(steps, [2]int64{(limit + limit>>7 - 1) / 1000, calls})
+		}
+	}
+	return steps, calls
+}
+
 // SetLatencyTracking is the directive latency-tracking.
 func (e *Engine) SetLatencyTracking(on bool) { e.stats.untracked.Store(!on) }
 

@@ -13,13 +13,37 @@ type memoryLimit struct {
 	limit          atomic.Int64
 	replicaIgnores atomic.Bool
 	evicting       atomic.Bool  // the policy is one that evicts
+	clients        atomic.Int64 // bytes that clients use
 	code           atomic.Int64 // bytes of scripts and functions, which count like data
 
 	// Guarded by the engine's exclusive lock.
-	policy  Eviction
-	pool    []candidate // the best known victims, the best one last
-	nextDB  int         // where the random policies go on
-	evicted int64
+	policy   Eviction
+	pool     []candidate // the best known victims, the best one last
+	nextDB   int         // where the random policies go on
+	evicted  int64
+	over     time.Time     // since when the limit is exceeded; zero: it is not
+	overTime time.Duration // in all before
+}
+
+// OverLimit tells for how long the limit was exceeded, in all and without a break until now. The lock must be held
+// exclusively.
+func (e *Engine) OverLimit() (total, current time.Duration) {
+	m := &e.memory
+	if !m.over.IsZero() {
+		current = time.Since(m.over)
+	}
+	return m.overTime + current, current
+}
+
+// noteOver keeps the time for which the limit is exceeded.
+func (m *memoryLimit) noteOver(now time.Time, is bool) {
+	switch {
+	case is && m.over.IsZero():
+		m.over = now
+	case !is && !m.over.IsZero():
+		m.overTime += now.Sub(m.over)
+		m.over = time.Time{}
+	}
 }
 
 // Eviction is maxmemory-policy with its directives. The zero value evicts nothing.
@@ -81,7 +105,17 @@ func (e *Engine) SetCodeBytes(n int64) { e.memory.code.Store(n) }
 func (e *Engine) AddCodeBytes(n int64) { e.memory.code.Add(n) }
 
 // used is what counts against maxmemory.
-func (e *Engine) used() int64 { return e.store.UsedBytes() + e.memory.code.Load() + leastUsed }
+func (e *Engine) used() int64 { return e.store.UsedBytes() + e.besides() }
+
+// besides is what counts against maxmemory besides the data.
+func (e *Engine) besides() int64 {
+	n := e.memory.code.Load() + e.memory.clients.Load() + leastUsed
+	if e.tracking.on {
+		_, _, bytes := e.tracking.table.Len()
+		n += bytes
+	}
+	return n + e.Log.Backlog().Own
+}
 
 // leastUsed is what an empty server takes at least, so that no limit can be kept by it that is below.
 const leastUsed = 512
@@ -125,7 +159,11 @@ func (m *memoryLimit) judge(l *Lane) State {
 // cycle, and writes go on meanwhile, as in Redis.
 func (e *Engine) evict(l *Lane, limit int64) State {
 	m, began := &e.memory, time.Now()
-	over := func() bool { return e.used() > limit }
+	defer func() { e.spikes.Note(SpikeEvictCycle, time.Since(began)) }()
+	besides := e.besides()
+	over := func() bool { return e.store.UsedBytes()+besides > limit }
+	m.noteOver(began, true)
+	defer func() { m.noteOver(time.Now(), over()) }()
 	late := func() bool { return time.Since(began) > max(m.policy.slice, holdTime) }
 	for over() && e.store.Reclaim(reclaimStep) { // what FLUSHALL detached goes first
 		if late() {

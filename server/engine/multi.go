@@ -34,7 +34,7 @@ func (t *transaction) add(cmd *command.Cmd, flags command.Flags, args [][]byte) 
 	}
 	t.all &= flags
 	t.any |= flags
-	t.bytes += size + 24*len(args)
+	t.bytes += size + perArgument*len(args) + queuedSize
 	t.queue = append(t.queue, queued{cmd, kept})
 }
 
@@ -88,6 +88,7 @@ func (e *Engine) discard(ctx *command.Ctx) {
 
 // discard forgets transaction and watched keys.
 func (c *Client) discard(e *Engine) {
+	e.AddClientBytes(-int64(c.multi.bytes))
 	c.multi = transaction{}
 	c.Clear(InMulti | DirtyExec)
 	e.forgetWatches(c)

@@ -60,7 +60,8 @@ type statistics struct {
 	blocked    atomic.Int64
 	untracked  atomic.Bool // latency-tracking no
 	replyLimit atomic.Int64
-	slowNS     atomic.Int64
+	slowNS     atomic.Int64 // from where on a command is noted, in the slow log or by the monitor
+	slowLogNS  atomic.Int64 // in the slow log; 0: never
 	slowLog    func(c *Client, cmd *command.Cmd, args [][]byte, took time.Duration)
 	zero       Totals // what RESETSTAT took off
 	onReset    []func()
@@ -85,7 +86,17 @@ func (e *Engine) SetSlow(d time.Duration) {
 	} else {
 		d = max(d, 1)
 	}
-	e.stats.slowNS.Store(int64(d))
+	e.stats.slowLogNS.Store(int64(d))
+	e.stats.settleSlow(&e.spikes)
+}
+
+// settleSlow finds the one threshold that commands are compared with.
+func (s *statistics) settleSlow(m *Spikes) {
+	d := s.slowLogNS.Load()
+	if t := m.threshold.Load(); t > 0 && (d == 0 || t < d) {
+		d = t
+	}
+	s.slowNS.Store(d)
 }
 
 func (s *statistics) slow() time.Duration {
@@ -95,8 +106,9 @@ func (s *statistics) slow() time.Duration {
 	return time.Duration(1<<63 - 1)
 }
 
-func (s *statistics) noteSlow(_ *Lane, c *Client, cmd *command.Cmd, args [][]byte, took time.Duration) {
-	if s.slowLog != nil {
+func (s *statistics) noteSlow(l *Lane, c *Client, cmd *command.Cmd, args [][]byte, took time.Duration) {
+	l.e.spikes.noteCommand(cmd, took)
+	if d := s.slowLogNS.Load(); s.slowLog != nil && d > 0 && int64(took) >= d {
 		s.slowLog(c, cmd, args, took)
 	}
 }

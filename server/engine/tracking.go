@@ -67,6 +67,14 @@ type Tracking struct {
 	Prefixes      []string // in order, each once
 }
 
+// bytes is what the prefixes take.
+func (t *Tracking) bytes() (n int64) {
+	for _, p := range t.Prefixes {
+		n += prefixSize + int64(len(p))
+	}
+	return n
+}
+
 // OnFind tells how a client is found by its number: fn is called with the lock held exclusively, and answers nil when there
 // is none.
 func (e *Engine) OnFind(fn func(id int64) *Client) { e.tracking.find = fn }
@@ -79,6 +87,7 @@ func (e *Engine) Track(c *Client, o Tracking) {
 	t := &e.tracking
 	o.Broken = false
 	if c.track != nil {
+		e.AddClientBytes(-c.track.bytes())
 		o.Caching = c.track.Caching
 		o.Prefixes = append(c.track.Prefixes, o.Prefixes...)
 	}
@@ -87,6 +96,7 @@ func (e *Engine) Track(c *Client, o Tracking) {
 	for _, p := range o.Prefixes {
 		t.prefixes.Add(c.Num, p)
 	}
+	e.AddClientBytes(o.bytes())
 	c.track = &o
 	if t.clients == nil {
 		t.clients = map[int64]*Client{}
@@ -115,6 +125,7 @@ func (e *Engine) Untrack(c *Client) {
 		e.tracking.prefixes.Remove(c.Num, p)
 	}
 	delete(e.tracking.clients, c.Num)
+	e.AddClientBytes(-c.track.bytes())
 	c.track = nil
 	c.Clear(Remembers)
 }

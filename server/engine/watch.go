@@ -34,6 +34,8 @@ func (e *Engine) watchKey(c *Client, ctx *command.Ctx, key []byte) {
 	}
 	w := &watch{c: c, db: c.DB, key: string(key), expired: e.expiredKey(c.DB, key, ctx.Now)}
 	c.watches = append(c.watches, w)
+	c.watchBytes += watchSize + len(w.key)
+	e.AddClientBytes(watchSize + int64(len(w.key)))
 	if e.watched[c.DB] == nil {
 		e.watched[c.DB] = map[string][]*watch{}
 	}
@@ -68,7 +70,8 @@ func (e *Engine) forgetWatches(c *Client) {
 			e.watched[w.db][w.key] = list
 		}
 	}
-	c.watches, c.casBroken = nil, false
+	e.AddClientBytes(-int64(c.watchBytes))
+	c.watches, c.casBroken, c.watchBytes = nil, false, 0
 }
 
 // watchBroken tells whether EXEC must answer null: a watched key changed, or ran out of time, since WATCH.

@@ -244,6 +244,9 @@ type Backlog struct {
 	FirstByte int64 // number of the first byte kept (offset before it, plus one); 0 when not active
 	Length    int64 // bytes from there to the end
 	Memory    int64 // bytes of memory held by all blocks, for every reader
+	Spare     int64 // of them those of blocks that are empty and wait to be used again
+	Own       int64 // bytes that the backlog has by itself: of Length no more than Size
+	Behind    int64 // bytes of blocks that are held for readers who are behind, beyond those that the backlog may span
 	Disk      int64 // bytes of the files that hold blocks for slow replicas
 }
 
@@ -252,7 +255,12 @@ func (l *Log) Backlog() Backlog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Backlog{Active: l.backlog, Size: l.size, Memory: l.memory, Disk: l.disk.used}
+	unit := int64(l.blockSize())
+	s.Spare = int64(len(l.spare)) * unit
+	s.Behind = s.Memory - s.Spare
 	if l.backlog {
+		s.Own = min(s.Behind, l.size)
+		s.Behind = max(s.Behind-(l.size+unit-1)/unit*unit-unit, 0)
 		s.FirstByte, s.Length = l.start+1, l.offset.Load()-l.start
 	}
 	return s

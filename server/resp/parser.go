@@ -69,6 +69,21 @@ func (p *Parser) Need() int {
 	return p.pos + p.bulk + 2
 }
 
+// bigArg is the length from which Redis keeps an argument in a buffer of its own.
+const bigArg = 32 << 10
+
+// Held tells how the bytes of an incomplete command divide: those before an incomplete big argument, and those of the
+// arguments among them that are whole. Both are 0 when it is not in a big argument.
+func (p *Parser) Held() (before, whole int) {
+	if p.pos == 0 || p.bulk < bigArg {
+		return 0, 0
+	}
+	for _, s := range p.partial {
+		whole += s.to - s.from
+	}
+	return p.pos, whole
+}
+
 // Next looks for one command at the start of buf. It appends the arguments to args (pointing into buf, but for quoted
 // inline ones) and returns how many bytes the command took. consumed 0 without error means: call again with more
 // bytes, buf starting at the same byte. A command without arguments (an empty line) consumes bytes and appends nothing.

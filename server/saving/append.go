@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/understudy-db/understudy/server/aof"
+	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/settings"
@@ -184,10 +185,12 @@ func (a *appender) write(sync bool) {
 		a.cur.Pass(at.Pos)
 		a.offset = a.cur.Offset()
 		if sync && a.unsynced {
+			began := time.Now()
 			if err := a.inc.f.Sync(); err != nil {
 				a.writeFailed(err, sync)
 				return
 			}
+			a.s.e.Spikes().Note(engine.SpikeFileSync, time.Since(began))
 			a.syncedNow()
 		}
 		a.wrote()
@@ -216,7 +219,9 @@ func (a *appender) put(pieces []oplog.Piece, at oplog.Mark) error {
 	notes, size := inc.notes, inc.size
 	buf := a.buf[:0]
 	flush := func() error {
+		began := time.Now()
 		n, err := inc.f.Write(buf)
+		a.s.e.Spikes().Note(engine.SpikeFileWrite, time.Since(began))
 		inc.size += int64(n)
 		buf = buf[:0]
 		return err

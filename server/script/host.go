@@ -73,12 +73,9 @@ func New(o Options) *Host {
 	}
 	h.e.OnFlags(h.commandFlags)
 	h.e.OnLibraries(h.Libraries, h.LoadLibraries)
-	h.e.RegisterInfo("memory", func(w *engine.InfoWriter) {
-		scripts, functions, libraries, bytes := h.Memory()
-		w.Field("used_memory_scripts", bytes)
-		w.Field("number_of_cached_scripts", scripts)
-		w.Field("number_of_functions", functions)
-		w.Field("number_of_libraries", libraries)
+	h.e.OnCodeCounts(func() (scripts, functions, libraries int) {
+		scripts, functions, libraries, _ = h.Memory()
+		return scripts, functions, libraries
 	})
 	return h
 }

@@ -59,16 +59,22 @@ func (s *Session) appendInfo(dst []byte, now time.Time) []byte {
 	if s.LastCmd != nil {
 		cmd = s.LastCmd.FullName
 	}
+	argv := s.ArgvBytes.Load()
 	qbuf, omem := s.QueryBytes.Load(), s.OutputBytes.Load()+s.PushBytes.Load()
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
 		s.Num, s.Owner.RemoteAddr(), s.Owner.LocalAddr(), s.FD, s.Name, int64(now.Sub(s.Created)/time.Second), max(now.Unix()-s.LastUse, 0),
-		s.flagLetters(), s.DB, s.subs.Len(pubsub.Channel), s.subs.Len(pubsub.Pattern), s.subs.Len(pubsub.Shard), s.MultiLen(), qbuf, s.MultiBytes(), min(omem, 1), omem, qbuf+omem+int64(s.MultiBytes())+sessionSize,
+		s.flagLetters(), s.DB, s.subs.Len(pubsub.Channel), s.subs.Len(pubsub.Pattern), s.subs.Len(pubsub.Shard), s.MultiLen(), qbuf, max(s.HeldBytes.Load()-s.OutputBytes.Load()-qbuf-argv, 0), argv, s.MultiBytes(), min(omem, 1), omem, s.memory(),
 		events, cmd, s.userName(), s.RedirectOf(), s.Proto, s.LibName, s.LibVer)
 }
 
-// sessionSize is what a connection costs without its buffers, for tot-mem.
-const sessionSize = 1024
+// sessionSize is what a connection costs without its buffers.
+const sessionSize = 2048
+
+// memory is what the session takes, all in all. The engine's lock must be held.
+func (s *Session) memory() int64 {
+	return sessionSize + s.HeldBytes.Load() + s.PushBytes.Load() + s.OwnBytes() + s.subBytes
+}
 
 func (s *Session) flagLetters() string {
 	var f []byte

@@ -72,6 +72,8 @@ func (srv *Server) configResetStat(ctx *command.Ctx) {
 	srv.e.ResetStats()
 	srv.accepted.Store(0)
 	srv.rejected.Store(0)
+	srv.evicted.Store(0)
+	_, srv.freedBefore = srv.e.Store().Lazy()
 	ctx.Out.OK()
 }
 
@@ -95,6 +97,7 @@ func (srv *Server) watchSettings() {
 		"zset-max-listpack-entries", "zset-max-listpack-value", "hll-sparse-max-bytes", "stream-node-max-bytes", "stream-node-max-entries", "rdbcompression", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.port.Store(srv.cfg.Int(settings.Port)) }, "port")
 	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
+	on(srv.followClientLimit, "maxmemory-clients", "maxmemory")
 	on(func() { srv.e.SetReplicaIgnoresMaxMemory(srv.cfg.Bool(settings.ReplicaIgnoreMaxMemory)) }, "replica-ignore-maxmemory")
 	on(func() {
 		srv.e.SetEviction(engine.NewEviction(srv.cfg.EnumName(settings.MaxMemoryPolicy), int(srv.cfg.Int(settings.MaxMemorySamples)),
@@ -107,6 +110,9 @@ func (srv *Server) watchSettings() {
 	on(srv.followMinReplicas, "min-replicas-to-write", "min-replicas-max-lag")
 	on(func() { srv.e.SetTrackingTableMax(srv.cfg.Int(settings.TrackingTableMaxKeys)) }, "tracking-table-max-keys")
 	on(srv.followPassword, "requirepass")
+	on(func() {
+		srv.e.SetSpikeThreshold(time.Duration(srv.cfg.Int(settings.LatencyMonitorThreshold)) * time.Millisecond)
+	}, "latency-monitor-threshold")
 	on(srv.followSlowlog, "slowlog-log-slower-than", "slowlog-max-len")
 }
 

@@ -39,7 +39,7 @@ func quit(ctx *command.Ctx) {
 
 func (srv *Server) reset(ctx *command.Ctx) {
 	s := self(ctx)
-	srv.hub.Forget(&s.subs)
+	srv.unsubscribeAll(s)
 	srv.followSubscriptions(s)
 	srv.unmonitor(s)
 	srv.e.Reset(&s.Client)

@@ -39,6 +39,7 @@ var debugCommands = map[string]struct {
 	"set-skip-checksum-validation": {1, 1, (*Server).debugAnyChecksum},
 	"ziplist":                      {1, 1, (*Server).debugListpack},
 	"jmap":                         {0, 0, (*Server).debugNothing},
+	"replybuffer":                  {2, 2, (*Server).debugNothing},
 	"pause-cron":                   {1, 1, (*Server).debugPauseCron},
 	"replicate":                    {1, -1, (*Server).debugReplicate},
 	"set-disable-deny-scripts":     {1, 1, (*Server).debugDenyScripts},

@@ -94,47 +94,6 @@ func (srv *Server) infoClients(w *engine.InfoWriter) {
 	w.Field("clients_in_timeout_table", srv.e.Totals().Blocked)
 }
 
-func (srv *Server) infoMemory(w *engine.InfoWriter) {
-	used := srv.e.Store().UsedBytes()
-	srv.peakUsed = max(srv.peakUsed, used)
-	rss := ResidentBytes()
-	limit := srv.cfg.Int(settings.MaxMemory)
-	w.Field("used_memory", used)
-	w.Field("used_memory_human", human(used))
-	w.Field("used_memory_rss", rss)
-	w.Field("used_memory_rss_human", human(rss))
-	w.Field("used_memory_peak", srv.peakUsed)
-	w.Field("used_memory_peak_human", human(srv.peakUsed))
-	w.Fieldf("used_memory_peak_perc", "%.2f%%", percent(used, srv.peakUsed))
-	w.Field("used_memory_dataset", used)
-	w.Field("used_memory_dataset_perc", "100.00%")
-	w.Field("total_system_memory", systemMemory())
-	w.Field("total_system_memory_human", human(systemMemory()))
-	w.Field("used_memory_lua", 0)
-	w.Field("used_memory_lua_human", "0B")
-	w.Field("maxmemory", limit)
-	w.Field("maxmemory_human", human(limit))
-	w.Field("maxmemory_policy", srv.cfg.EnumName(settings.MaxMemoryPolicy))
-	w.Fieldf("mem_fragmentation_ratio", "%.2f", float64(rss)/float64(max(used, 1)))
-	w.Field("mem_fragmentation_bytes", rss-used)
-	log := srv.e.Log.Backlog()
-	backlog := min(log.Memory, log.Size)
-	normal := int64(0)
-	for _, s := range srv.sorted() {
-		normal += s.QueryBytes.Load() + s.OutputBytes.Load() + int64(s.MultiBytes()) + sessionSize
-	}
-	w.Field("mem_not_counted_for_evict", log.Memory)
-	w.Field("mem_replication_backlog", backlog)
-	w.Field("mem_total_replication_buffers", log.Memory)
-	w.Field("mem_clients_slaves", log.Memory-backlog)
-	w.Field("mem_clients_normal", normal)
-	w.Field("mem_cluster_links", 0)
-	w.Field("mem_aof_buffer", 0)
-	w.Field("mem_allocator", "go")
-	w.Field("active_defrag_running", 0)
-	w.Field("lazyfree_pending_objects", 0)
-}
-
 func (srv *Server) infoStats(w *engine.InfoWriter) {
 	t := srv.e.Totals()
 	in, out := srv.net()
@@ -150,7 +109,12 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 	w.Field("expired_keys", t.Expired)
 	w.Field("expired_stale_perc", "0.00")
 	w.Field("expired_time_cap_reached_count", 0)
+	w.Field("expire_cycle_cpu_milliseconds", srv.e.ExpireSpent().Milliseconds())
 	w.Field("evicted_keys", t.Evicted)
+	w.Field("evicted_clients", srv.evicted.Load())
+	exceeded, now := srv.e.OverLimit()
+	w.Field("total_eviction_exceeded_time", exceeded.Milliseconds())
+	w.Field("current_eviction_exceeded_time", now.Milliseconds())
 	w.Field("keyspace_hits", t.Hits)
 	w.Field("keyspace_misses", t.Misses)
 	w.Field("pubsub_channels", srv.hub.Count(pubsub.Channel))
@@ -162,11 +126,23 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 		forks = srv.keeper.Begun()
 	}
 	w.Field("total_forks", forks)
+	for _, none := range []string{"migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
+		"active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time"} {
+		w.Field(none, 0)
+	}
 	_, keys, items, prefixes := srv.e.TrackingStats()
 	w.Field("tracking_total_keys", keys)
 	w.Field("tracking_total_items", items)
 	w.Field("tracking_total_prefixes", prefixes)
+	w.Field("unexpected_error_replies", 0)
 	w.Field("total_error_replies", t.Errors)
+	w.Field("dump_payload_sanitizations", 0)
+	reads, writes := srv.calls()
+	w.Field("total_reads_processed", reads)
+	w.Field("total_writes_processed", writes)
+	for _, none := range []string{"io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands"} {
+		w.Field(none, 0) // there are neither such threads nor such buffers
+	}
 	for reason, name := range map[acl.Reason]string{acl.DeniedAuth: "auth", acl.DeniedCommand: "cmd", acl.DeniedKey: "key", acl.DeniedChannel: "channel"} {
 		w.Field("acl_access_denied_"+name, srv.users.denied[reason].Load())
 	}

@@ -56,12 +56,30 @@ func (s *Session) counted(k pubsub.Kind) int64 {
 	return int64(s.subs.Len(pubsub.Channel) + s.subs.Len(pubsub.Pattern))
 }
 
+// subSize is what a subscription takes beside its name.
+const subSize = 192
+
+func (srv *Server) accountSub(s *Session, length int, sign int64) {
+	n := sign * (subSize + int64(length))
+	s.subBytes += n
+	srv.e.AddClientBytes(n)
+}
+
+// unsubscribeAll ends all subscriptions of s without a word.
+func (srv *Server) unsubscribeAll(s *Session) {
+	srv.hub.Forget(&s.subs)
+	srv.e.AddClientBytes(-s.subBytes)
+	s.subBytes = 0
+}
+
 func (srv *Server) subscribe(ctx *command.Ctx, k pubsub.Kind, word string) {
 	s := self(ctx)
 	s.subs.Listener = s
 	s.Receive()
 	for _, name := range ctx.Args[1:] {
-		srv.hub.Subscribe(&s.subs, k, string(name))
+		if srv.hub.Subscribe(&s.subs, k, string(name)) {
+			srv.accountSub(s, len(name), 1)
+		}
 		ctx.Out.Push(3)
 		ctx.Out.BulkString(word)
 		ctx.Out.Bulk(name)
@@ -82,7 +100,9 @@ func (srv *Server) unsubscribe(ctx *command.Ctx, k pubsub.Kind, word string) {
 		}
 	}
 	for _, name := range names {
-		srv.hub.Unsubscribe(&s.subs, k, name)
+		if srv.hub.Unsubscribe(&s.subs, k, name) {
+			srv.accountSub(s, len(name), -1)
+		}
 		ctx.Out.Push(3)
 		ctx.Out.BulkString(word)
 		ctx.Out.BulkString(name)

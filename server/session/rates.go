@@ -43,7 +43,10 @@ func (r *rates) latest() (ops int64, in, out float64) {
 // Sample notes the counters for the rates of INFO. Call it about ten times a second, without the lock.
 func (srv *Server) Sample() {
 	var ops int64
-	srv.e.Exclusive(func() { ops = srv.e.Totals().Commands })
+	srv.e.Exclusive(func() {
+		ops = srv.e.Totals().Commands
+		srv.peakUsed = max(srv.peakUsed, srv.e.MemoryUse().Total())
+	})
 	in, out := srv.net()
 	srv.rates.note(time.Now(), ops, in, out)
 }

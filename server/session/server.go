@@ -79,10 +79,17 @@ type Server struct {
 	accepted atomic.Int64
 	rejected atomic.Int64
 	net      func() (in, out int64)
+	calls    func() (reads, writes int64)
 	slow     slowLog
 	monitors []*Session // guarded by the engine's lock
 	rates    rates
 	peakUsed int64
+
+	startUsed   int64        // of memory
+	freedBefore int64        // lazily freed values before the last CONFIG RESETSTAT
+	clientLimit atomic.Int64 // maxmemory-clients in bytes, 0: none
+	evictNext   atomic.Int64 // unix nanoseconds: nobody is looked for before
+	evicted     atomic.Int64
 
 	cronPaused atomic.Bool // DEBUG PAUSE-CRON
 
@@ -103,13 +110,17 @@ func New(o Options) *Server {
 	}
 	srv.clients.byID = map[int64]*Session{}
 	srv.net = func() (int64, int64) { return 0, 0 }
+	srv.calls = srv.net
 	srv.port.Store(srv.cfg.Int(settings.Port))
 	srv.initUsers()
+	srv.startUsed = srv.e.MemoryUse().Total()
 	srv.attach()
 	srv.attachACL()
 	srv.attachMonitor()
 	srv.attachPubSub()
 	srv.attachTracking()
+	srv.attachLatency()
+	srv.attachMemory()
 	srv.registerInfo()
 	srv.watchSettings()
 	srv.e.Conf.BadPayload = func(key []byte, why error) { srv.logf("RESTORE refuses the value of key %q: %v", key, why) }
@@ -123,6 +134,9 @@ func (srv *Server) SetKeeper(k Keeper) { srv.keeper = k }
 
 // CountNet tells where the transport counts the bytes received and sent.
 func (srv *Server) CountNet(fn func() (in, out int64)) { srv.net = fn }
+
+// CountCalls tells where the transport counts its reads and writes.
+func (srv *Server) CountCalls(fn func() (reads, writes int64)) { srv.calls = fn }
 
 // attach registers the handlers of this package.
 func (srv *Server) attach() {

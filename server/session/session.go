@@ -27,13 +27,17 @@ type Session struct {
 	// QueryBytes and OutputBytes are what the owner buffers for the client, for CLIENT LIST.
 	QueryBytes  atomic.Int64
 	OutputBytes atomic.Int64
+	// ArgvBytes are of whole arguments of an incomplete command; HeldBytes is what the owner's buffers take.
+	ArgvBytes atomic.Int64
+	HeldBytes atomic.Int64
 	// PushBytes are the messages that wait for their place among the replies.
 	PushBytes atomic.Int64
 
-	user  atomic.Pointer[acl.User] // changes under the engine's exclusive lock; nil: the user was removed
-	gone  bool                     // was closed by another client; guarded by the engine's lock
-	subs  pubsub.Subscriptions     // guarded by the engine's lock
-	class atomic.Int32             // of client-output-buffer-limit
+	user     atomic.Pointer[acl.User] // changes under the engine's exclusive lock; nil: the user was removed
+	gone     bool                     // was closed by another client; guarded by the engine's lock
+	subs     pubsub.Subscriptions     // guarded by the engine's lock
+	subBytes int64                    // what they take; likewise
+	class    atomic.Int32             // of client-output-buffer-limit
 
 	master   bool // stands for the link to the master
 	srv      *Server
@@ -70,6 +74,7 @@ func (srv *Server) Open(s *Session, owner engine.Owner) {
 	s.Num = r.nextID
 	r.byID[s.Num] = s
 	r.mu.Unlock()
+	srv.e.AddClientBytes(sessionSize)
 	srv.accepted.Add(1)
 }
 
@@ -80,11 +85,12 @@ func (srv *Server) Closed(s *Session) {
 	srv.clients.mu.Unlock()
 	if !s.Bare() || s.Receives() {
 		srv.e.Exclusive(func() {
-			srv.hub.Forget(&s.subs)
+			srv.unsubscribeAll(s)
 			srv.unmonitor(s)
 			srv.e.Forget(&s.Client)
 		})
 	}
+	srv.e.AddClientBytes(-sessionSize - s.PushBytes.Load()) // nobody pushes to it any more
 }
 
 // Count is the number of sessions.

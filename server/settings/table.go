@@ -14,7 +14,6 @@ const (
 	notLazy      = "big values are always released in the background"
 	notRehash    = "tables grow in steps that never stall a batch"
 	notCrashLog  = "the Go runtime prints the crash report"
-	notLatency   = "latency is not monitored by this build"
 	notOOMScore  = "there is no child process whose score would differ"
 )
 
@@ -170,7 +169,7 @@ var table = []Directive{
 	integer("busy-reply-threshold", "5000", 0, maxInt64).alias("lua-time-limit"),
 	integer("cluster-node-timeout", "15000", 0, maxInt64).inert(notCluster),
 	integer("slowlog-log-slower-than", "10000", -1, maxInt64),
-	integer("latency-monitor-threshold", "0", 0, maxInt64).inert(notLatency),
+	integer("latency-monitor-threshold", "0", 0, maxInt64),
 	integer("stream-node-max-entries", "100", 0, maxInt64),
 	integer("hash-max-listpack-entries", "512", 0, maxInt64).alias("hash-max-ziplist-entries"),
 	integer("set-max-intset-entries", "512", 0, maxInt64),
@@ -193,8 +192,7 @@ var table = []Directive{
 	memory("zset-max-listpack-value", "64", 0, maxInt64).alias("zset-max-ziplist-value"),
 	memory("hll-sparse-max-bytes", "3000", 0, maxInt64),
 	memory("client-query-buffer-limit", "1073741824", 1<<20, maxInt64),
-	{Name: "maxmemory-clients", kind: kindPercentOrMemory, def: "0", lo: -100, hi: maxInt64,
-		Inert: "clients are limited one by one: client-output-buffer-limit, client-query-buffer-limit"},
+	{Name: "maxmemory-clients", kind: kindPercentOrMemory, def: "0", lo: -100, hi: maxInt64},
 	memory("auto-aof-rewrite-min-size", "67108864", 0, maxInt64),
 
 	other("dir", "", &dirValue).with(flagProtected | flagDenyLoading),

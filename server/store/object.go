@@ -114,6 +114,7 @@ func (s *Store) reclaimObjects(n int) (left int) {
 		}
 		s.deadObjs[last] = nil
 		s.deadObjs = s.deadObjs[:last]
+		s.freedLater++
 	}
 	return n
 }

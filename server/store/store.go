@@ -49,6 +49,8 @@ type Store struct {
 	blobs     *blobStats // shared with siblings
 	dead      []*space   // detached keyspaces to be freed
 	deadObjs  []object   // detached big values to be freed
+	// freedLater counts the big values, and the keys of detached keyspaces, that Reclaim has freed.
+	freedLater int64
 
 	shard, shards int // of a shard: its number, and how many there are; see Shards
 }
@@ -68,6 +70,7 @@ type space struct {
 	born  uint32  // the epoch when it became visible: older cuts have no interest in it
 	pins  int     // cuts that still walk it
 	gone  bool    // detached: freed when pins is 0
+	keys  int64   // how many it had when it was detached
 	walk  int     // partition at which the expiry cycle stands
 	key   []byte  // scratch of the expiry cycle
 }
@@ -183,7 +186,27 @@ func (s *Store) Adopt(n *Store) {
 func (s *Store) detach(sp *space) {
 	sp.gen++
 	sp.gone = true
+	sp.keys = int64(sp.len())
 	s.dead = append(s.dead, sp)
+}
+
+// Lazy tells how many values and keys wait for Reclaim, and how many it has freed.
+func (s *Store) Lazy() (pending, freed int64) {
+	pending = int64(len(s.deadObjs))
+	for _, sp := range s.dead {
+		pending += sp.keys
+	}
+	return pending, s.freedLater
+}
+
+// TableBytes is the memory of a database's tables, without that of its entries.
+func (d *DB) TableBytes() (n int64) {
+	for _, p := range d.space.parts {
+		if p != nil {
+			n += p.tables
+		}
+	}
+	return n
 }
 
 // UsedBytes is the memory in slots, tables and blobs, detached ones that are not freed yet included, and the blobs of
@@ -236,7 +259,9 @@ func (s *Store) Reclaim(n int) (more bool) {
 	for _, sp := range s.dead {
 		if sp.pins > 0 || n <= 0 || sp.release(&n) {
 			kept = append(kept, sp)
+			continue
 		}
+		s.freedLater += sp.keys
 	}
 	clear(s.dead[len(kept):])
 	s.dead = kept
@@ -286,9 +311,11 @@ func (sp *space) part(i int) *part {
 }
 
 // Len is the number of keys, expired ones that are not deleted yet included.
-func (d *DB) Len() int {
+func (d *DB) Len() int { return d.space.len() }
+
+func (sp *space) len() int {
 	n := 0
-	for _, p := range d.space.parts {
+	for _, p := range sp.parts {
 		if p != nil {
 			n += p.keys.count
 		}

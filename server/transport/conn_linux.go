@@ -36,6 +36,7 @@ type conn struct {
 	outLen  int64
 	kept    *kept // the latest output that waits for others, nil when none does; keptLen counts all of it
 	keptLen int64
+	counted int64         // bytes of query and out for which the engine has been told
 	ticket  engine.Ticket // of the writes whose replies are in out
 	overAt  time.Time     // since when the soft output limit is exceeded
 	closed  bool
@@ -91,6 +92,7 @@ func (c *conn) Push(after uint64, p []byte) {
 		}
 		return
 	}
+	c.l.t.e.AddClientBytes(int64(len(p)))
 	m := &c.l.mail
 	m.mu.Lock()
 	if len(c.pushes) == 0 {
@@ -98,6 +100,15 @@ func (c *conn) Push(after uint64, p []byte) {
 	}
 	c.pushes = append(c.pushes, push{after, p})
 	c.l.wakeAndUnlock()
+}
+
+// account tells the engine what the client's buffers take.
+func (c *conn) account() {
+	if n := c.unsent() + int64(cap(c.query)); n != c.counted && !c.closed {
+		c.l.t.e.AddClientBytes(n - c.counted)
+		c.sess.HeldBytes.Store(n)
+		c.counted = n
+	}
 }
 
 // takePushes empties the queue of messages.
@@ -123,6 +134,8 @@ func (l *loop) enqueuePush(c *conn, p push) {
 	*n += int64(len(p.data))
 	c.noteOut(int64(len(p.data)))
 	c.sess.PushBytes.Add(-int64(len(p.data)))
+	l.t.e.AddClientBytes(-int64(len(p.data)))
+	c.account()
 }
 
 // sendPushes sends the messages that nothing unsent goes before.
@@ -242,6 +255,7 @@ func (l *loop) write(c *conn, p []byte) {
 			n = 0
 		}
 		l.out.Add(int64(n))
+		l.writes.Add(1)
 		if n == len(p) {
 			if !c.drained() {
 				l.interest(c)
@@ -288,6 +302,7 @@ func (l *loop) enqueue(c *conn, plain []byte, blob resp.Blob) {
 	*tail = out
 	*size += added
 	c.noteOut(added)
+	c.account()
 }
 
 // flush sends what is unsent, as far as the socket takes it.
@@ -325,6 +340,7 @@ func (l *loop) flush(c *conn) {
 			break
 		}
 		l.out.Add(int64(n))
+		l.writes.Add(1)
 		if l.sent(c, n); c.outLen > 0 && n < 64<<10 {
 			break // the socket is full: wait for it
 		}
@@ -344,6 +360,7 @@ func (l *loop) flush(c *conn) {
 func (l *loop) sent(c *conn, n int) {
 	c.outLen -= int64(n)
 	c.sess.OutputBytes.Store(c.unsent())
+	c.account()
 	for len(c.out) > 0 {
 		front := &c.out[0]
 		if n < len(front.data) {
@@ -478,6 +495,8 @@ func (l *loop) drop(c *conn) {
 		}
 	}
 	c.out, c.outLen, c.query = nil, 0, nil
+	l.t.e.AddClientBytes(-c.counted)
+	c.counted = 0
 	if c.listed {
 		for i, p := range l.paused {
 			if p == c {

@@ -46,6 +46,8 @@ type loop struct {
 	standIn  *standIn
 	wakeFD   int
 	in, out  atomic.Int64 // bytes
+	reads    atomic.Int64 // calls that brought bytes
+	writes   atomic.Int64 // calls that took some
 	stopping bool
 	mail     mailbox
 	nextCron time.Time
@@ -205,14 +207,7 @@ func (l *loop) readable(c *conn) {
 		return
 	}
 	if len(c.query) > 0 {
-		c.query = l.room(c.query, c.parser.Need())
-		n, errno := l.readFrom(c, c.query[len(c.query):cap(c.query)])
-		if l.lost(c, n, errno) || n <= 0 {
-			return
-		}
-		l.in.Add(int64(n))
-		c.query = c.query[:len(c.query)+n]
-		l.parse(c, c.query)
+		l.readBig(c)
 		return
 	}
 	if len(l.arena)-l.used < readSize || len(l.items) >= batchItems {
@@ -225,7 +220,42 @@ func (l *loop) readable(c *conn) {
 	}
 	l.used += n
 	l.in.Add(int64(n))
+	l.reads.Add(1)
 	l.parse(c, room[:n:n])
+	if n == readSize && c.first == c.last && c.done == 0 && c.broken == nil && c.parser.Need() > n {
+		c.inBatch = false // nothing but the beginning of a big command: there may be more of it
+		l.batch = l.batch[:len(l.batch)-1]
+		c.query = append(l.buffer(min(c.parser.Need(), believed)), room...)
+		l.readBig(c)
+	}
+}
+
+// readAtOnce bounds what one wake reads of a big command, so that others have their turn.
+const readAtOnce = 1 << 20
+
+// readBig reads on where an incomplete command was left, as long as more of it is there.
+func (l *loop) readBig(c *conn) {
+	for got := 0; got < readAtOnce; {
+		need := c.parser.Need()
+		c.query = l.room(c.query, need)
+		space := c.query[len(c.query):cap(c.query)]
+		n, errno := l.readFrom(c, space)
+		if got > 0 && n <= 0 {
+			break // what came before is to be looked at first; the next wake tells of an end
+		}
+		if l.lost(c, n, errno) || n <= 0 {
+			return
+		}
+		l.in.Add(int64(n))
+		l.reads.Add(1)
+		got += n
+		c.query = c.query[:len(c.query)+n]
+		if n < len(space) || len(c.query) >= need {
+			break
+		}
+	}
+	c.account()
+	l.parse(c, c.query)
 }
 
 // lost closes c when its peer is gone.
@@ -283,6 +313,7 @@ func (l *loop) process() {
 	if len(l.batch) == 0 {
 		return
 	}
+	l.t.sessions.EvictIfCrowded() // what was read counts before anybody asks
 	if len(l.items) > 0 {
 		l.lane.Run(l.items)
 	}
@@ -295,6 +326,7 @@ func (l *loop) process() {
 	if cap(l.lane.Out.Bytes()) > 4*arenaSize {
 		l.lane.Out.Swap(make([]byte, 0, arenaSize))
 	}
+	l.t.sessions.EvictIfCrowded()
 	clear(l.items)
 	clear(l.args)
 	l.items, l.args, l.batch, l.used = l.items[:0], l.args[:0], l.batch[:0], 0
@@ -409,7 +441,10 @@ func (l *loop) keepRest(c *conn) {
 		c.query = append(l.buffer(max(len(rest), min(c.parser.Need(), believed))), rest...)
 	}
 	c.buf, c.done = nil, 0
-	c.sess.QueryBytes.Store(int64(len(c.query)))
+	before, whole := c.parser.Held()
+	c.sess.QueryBytes.Store(int64(len(c.query) - before))
+	c.sess.ArgvBytes.Store(int64(whole))
+	c.account()
 }
 
 // settle closes, detaches or suspends c as its commands asked for.

@@ -87,6 +87,13 @@ func New(o Options) (*Server, error) {
 			l.progressed(upTo)
 		}
 	})
+	t.sessions.CountCalls(func() (reads, writes int64) {
+		for _, l := range t.loops {
+			reads += l.reads.Load()
+			writes += l.writes.Load()
+		}
+		return reads, writes
+	})
 	t.e.OnUnpause(func() {
 		for _, l := range t.loops {
 			l.post(l.unpaused)
