@@ -121,7 +121,11 @@ func (c *conn) takePushes() []push {
 	list := c.pushes
 	c.pushes = nil
 	m.mu.Unlock()
-	if len(list) > 0 {
+	switch {
+	case len(list) == 0:
+	case c.l.inside:
+		c.l.t.e.Settle() // no other lane is in the middle of anything: this goroutine has the lock
+	default:
 		c.l.t.e.SettleOthers()
 	}
 	return list

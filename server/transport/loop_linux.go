@@ -44,6 +44,7 @@ type loop struct {
 	settlers  []func()     // to be called when nothing is kept
 
 	standIn  *standIn
+	inside   bool // a command goes on for long: this goroutine has the engine's lock
 	wakeFD   int
 	in, out  atomic.Int64 // bytes
 	reads    atomic.Int64 // calls that brought bytes

@@ -24,6 +24,9 @@ func (l *loop) whileBusy() {
 		s = &standIn{lane: l.t.e.NewStandIn(), arena: make([]byte, 4*readSize)}
 		l.standIn = s
 	}
+	l.inside = true
+	defer func() { l.inside = false }()
+	l.t.e.Settle() // what the commands before the long one did is in the log
 	withdrawn := l.thinOut()
 	l.swap(s)
 	defer l.swap(s)

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,6 +180,52 @@ func TestKilledUnderAppendfsyncAlways(t *testing.T) {
 	}
 	if told[0].Load() < 10 {
 		t.Errorf("only %d writes", told[0].Load())
+	}
+}
+
+// TestLongScriptUnderAppendfsyncAlways: messages and replies leave while a script goes on, though they wait for the file.
+func TestLongScriptUnderAppendfsyncAlways(t *testing.T) {
+	ours := servertest.StartProcess(t, "--appendonly", "yes", "--appendfsync", "always", "--io-threads", "1", "--lua-time-limit", "10")
+	dial := func(script string) (conn net.Conn, want func(text string)) {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", ours.Port()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := conn.Write([]byte(script)); err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		return conn, func(text string) {
+			t.Helper()
+			conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			for !strings.Contains(string(got), text) {
+				p := make([]byte, 4096)
+				n, err := conn.Read(p)
+				if got = append(got, p[:n]...); err != nil {
+					t.Fatalf("%v, after %q; want %q", err, got, text)
+				}
+			}
+		}
+	}
+	_, heard := dial("SUBSCRIBE c\r\n")
+	heard("subscribe")
+	listener, said := dial("HELLO 3\r\nSUBSCRIBE c\r\n")
+	said("subscribe")
+	_, writer := dial("SET x 1\r\nPUBLISH c message\r\nEVAL \"while true do end\" 0\r\nPING end\r\n")
+	time.Sleep(200 * time.Millisecond)
+	if _, err := listener.Write([]byte("GET x\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	said("BUSY")
+	said("message")
+	killer, killed := dial("SCRIPT KILL\r\n")
+	killed("+OK")
+	_ = killer
+	writer("end")
+	heard("message")
+	if got := string(ours.Must("GET", "x").Str); got != "1" {
+		t.Error(got)
 	}
 }
 
