@@ -61,7 +61,7 @@ func matrixChain(t *testing.T, p [3]Peer) {
 	AwaitLink(t, p[1])
 	AwaitLink(t, p[2])
 	MustAgree(t, p[:]...)
-	t.Logf("seed %d: %d writes, %d cuts, partial resyncs: %s at the top, %s in the middle", seed, writes, *chainCuts, p[0].Info("sync_partial_ok"), p[1].Info("sync_partial_ok"))
+	t.Logf("%s: seed %d: %d writes, %d cuts, partial resyncs: %s at the top, %s in the middle", strings.TrimPrefix(t.Name(), "TestChainMatrix/"), seed, writes, *chainCuts, p[0].Info("sync_partial_ok"), p[1].Info("sync_partial_ok"))
 	for i, q := range p[:2] {
 		if got := q.Info("sync_full"); got != "1" {
 			t.Errorf("server %d of the chain: sync_full %s, predicted 1", i, got)
