@@ -48,9 +48,13 @@ func (c *Ctx) bitfield(readOnly bool) {
 			changes++
 		}
 	}
-	if changes > 0 {
+	switch {
+	case changes > 0:
 		c.touched(EventString, "setbit", key)
 		c.Dirty(changes - 1)
+	case grown: // and then every write overflowed. Redis 7.0 does not tell its replicas of the longer string: they would differ
+		c.Modified(key)
+		c.Dirty(1)
 	}
 }
 

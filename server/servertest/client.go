@@ -155,13 +155,39 @@ func MustAgree(t testing.TB, peers ...Peer) {
 			if allEqual(both) {
 				return
 			}
-			t.Fatalf("digests differ at equal offsets: %q", both)
+			t.Fatalf("digests differ at equal offsets: %q\n%s", both, differing(peers))
 		}
 		if time.Now().After(end) {
 			t.Fatalf("no common offset after 30 s: %q, then %q with digests, then %q", before, both, after)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// differing names the first keys whose values are not the same everywhere.
+func differing(peers []Peer) string {
+	var out strings.Builder
+	found := 0
+	for db := range 16 {
+		keys := map[string]bool{}
+		for _, p := range peers {
+			p.Do("SELECT", strconv.Itoa(db))
+			for _, k := range p.Do("KEYS", "*").Elems {
+				keys[string(k.Str)] = true
+			}
+		}
+		for key := range keys {
+			seen := make([]string, len(peers))
+			for i, p := range peers {
+				seen[i] = fmt.Sprintf("%s expires %s", p.Do("DEBUG", "DIGEST-VALUE", key), p.Do("PEXPIRETIME", key))
+			}
+			if !allEqual(seen) && found < 10 {
+				found++
+				fmt.Fprintf(&out, "database %d, %s %.60q: %q\n", db, peers[0].Do("TYPE", key).Str, key, seen)
+			}
+		}
+	}
+	return out.String()
 }
 
 func allEqual(s []string) bool {

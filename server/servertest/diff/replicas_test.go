@@ -36,3 +36,17 @@ func replicas(t *testing.T, s uint64) {
 func follow(master servertest.Peer) []string {
 	return []string{"--replicaof", "127.0.0.1 " + fmt.Sprint(master.Port()), "--repl-diskless-sync-delay", "0"}
 }
+
+// TestReplicasOnceFound keeps what once made a replica differ from its master.
+func TestReplicasOnceFound(t *testing.T) {
+	master := servertest.Start(t, "--repl-diskless-sync-delay", "0")
+	ours, real := servertest.Start(t, follow(master)...), servertest.StartRedis(t, follow(master)...)
+	servertest.AwaitLink(t, ours)
+	servertest.AwaitLink(t, real)
+	for _, args := range [][]string{
+		{"SET", "grown", "17077"}, {"BITFIELD", "grown", "OVERFLOW", "FAIL", "SET", "u1", "135", "172"}, {"BITFIELD", "born", "OVERFLOW", "FAIL", "SET", "u1", "7", "2"},
+	} {
+		master.Must(args...)
+	}
+	servertest.MustAgree(t, master, ours, real)
+}

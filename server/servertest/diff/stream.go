@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,7 +94,7 @@ func WithDB(list [][]string) [][]string {
 
 // DiffEffects compares two streams and describes the first difference; empty when there is none.
 func DiffEffects(real, ours [][]string) string {
-	a, b := WithDB(real), WithDB(asOldest(ours))
+	a, b := WithDB(withoutFailures(real)), WithDB(withoutFailures(asOldest(ours)))
 	for i := range max(len(a), len(b)) {
 		switch {
 		case i >= len(a):
@@ -110,4 +111,24 @@ func DiffEffects(real, ours [][]string) string {
 		}
 	}
 	return ""
+}
+
+// withoutFailures leaves BITFIELD with OVERFLOW FAIL out: where all of its writes overflow the string may have grown all the same,
+// which redis-server 7.0 keeps to itself. That replicas have what the master has is for TestReplicas to see.
+func withoutFailures(list [][]string) [][]string {
+	var out [][]string
+	for _, words := range list {
+		if strings.EqualFold(words[0], "BITFIELD") && slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, "fail") }) {
+			continue
+		}
+		out = append(out, words)
+		last := len(out) - 1
+		switch { // what is left of a transaction
+		case words[0] == "EXEC" && last > 0 && out[last-1][0] == "MULTI":
+			out = out[:last-1]
+		case words[0] == "EXEC" && last > 1 && out[last-2][0] == "MULTI":
+			out = append(out[:last-2], out[last-1])
+		}
+	}
+	return out
 }
