@@ -149,6 +149,9 @@ func (c *Commit) Reached(d Due) bool {
 // Lost tells that what is due will never be held: the stream that it is a part of has ended here.
 func (c *Commit) Lost(d Due) bool { return c.reign.Load() != d.reign }
 
+// Reign names the stream that offsets count in; waits tells whether replies wait for anybody now.
+func (c *Commit) Reign() (reign uint64, waits bool) { return c.reign.Load(), c.need.Load() != 0 }
+
 // EndReign says that offsets begin to mean something else: the role changed, or a history ended. What waits is lost. The
 // lock must be held exclusively.
 func (e *Engine) EndReign() {

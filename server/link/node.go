@@ -232,11 +232,11 @@ func (n *Node) followLocked(up settings.Upstream, explicit bool) {
 		n.bornEmpty = false // a command gave this server its role: it is no stranger to its data any more
 	}
 	n.s.SetReplicaOf(up)
+	n.endReign(false) // first: what waiters are told now belongs to no reign
 	n.giveUpWaiters()
 	n.e.DropWaiting()
 	n.e.SetState(engine.Replica|engine.LinkDown, engine.Parked)
 	n.tellRole(true)
-	n.endReign(false)
 	u := newUpstream(n, up, explicit, n.lastRun)
 	u.handOver = n.failover.demoting(up)
 	u.applier.SelectDB(n.streamDB)

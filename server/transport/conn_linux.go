@@ -160,6 +160,7 @@ func (l *loop) sendPushes(c *conn) {
 
 // Deliver answers a client that was blocked.
 func (c *conn) Deliver(ticket engine.Ticket, write func(w *resp.Writer)) {
+	made, waits := c.l.t.e.Commit().Reign()
 	c.l.post(func() {
 		w := resp.NewWriter(nil)
 		w.SetProto(c.sess.Proto)
@@ -174,7 +175,12 @@ func (c *conn) Deliver(ticket engine.Ticket, write func(w *resp.Writer)) {
 		if ticket != (engine.Ticket{}) {
 			c.ticket = ticket
 		}
-		c.l.keepOthers(c, 1, false)
+		c.l.keepOthers(c, 1, false) // it takes the lock, so that the reign is what it was in the hold of whoever made this, or over
+		if now, _ := c.l.t.e.Commit().Reign(); waits && now != made {
+			c.l.t.logf("Closing client id=%d: what its reply reflects belongs to a stream that has ended here", c.sess.Num)
+			c.l.close(c)
+			return
+		}
 		c.l.send(c, w)
 		c.waiting = false
 		c.l.resume(c)

@@ -5,6 +5,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/resp"
 )
 
 // Replies wait for those who must hold what they reflect (S6).
@@ -198,5 +201,32 @@ func TestManyClientsAreServedInOrder(t *testing.T) {
 	case <-settled:
 	case <-time.After(time.Second):
 		t.Fatal("not settled though nothing waits")
+	}
+}
+
+// A reply to a client that waited reflects the stream in which it was made: when that has ended it is not sent.
+func TestAServedClientsReplyDiesWithTheReign(t *testing.T) {
+	r := synchronousRig(t, rigOptions{loops: 2})
+	waiter := dial(t, r.addr)
+	waiter.send("BLPOP", "l", "0")
+	waiter.silent(20 * time.Millisecond)
+	found := make(chan *conn, 1)
+	for _, l := range r.server.loops {
+		l.post(func() {
+			for _, c := range l.conns {
+				if c != nil && c.waiting {
+					found <- c
+				}
+			}
+		})
+	}
+	c := <-found
+	r.e.Exclusive(func() {
+		c.Deliver(engine.Ticket{}, func(w *resp.Writer) { w.BulkString("of the old reign") })
+		r.e.EndReign()
+		r.e.Commit().Require(0)
+	})
+	if got := waiter.ends(); got != "" {
+		t.Fatalf("it was sent: %q", got)
 	}
 }
