@@ -315,6 +315,10 @@ func (l *loop) enqueue(c *conn, plain []byte, blob resp.Blob) {
 	c.account()
 }
 
+// flushMost is about what one connection is sent before the others of its loop are looked at: a peer that reads fast would
+// keep the loop for all of a long reply.
+const flushMost = 512 << 10
+
 // flush sends what is unsent, as far as the socket takes it.
 func (l *loop) flush(c *conn) {
 	if c.drained() {
@@ -330,12 +334,13 @@ func (l *loop) flush(c *conn) {
 		l.close(c)
 		return
 	}
-	for len(c.out) > 0 && c.secure == nil {
+	for most := flushMost; len(c.out) > 0 && most > 0 && c.secure == nil; {
 		l.iov = l.iov[:0]
-		for i := 0; i < len(c.out) && i < 64; i++ {
+		for i, room := 0, most; i < len(c.out) && i < 64 && room > 0; i++ {
 			if len(c.out[i].data) == 0 {
 				continue
 			}
+			room -= len(c.out[i].data)
 			v := unix.Iovec{Base: &c.out[i].data[0]}
 			v.SetLen(len(c.out[i].data))
 			l.iov = append(l.iov, v)
@@ -351,6 +356,7 @@ func (l *loop) flush(c *conn) {
 		}
 		l.out.Add(int64(n))
 		l.writes.Add(1)
+		most -= n
 		if l.sent(c, n); c.outLen > 0 && n < 64<<10 {
 			break // the socket is full: wait for it
 		}
