@@ -18,6 +18,7 @@ import (
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/link"
 	"github.com/understudy-db/understudy/server/manage"
+	"github.com/understudy-db/understudy/server/migrate"
 	"github.com/understudy-db/understudy/server/offheap"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/relay"
@@ -41,13 +42,14 @@ type App struct {
 	Log      *oplog.Log
 	Store    *store.Store
 
-	loaded   func() // called once the data is there, before clients may write; nil: nobody wants to know
-	facts    facts
-	probes   *http.Server // nil: not served
-	node     *link.Node
-	saver    *saving.Saver
-	password *manage.PasswordFile // nil: none
-	member   *memberParts         // nil: not managed
+	loaded     func() // called once the data is there, before clients may write; nil: nobody wants to know
+	facts      facts
+	probes     *http.Server // nil: not served
+	node       *link.Node
+	migrations *migrate.Server
+	saver      *saving.Saver
+	password   *manage.PasswordFile // nil: none
+	member     *memberParts         // nil: not managed
 
 	logger    *Logger
 	table     *command.Table
@@ -92,6 +94,8 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 		return nil, fmt.Errorf("Failed to configure TLS. Check logs for more info: %w", err) //nolint:staticcheck // Redis' text
 	}
 	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnMaster: a.Sessions.OpenMaster, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
+	a.migrations = migrate.New(a.Engine)
+	a.Sessions.CountMigrations(a.migrations.Sockets)
 	a.saver = a.newSaver()
 	a.Engine.RegisterInfo("server", a.ending.info)
 	a.facts.gather = a.gatherFacts
@@ -338,6 +342,7 @@ func (a *App) Close() {
 			a.relay.Close()
 		}
 		a.transport.Close()
+		a.migrations.Close()
 		a.saver.Close()
 		a.node.Close()
 		a.Engine.Close()

@@ -7,7 +7,6 @@ import "strings"
 var Absent = map[string]string{
 	"asking":    reasonCluster,
 	"cluster":   reasonCluster,
-	"migrate":   "not yet",
 	"module":    "modules are code for redis-server's process",
 	"readonly":  reasonCluster,
 	"readwrite": reasonCluster,

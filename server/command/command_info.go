@@ -247,7 +247,10 @@ func (a *Arg) docs(w *resp.Writer) {
 		d.field("key_spec_index")
 		w.Int(int64(a.KeySpec))
 	}
-	d.text("token", a.Token)
+	if d.text("token", a.Token); a.Token == "" && a.Type == "pure-token" {
+		d.field("token")
+		w.BulkString("")
+	}
 	d.text("since", a.Since)
 	d.text("deprecated_since", a.Deprecated)
 	var flags []string

@@ -4,6 +4,7 @@ package command
 var irregularKeys = map[string]func(dst []KeyRef, args [][]byte) ([]KeyRef, bool){
 	"set":      setKeys,
 	"bitfield": bitfieldKeys,
+	"migrate":  migrateKeys,
 	"sort":     sortKeys,
 	"sort_ro": func(dst []KeyRef, _ [][]byte) ([]KeyRef, bool) {
 		return append(dst, KeyRef{Pos: 1, Flags: KeyRO | KeyAccess}), true
@@ -63,6 +64,28 @@ func sortKeys(dst []KeyRef, args [][]byte) ([]KeyRef, bool) {
 	}
 	if into > 0 {
 		dst = append(dst, KeyRef{Pos: into, Flags: KeyOW | KeyUpdate})
+	}
+	return dst, true
+}
+
+// migrateKeys: the key of MIGRATE, or those behind KEYS.
+func migrateKeys(dst []KeyRef, args [][]byte) ([]KeyRef, bool) {
+	if len(args) < 6 {
+		return dst, false
+	}
+	first, end := 3, 4
+	for i := 6; i < len(args) && first == 3; i++ {
+		switch {
+		case IsWord(args[i], "keys") && len(args[3]) == 0:
+			first, end = i+1, len(args)
+		case IsWord(args[i], "auth"):
+			i++
+		case IsWord(args[i], "auth2"):
+			i += 2
+		}
+	}
+	for ; first < end; first++ {
+		dst = append(dst, KeyRef{Pos: first, Flags: KeyRW | KeyAccess | KeyDelete})
 	}
 	return dst, true
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/link"
+	"github.com/understudy-db/understudy/server/migrate"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/repl"
 	"github.com/understudy-db/understudy/server/script"
@@ -29,11 +30,12 @@ type Server struct {
 	Settings *settings.Settings
 	Scripts  *script.Host
 
-	t    testing.TB
-	port int
-	dir  string
-	net  *transport.Server
-	once sync.Once
+	t          testing.TB
+	port       int
+	dir        string
+	net        *transport.Server
+	migrations *migrate.Server
+	once       sync.Once
 
 	mu  sync.Mutex
 	log []string
@@ -68,6 +70,8 @@ func start(t testing.TB, port int, managed *link.Managed, args []string) *Server
 		Logf: func(_ int, text string) { s.logf("%s", text) }})
 	s.Node = link.New(link.Options{Engine: s.Engine, Settings: s.Settings, Port: func() int { return s.port }, Managed: managed,
 		Log: func(level repl.Level, text string) { s.logf("%s", repl.Log{Level: level, Text: text}) }})
+	s.migrations = migrate.New(s.Engine)
+	sessions.CountMigrations(s.migrations.Sockets)
 	var err error
 	if s.net, err = transport.New(transport.Options{Engine: s.Engine, Sessions: sessions, Loops: 1, Logf: s.logf, Verbosef: s.logf}); err != nil {
 		t.Fatal(err)
@@ -95,6 +99,7 @@ func (s *Server) Close() {
 			s.Client.Close()
 		}
 		s.net.Close()
+		s.migrations.Close()
 		s.Node.Close()
 		s.Engine.Close()
 		left, _ := os.ReadDir(s.dir)

@@ -126,7 +126,8 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 		forks = srv.keeper.Begun()
 	}
 	w.Field("total_forks", forks)
-	for _, none := range []string{"migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
+	w.Field("migrate_cached_sockets", srv.migrated())
+	for _, none := range []string{"slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses",
 		"active_defrag_key_hits", "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time"} {
 		w.Field(none, 0)
 	}

@@ -80,6 +80,7 @@ type Server struct {
 	rejected atomic.Int64
 	net      func() (in, out int64)
 	calls    func() (reads, writes int64)
+	migrated func() int // sockets that MIGRATE keeps
 	slow     slowLog
 	monitors []*Session // guarded by the engine's lock
 	rates    rates
@@ -109,6 +110,7 @@ func New(o Options) *Server {
 		srv.exit = func() { os.Exit(0) }
 	}
 	srv.clients.byID = map[int64]*Session{}
+	srv.migrated = func() int { return 0 }
 	srv.net = func() (int64, int64) { return 0, 0 }
 	srv.calls = srv.net
 	srv.port.Store(srv.cfg.Int(settings.Port))
@@ -137,6 +139,9 @@ func (srv *Server) CountNet(fn func() (in, out int64)) { srv.net = fn }
 
 // CountCalls tells where the transport counts its reads and writes.
 func (srv *Server) CountCalls(fn func() (reads, writes int64)) { srv.calls = fn }
+
+// CountMigrations tells where the sockets are counted that MIGRATE keeps.
+func (srv *Server) CountMigrations(fn func() int) { srv.migrated = fn }
 
 // attach registers the handlers of this package.
 func (srv *Server) attach() {
