@@ -237,6 +237,7 @@ func (l *loader) entry(ev *rdb.Event) error {
 	l.meta.Keys++
 	if ev.Type == rdb.TypeString {
 		l.db.SetString(ev.Key, ev.Value, ev.ExpireMS)
+		l.access(ev)
 		return nil
 	}
 	l.db.Delete(ev.Key)
@@ -262,7 +263,23 @@ func (l *loader) entry(ev *rdb.Event) error {
 		panic("snapshot: values of type " + ev.Type.Name() + " are said to be supported, but nothing loads them")
 	}
 	l.expiry()
+	l.access(ev)
 	return nil
+}
+
+// access gives an entry the access clock that the file tells, when it is of the kind that the policy looks at.
+func (l *loader) access(ev *rdb.Event) {
+	if ev.Idle < 0 && ev.Freq < 0 {
+		return
+	}
+	e, ok := l.db.Peek(ev.Key)
+	switch lfu := l.store.Config.LFU; {
+	case !ok:
+	case lfu && ev.Freq >= 0:
+		e.SetFrequency(uint8(ev.Freq), l.opts.Now)
+	case !lfu && ev.Idle >= 0:
+		e.SetIdle(ev.Idle, l.opts.Now)
+	}
 }
 
 // expiry gives the key that is being read its expiry.

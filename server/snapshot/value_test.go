@@ -184,3 +184,32 @@ func FuzzReadValue(f *testing.F) {
 		useStreams(st)
 	})
 }
+
+// TestLoadKeepsAccessClocks: idle times and frequencies of a file are those of the keys, under the policy that looks at them.
+func TestLoadKeepsAccessClocks(t *testing.T) {
+	const now = 1_700_000_000_000
+	b := rdb.AppendMagic(nil, rdb.Version)
+	b = rdb.AppendStringEntry(rdb.AppendIdle(b, 1000), []byte("idle"), []byte("v"), false)
+	b = append(rdb.AppendString(append(rdb.AppendIdle(b, 2000), byte(rdb.TypeSetIntset)), []byte("set"), false), "\x0a\x02\x00\x00\x00\x01\x00\x00\x00\x05\x00"...)
+	b = rdb.AppendStringEntry(rdb.AppendFreq(b, 77), []byte("freq"), []byte("v"), false)
+	b = rdb.AppendEOF(b, 0, false)
+	for _, lfu := range []bool{false, true} {
+		for _, workers := range []int{1, 2} {
+			st := store.New(store.Options{})
+			st.Config.LFU = lfu
+			if _, _, err := Load(bytes.NewReader(b), st, LoadOptions{Now: now, Workers: workers}); err != nil {
+				t.Fatal(err)
+			}
+			db := st.DB(0)
+			idle, _ := db.Peek([]byte("idle"))
+			set, _ := db.Peek([]byte("set"))
+			freq, _ := db.Peek([]byte("freq"))
+			if !lfu && (idle.IdleSeconds(now) != 1000 || set.IdleSeconds(now) != 2000 || freq.IdleSeconds(now) != 0) {
+				t.Errorf("%d workers: idle for %d, %d and %d s", workers, idle.IdleSeconds(now), set.IdleSeconds(now), freq.IdleSeconds(now))
+			}
+			if lfu && freq.Frequency(now) != 77 {
+				t.Errorf("%d workers: frequency %d", workers, freq.Frequency(now))
+			}
+		}
+	}
+}
