@@ -108,6 +108,9 @@ func (r *receive) load(in io.Reader, closeIn func(error)) {
 		_, err = io.Copy(io.Discard, in) // up to the end of the payload
 	}
 	u.n.e.SetState(0, engine.AsyncLoading|engine.Loading)
+	if err != nil {
+		u.n.logf(repl.Warning, "Internal error in RDB reading: "+err.Error())
+	}
 	closeIn(err)
 	u.deliver(loadResult{r: r, into: into, meta: meta, err: err})
 }
