@@ -62,6 +62,7 @@ type Config struct {
 	AnyChecksum   bool  // RESTORE does not look at the checksum (DEBUG SET-SKIP-CHECKSUM-VALIDATION)
 	// BadPayload is told why RESTORE refuses a value whose checksum is right. Nil: nobody is.
 	BadPayload        func(key []byte, why error)
+	OwnIntegers       bool // as in Redis small integers are not shared where each value needs a clock of its own
 	LazyfreeUserDel   bool
 	LazyfreeUserFlush bool
 	LazyfreeExpire    bool

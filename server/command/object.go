@@ -31,7 +31,8 @@ func cmdObjectRefcount(c *Ctx) {
 	if !ok {
 		return
 	}
-	if n, isInt := e.Int(); isInt && n >= 0 && n < sharedIntegers {
+	own := c.Conf != nil && c.Conf.OwnIntegers
+	if n, isInt := e.Int(); isInt && n >= 0 && n < sharedIntegers && !own {
 		c.Out.Int(sharedReference)
 		return
 	}

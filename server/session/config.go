@@ -93,7 +93,7 @@ func (srv *Server) watchSettings() {
 		srv.cfg.OnChange(func() error { fn(); return nil }, keys...)
 	}
 	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire", "lazyfree-lazy-eviction",
-		"maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries",
+		"maxmemory", "maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries",
 		"zset-max-listpack-entries", "zset-max-listpack-value", "hll-sparse-max-bytes", "stream-node-max-bytes", "stream-node-max-entries", "rdbcompression", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.port.Store(srv.cfg.Int(settings.Port)) }, "port")
 	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
@@ -121,6 +121,7 @@ func (srv *Server) followLimits() {
 	policy := srv.cfg.EnumName(settings.MaxMemoryPolicy)
 	conf.MaxBulk = srv.cfg.Int(settings.ProtoMaxBulkLen)
 	conf.NoCompression = !srv.cfg.Bool(settings.RDBCompression)
+	conf.OwnIntegers = srv.cfg.Int(settings.MaxMemory) > 0 && (strings.HasSuffix(policy, "-lru") || strings.HasSuffix(policy, "-lfu"))
 	conf.LazyfreeUserDel = srv.cfg.Value("lazyfree-lazy-user-del") == "yes"
 	conf.LazyfreeUserFlush = srv.cfg.Value("lazyfree-lazy-user-flush") == "yes"
 	conf.LazyfreeExpire = srv.cfg.Value("lazyfree-lazy-expire") == "yes"

@@ -79,8 +79,12 @@ func (p *part) forget(o object) {
 	p.noObj = append(p.noObj, id)
 }
 
-// freeAtOnce is the number of elements up to which a deleted object is freed without waiting for Reclaim.
-const freeAtOnce = 256
+// freeAtOnce is the number of elements up to which a deleted object is freed without waiting for Reclaim. Beyond countedFrom,
+// which is Redis' limit, it counts as lazily freed all the same.
+const (
+	freeAtOnce  = 256
+	countedFrom = 64
+)
 
 // discard is called when a big value lost its key, and again when the last cut unpinned it.
 func (s *Store) discard(o object) {
@@ -89,7 +93,10 @@ func (s *Store) discard(o object) {
 	if b.pins > 0 {
 		return
 	}
-	if o.size() <= freeAtOnce {
+	if n := o.size(); n <= freeAtOnce {
+		if n > countedFrom {
+			s.freedLater++
+		}
 		for more := true; more; {
 			_, more = o.free(freeAtOnce)
 		}
