@@ -29,7 +29,8 @@ var unsuited = map[string]bool{
 	"spop": true, "srandmember": true, "sscan": true, "zrandmember": true, "zscan": true,
 	"object|refcount": true,                      // depends on which command made a small number
 	"slowlog|get":     true, "slowlog|len": true, // what took long
-	"memory|usage": true, "memory|help": true,
+	"memory|usage": true, "memory|help": true, "memory|doctor": true, "memory|stats": true, "memory|malloc-stats": true,
+	"latency|doctor": true, "latency|graph": true, "latency|help": true, "latency|histogram": true, "latency|history": true, "latency|latest": true, "latency|reset": true,
 	"object|idletime": true, "object|freq": true, "object|help": true, "command|help": true,
 	"command": true, "command|info": true, "command|docs": true, "command|list": true, "command|count": true,
 	"command|getkeys": true, "command|getkeysandflags": true,
@@ -37,6 +38,9 @@ var unsuited = map[string]bool{
 
 // rare commands would empty the key space too often; so are blocking ones, which take their time.
 var rare = map[string]bool{"flushall": true, "flushdb": true, "swapdb": true, "move": true}
+
+// timed commands set an expiry.
+var timed = map[string]bool{"set": true, "setex": true, "psetex": true, "getex": true, "expire": true, "pexpire": true, "expireat": true, "pexpireat": true, "restore": true}
 
 // NewGen draws from the commands that suits accepts.
 func NewGen(seed uint64, table *command.Table, now int64, suits func(*command.Cmd) bool) *Gen {
@@ -79,6 +83,7 @@ func (g *Gen) Next() []string {
 		args = args[:len(args)-1]
 	case g.chance(2):
 		args = append(args, g.noise())
+	case timed[c.FullName]: // a small number in the place of a time would be over at different commands
 	case g.chance(1) && len(args) > 2:
 		args[1+g.r.IntN(len(args)-1)] = g.noise()
 	}
