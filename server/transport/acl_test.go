@@ -66,6 +66,9 @@ func TestClientsOfARemovedUserAreClosed(t *testing.T) {
 		}
 		want(t, clients[0].do("SUBSCRIBE", "ch"), `*["subscribe" "ch" (integer) 1]`)
 		clients[1].send("BLPOP", "nothing", "0")
+		for !strings.Contains(admin.do("INFO", "clients"), "blocked_clients:1") { // or the command meets the removal and is refused
+			time.Sleep(time.Millisecond)
+		}
 		admin.do("SET", "key", "old")
 		want(t, admin.do("ACL", "DELUSER", "u"), "(integer) 1")
 		if list := admin.do("CLIENT", "LIST"); strings.Contains(list, "user=u") || strings.Contains(list, "superuser") {
