@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/controllers/plan"
 )
 
 // Times of a connection. A refused dial costs little and the next process may listen in milliseconds;
@@ -104,13 +105,13 @@ func (c *conn) talk() (met bool, err error) {
 	}
 }
 
-// read waits for a frame and asks for a sign of life whenever half a lease was silent. When a whole
-// lease was, the reconciler looks; the connection goes on.
+// read waits for a frame and asks for a sign of life whenever half a lease was silent. After plan.Silence the reconciler
+// looks; the connection goes on.
 func (c *conn) read(tc net.Conn, next func() (member.Frame, error)) (member.Frame, error) {
-	half := c.halfLease()
-	silence := time.AfterFunc(half, func() { c.nudge() })
+	lease := c.lease()
+	silence := time.AfterFunc(lease/2, func() { c.nudge() })
 	defer silence.Stop()
-	again := time.AfterFunc(2*half+half/8, c.set.wake)
+	again := time.AfterFunc(plan.Silence(lease)+lease/16, c.set.wake)
 	defer again.Stop()
 	_ = tc.SetReadDeadline(time.Time{})
 	for {
@@ -126,10 +127,10 @@ func (c *conn) read(tc net.Conn, next func() (member.Frame, error)) (member.Fram
 
 func (c *conn) nudge() { _ = c.send(member.Ask{}) }
 
-func (c *conn) halfLease() time.Duration {
+func (c *conn) lease() time.Duration {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
-	return c.set.lease / 2
+	return c.set.lease
 }
 
 func (c *conn) dial() (net.Conn, error) {

@@ -162,7 +162,7 @@ func (s *Set) Facts() []Facts {
 	out := make([]Facts, 0, len(s.facts))
 	for _, f := range s.facts {
 		c := *f
-		if c.Connected && now-c.heard > s.lease {
+		if c.Connected && now-c.heard > plan.Silence(s.lease) {
 			c.Connected, c.LostAt = false, c.heard
 		}
 		out = append(out, c)
@@ -259,7 +259,7 @@ func (s *Set) take(e Endpoint, m member.Message) (answer member.Message, wake bo
 	if f == nil { // no longer wanted
 		return nil, false
 	}
-	silent := now-f.heard > s.lease
+	silent := now-f.heard > plan.Silence(s.lease)
 	f.heard = now
 	switch m := m.(type) {
 	case member.LeaseRequest:

@@ -254,9 +254,28 @@ func (p *pass) promisesOver(master member.Voter) (bool, string) {
 	return true, "enough voters adopted and all promises to the old master ran out"
 }
 
+// handedOver: in a switchover the old master itself has adopted the term, and so has its successor, who holds as much. Nobody
+// can hold more than the master did at its end, so nobody else is waited for while clients are paused.
+func (p *pass) handedOver() bool {
+	t := p.o.Status.Term
+	if t.Target == "" || t.Unfenced == nil {
+		return false
+	}
+	m, next := p.byVoter(t.Unfenced.Voter), p.byVoter(t.Target)
+	if m == nil || next == nil {
+		return false
+	}
+	last, has := p.answer(m, t.Number), p.answer(next, t.Number)
+	if last == nil || has == nil {
+		return false
+	}
+	same := last.Incarnation == t.Unfenced.Incarnation || p.mut.AnyLast
+	return same && last.Data.Whole && has.Data.Whole && last.Data.Position() == has.Data.Position()
+}
+
 // answersIn gives members that can still be heard a moment to answer, so that the best is among them.
 func (p *pass) answersIn() bool {
-	if p.mut.Impatient {
+	if p.mut.Impatient || p.handedOver() {
 		return true
 	}
 	t := p.o.Status.Term

@@ -67,7 +67,7 @@ type Spec struct {
 	Persist    PersistOn
 	K          int // synchronousReplicas
 	Lease      time.Duration
-	// SuspectAfter is for how long the master must be silent before peers' word counts. 0: Lease.
+	// SuspectAfter is for how long the master must be silent before peers' word counts. 0: Silence of Lease.
 	SuspectAfter time.Duration
 	Automatic    bool // unplanned failover without a person
 	Strict       bool // fencing; false trades S1 for availability

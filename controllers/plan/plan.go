@@ -26,6 +26,7 @@ type Mutation struct {
 	NoPause        bool // rule 13: switch over without a pause
 	BlindSwitch    bool // rule 13: promote the target whatever the final offset
 	Impatient      bool // rule 6: the first answer decides
+	AnyLast        bool // rule 13: a new process of the old master's pod counts as the old master
 	RestartMaster  bool // S4: appoint the same pod again
 	LossIsNoMatter bool // rule 12: an empty set begins anew without accounting for all
 	HastyLoss      bool // rule 12: a person's word gives up members that are about to answer

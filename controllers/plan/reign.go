@@ -82,6 +82,10 @@ func (p *pass) lose(why string) {
 	p.depose(why, "")
 }
 
+// Silence is how long a member says nothing until it counts as lost: six heartbeats, as for the replicas of a master. It is no
+// bound that safety rests on: the promises of a lease are waited for besides.
+func Silence(lease time.Duration) time.Duration { return lease * 3 / 4 }
+
 // suspect deposes a silent master when its peers do not hear it either (rule 4).
 func (p *pass) suspect(m *Member) bool {
 	t, s := p.o.Status.Term, p.o.Spec
@@ -94,7 +98,7 @@ func (p *pass) suspect(m *Member) bool {
 	}
 	after := s.SuspectAfter
 	if after == 0 {
-		after = s.Lease
+		after = Silence(s.Lease)
 	}
 	if p.o.Now < since+after {
 		p.again(since + after)

@@ -157,6 +157,13 @@ func TestRules(t *testing.T) {
 			w.Deaths = []Death{{Voter: "a", Incarnation: inc("a", 1), Proof: ProofSupervisor}}
 			return w.appoints(x) == ""
 		}},
+		{"13: only the old master's own end tells that nobody holds more", Mutation{AnyLast: true}, func(x Mutation) bool {
+			w := deposing(3).holds(2, 150, hist).adopts(1, w0).adopts(0, w0) // c, which holds more, has not answered
+			w.Status.Term.Target = "b"
+			w.Members[0].Report.Identity.Incarnation = inc("a", 2) // it died, and came back from its file
+			w.Members[0].Answer.Incarnation = inc("a", 2)
+			return w.appoints(x) == ""
+		}},
 		{"6: with k, so many whole adopters that one holds every acknowledged write", Mutation{NoHold: true}, func(x Mutation) bool {
 			w := deposing(3).adopts(1, 50*sec)
 			w.Status.Term.Rosters.New.K = 1
@@ -380,5 +387,27 @@ func TestWithoutLeadNothingIsDone(t *testing.T) {
 	w.Deaths = []Death{{Voter: "a", Incarnation: inc("a", 1), Proof: ProofSupervisor}}
 	if d := Plan(w.Observed); len(d.Steps) != 1 || len(w.does(Mutation{}, "GrantLeases")) != 1 {
 		t.Errorf("paused: %s", d)
+	}
+}
+
+// TestASwitchoverWaitsForNobodyElse: when the old master and its successor have adopted the term with the same end, a third
+// member that has not answered yet holds up nobody; it does as long as the two differ.
+func TestASwitchoverWaitsForNobodyElse(t *testing.T) {
+	handed := func() *world {
+		w := deposing(3).adopts(0, w0).adopts(1, w0)
+		w.Status.Term.Target = "b"
+		return w
+	}
+	if got := handed().appoints(Mutation{}); got != "m-1" {
+		t.Errorf("appointed %q, want m-1", got)
+	}
+	behind := handed().holds(1, 90, hist).adopts(1, w0)
+	if got := behind.appoints(Mutation{}); got != "" {
+		t.Errorf("appointed %q, want nobody before the third had its moment", got)
+	}
+	unplanned := handed()
+	unplanned.Status.Term.Target = ""
+	if got := unplanned.appoints(Mutation{}); got != "" {
+		t.Errorf("appointed %q without a plan, want nobody before the third had its moment", got)
 	}
 }
