@@ -63,7 +63,7 @@ func init() {
 				want(t, r.Wipes, 0, "members wiped")
 			}},
 		story{"late-handshake", "a replica is stopped in the middle of a handshake and wakes up when its upstream has long gone over to another line",
-			func(o *Options) { o.Seed, o.Spec.Members, o.For = 36, 4, 20*sec }, lateHandshake,
+			func(o *Options) { o.Seed, o.Spec.Members, o.For = 4, 4, 20*sec }, lateHandshake,
 			func(t *testing.T, w *World, r Result) { want(t, r.Changes, 1, "changes of master") }},
 		story{"not-whole-twice", "a member that came back with less restarts once more, keeping all of that: it must not count as whole, and a person is needed",
 			func(o *Options) { byReplicas(o); o.Spec.K, o.Nodes = 1, 3 }, notWholeTwice,

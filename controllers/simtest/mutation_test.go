@@ -43,7 +43,7 @@ var mutations = []mutation{
 	{"7", "record without compare-and-set", func(o *Options) { o.Sim.BlindRecord = true }, "S", 5, nil},
 	{"7", "promote before the record", func(o *Options) { o.Sim.PromoteFirst = true }, "S7", 1, nil},
 	{"8", "leases by a leader that is one no more", func(o *Options) { o.Sim.NoLeaderCheck = true }, "S1", 1, oldLeader},
-	{"8", "leases by what was known before taking the lead", func(o *Options) { o.Sim.StaleLeases = true }, "S1", 1, leadsAgain},
+	{"8", "leases by what was known before taking the lead", func(o *Options) { o.Sim.StaleLeases = true }, "S1", 8, leadsAgain},
 	{"10", "silence is taken for death", func(o *Options) { o.Sim.GuessDeath = true }, "S1", 1, cutFromOperators},
 	{"11", "rejoin without the history table", func(o *Options) { o.Fence.BlindJoin = true }, "rule 11", 1, cutOff},
 	{"12", "lost status needs no counts", func(o *Options) { o.Plan.LostNoWait = true }, "S", 1, lostBehindACut},
@@ -221,23 +221,23 @@ func leadsAgain(o *Options) {
 		if second.leading() {
 			first, second = second, first
 		}
-		w.cutFor(first.site, "api", true, 12*sec)
+		w.cutFor(first.site, "api", true, 10*sec)
 		for _, s := range w.sites() {
 			if s != m.pod.node.name && s != first.site {
 				w.cutFor(m.pod.node.name, s, true, 30*sec)
 			}
 		}
-		w.after(12*sec, func() { second.crash(20 * sec) })
+		w.after(10*sec, func() { second.crash(20 * sec) })
 		var look func()
 		look = func() {
-			if first.leads && w.now > 12*sec {
+			if first.leads && w.now > 10*sec {
 				w.api.up = false
 				w.after(2*sec, func() { w.api.up = true })
 				return
 			}
 			w.after(200*time.Microsecond, look)
 		}
-		w.after(12*sec, look)
+		w.after(10*sec, look)
 	}))
 	o.Nodes, o.For = 3, 30*sec
 }
