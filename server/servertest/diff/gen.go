@@ -24,6 +24,7 @@ var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
 	"xgroup|help": true, "xinfo|help": true,
 	"pfselftest": true,                  // draws its own numbers
+	"migrate":    true,                  // dials
 	"dump":       true,                  // the same value has many dumps
 	"sort":       true, "sort_ro": true, // the order of equal elements is open
 	"spop": true, "srandmember": true, "sscan": true, "zrandmember": true, "zscan": true,
