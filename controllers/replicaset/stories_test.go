@@ -39,8 +39,9 @@ var _ = Describe("a set", func() {
 
 	It("is refused by the API server when it cannot be", func(ctx SpecContext) {
 		for _, spec := range []map[string]any{
-			{"members": int64(0)}, {"config": map[string]any{"port": "1"}}, {"persistence": map[string]any{"mode": "AOF"}},
+			{"members": int64(0)}, {"config": map[string]any{"port": "1"}}, {"persistence": map[string]any{"mode": "Tape"}},
 			{"members": int64(2), "replication": map[string]any{"minReplicasToWrite": int64(2)}},
+			{"members": int64(2), "replication": map[string]any{"synchronousReplicas": int64(2)}},
 		} {
 			err := k8s.Create(ctx, unstructuredSet(s.namespace, "bad", spec))
 			Expect(apierrors.IsInvalid(err)).To(BeTrue(), "%v: %v", spec, err)
