@@ -39,13 +39,46 @@ func (s Set) Get(ctx context.Context) (*v1alpha1.ReplicaSet, error) {
 	return &rs, s.Bed.Client.Get(ctx, s.key(), &rs)
 }
 
-// WaitReady waits until condition Ready is true for the newest spec and every member asked for is in sync.
+// WaitReady waits until condition Ready is true for the newest spec, every member asked for is in sync, and the Services lead
+// to them from this machine, too.
 func (s Set) WaitReady(ctx context.Context) (*v1alpha1.ReplicaSet, error) {
-	return s.Wait(ctx, "to become ready", func(rs *v1alpha1.ReplicaSet) bool {
+	rs, err := s.Wait(ctx, "to become ready", func(rs *v1alpha1.ReplicaSet) bool {
 		ready := meta.FindStatusCondition(rs.Status.Conditions, "Ready")
 		return ready != nil && ready.Status == "True" && ready.ObservedGeneration == rs.Generation &&
 			rs.Status.InSync == fmt.Sprintf("%d/%d", rs.Spec.Members, rs.Spec.Members)
 	})
+	if err != nil || !s.Bed.Ours() {
+		return rs, err
+	}
+	services := []string{""}
+	if rs.Spec.Members > 1 {
+		services = append(services, "-ro")
+	}
+	for _, suffix := range services {
+		if err := s.awaitService(ctx, suffix); err != nil {
+			return rs, err
+		}
+	}
+	return rs, nil
+}
+
+// proxyTime is what kube-proxy gets: it takes over a change of endpoints at once or up to a second after the one before.
+const proxyTime = 5 * time.Second
+
+func (s Set) awaitService(ctx context.Context, suffix string) error {
+	ctx, cancel := context.WithTimeout(ctx, proxyTime)
+	defer cancel()
+	for {
+		conn, err := s.Dial(suffix)(ctx)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the set is ready, but %v after that its Service %s%s does not answer: %w", proxyTime, s.Name, suffix, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // WaitMaster waits until a member other than the given one is master.
