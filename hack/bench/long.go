@@ -204,7 +204,7 @@ func getSteadily(ctx context.Context, addr string, writes bool, keys int, times 
 		if writes && r.IntN(100) == 0 {
 			args = []string{"SET", args[1], value(r.IntN(keys), 64)}
 		}
-		if _, err := c.do(args...); err != nil && err != io.EOF {
+		if _, err := c.do(args...); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if args[0] == "GET" {

@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"hash"
 )
 
 // decrypt answers the PEM of a private key that may be encrypted: in PKCS #8 with PBES2 (RFC 8018), as OpenSSL 3 writes
@@ -83,7 +82,7 @@ func pbes2(der []byte, pass string) ([]byte, error) {
 	case !params.KDF.Algorithm.Equal(oidPBKDF2) || size == 0 || len(iv) != aes.BlockSize || len(key.Data) == 0 || len(key.Data)%aes.BlockSize != 0:
 		return nil, errors.New("encrypted in a way that is not known: use PBKDF2 with AES-CBC")
 	}
-	prf := func() hash.Hash { return sha1.New() }
+	prf := sha1.New
 	if kdf.PRF.Algorithm.Equal(oidSHA256) {
 		prf = sha256.New
 	} else if kdf.PRF.Algorithm != nil {

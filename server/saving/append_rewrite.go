@@ -297,7 +297,7 @@ func (a *appender) commit(r *rewrite, inc *increment, base aof.Part) (size int64
 		}
 	}
 	m := a.files.m.Clone()
-	from := int64(0)
+	var from int64
 	if inc != nil {
 		from = inc.part.Seq
 		if r.initial {

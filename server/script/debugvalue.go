@@ -156,8 +156,9 @@ func (d *debugger) trace(l *lua.LState) {
 
 // eval runs code beside the script: it sees globals and nothing local.
 func (d *debugger) eval(r *run, code string) {
-	fn, problem := r.s.compile(r.s.l, "return "+code, "ldb_eval")
+	fn, _ := r.s.compile(r.s.l, "return "+code, "ldb_eval")
 	if fn == nil {
+		var problem string
 		if fn, problem = r.s.compile(r.s.l, code, "ldb_eval"); fn == nil {
 			d.tell("<error> " + problem)
 			return

@@ -230,7 +230,7 @@ func (c *commander) group(g *store.StreamGroup) error {
 		var err error
 		g.Each(store.StreamID{}, o.no, func(id store.StreamID, p store.Pending) bool {
 			err = c.put("XCLAIM", key, name, o.name, "0", streamID(id), "TIME", strconv.FormatInt(p.Time, 10), "RETRYCOUNT",
-				strconv.FormatUint(uint64(p.Count), 10), "JUSTID", "FORCE")
+				strconv.FormatUint(p.Count, 10), "JUSTID", "FORCE")
 			return err == nil
 		})
 		if err != nil {
