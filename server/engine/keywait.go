@@ -245,7 +245,11 @@ func (l *Lane) serve(kw *keyWaiter, key []byte) {
 		l.countErrorOf(out)
 	}
 	l.e.waits.leave(kw)
+	kw.w.spent += l.clock()
 	kw.w.release()
+	if kw.w.spent >= l.e.stats.slow() { // in its own words; the wait does not count, and as in Redis a timeout is not told
+		l.e.stats.noteSlow(l, c, kw.cmd, kw.args, kw.w.spent)
+	}
 	c.Owner.Deliver(ticket, func(w *resp.Writer) { w.Take(out) })
 }
 

@@ -165,3 +165,28 @@ func TestWhoWantsTheMasterWaitsThere(t *testing.T) {
 		t.Errorf("came back %q, answered %q, killed %q, blocked %v", r.back, r.got(), r.killed, c.Blocked())
 	}
 }
+
+func TestServedCommandsStandInTheSlowLogAsTheyWereGiven(t *testing.T) {
+	b := newBench(t)
+	b.take()
+	var told []string
+	b.e.OnSlow(0, func(_ *Client, cmd *command.Cmd, args [][]byte, _ time.Duration) {
+		words := make([]string, len(args))
+		for i, a := range args {
+			words[i] = string(a)
+		}
+		told = append(told, strings.Join(words, " "))
+	})
+	served, late, pusher := b.client(), b.client(), b.client()
+	b.run(served, "unlink 0 k other")
+	b.run(late, "unlink 1 nothing")
+	b.run(pusher, "rpush k 1")
+	for deadline := time.Now().Add(5 * time.Second); late.Owner.(*fakeOwner).got() == ""; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the timeout did not come")
+		}
+	}
+	want(t, late.Owner.(*fakeOwner).got(), "*-1\r\n")
+	b.e.OnSlow(-1, nil)                                              // takes the lock: told is complete
+	want(t, strings.Join(told, "; "), "rpush k 1; unlink 0 k other") // redis-server does not tell of the one whose time was up
+}
