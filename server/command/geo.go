@@ -192,29 +192,49 @@ type geoPoints struct {
 	limit int
 }
 
-// search adds the members of z within a shape.
-func (p *geoPoints) search(z *store.ZSet, s *geoShape) {
+// scoreRun is a run of members with consecutive ranks.
+type scoreRun struct{ rank, n int }
+
+// runs tells where members that may be within the shape stand in z, and how many there are.
+func (s *geoShape) runs(z *store.ZSet) (list []scoreRun, all int) {
 	last := geoBox{}
 	for i, box := range s.cover() {
 		if box == (geoBox{}) || i > 0 && box == last {
 			continue // adjacent ones may be the same when the shape is huge
 		}
-		if p.full() {
-			return
-		}
 		from, to := box.scores()
 		rank := z.Before(store.ScoreBorder(from, false))
-		z.Range(rank, z.Before(store.ScoreBorder(to, false))-rank, false, func(member []byte, score float64) bool {
-			x, y := geoPosition(score)
-			if d, ok := s.distance(x, y); ok {
-				p.list.add(member, score)
-				p.found = append(p.found, geoPoint{p.list.items[len(p.list.items)-1], x, y, d})
-			}
-			return !p.full()
-		})
+		if n := z.Before(store.ScoreBorder(to, false)) - rank; n > 0 {
+			list = append(list, scoreRun{rank, n})
+			all += n
+		}
 		if i > 0 {
 			last = box
 		}
+	}
+	return list, all
+}
+
+// search adds the members of z within a shape.
+func (p *geoPoints) search(z *store.ZSet, s *geoShape) {
+	list, _ := s.runs(z)
+	for _, r := range list {
+		if p.full() {
+			return
+		}
+		z.Range(r.rank, r.n, false, func(member []byte, score float64) bool {
+			p.consider(s, member, score)
+			return !p.full()
+		})
+	}
+}
+
+// consider adds a member if it is within the shape.
+func (p *geoPoints) consider(s *geoShape, member []byte, score float64) {
+	x, y := geoPosition(score)
+	if d, ok := s.distance(x, y); ok {
+		p.list.add(member, score)
+		p.found = append(p.found, geoPoint{p.list.items[len(p.list.items)-1], x, y, d})
 	}
 }
 

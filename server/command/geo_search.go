@@ -228,6 +228,9 @@ func (s *geoSearch) consistent(c *Ctx) bool {
 
 // run searches, and stores or replies.
 func (s *geoSearch) run(c *Ctx) {
+	if s.found && s.dst == nil && s.longSearch(c) {
+		return
+	}
 	p := &geoPoints{}
 	if s.any {
 		p.limit = int(s.count)
@@ -235,6 +238,19 @@ func (s *geoSearch) run(c *Ctx) {
 	if s.found {
 		p.search(&s.z, &s.shape)
 	}
+	s.choose(p)
+	if s.dst != nil {
+		s.store(c, p)
+		return
+	}
+	c.Out.Array(len(p.found))
+	for i := range p.found {
+		s.reply(c, p, &p.found[i])
+	}
+}
+
+// choose orders what was found and leaves what was asked for.
+func (s *geoSearch) choose(p *geoPoints) {
 	order := s.order
 	if s.count > 0 && order == 0 && !s.any {
 		order = 1 // the nearest ones are meant
@@ -244,14 +260,6 @@ func (s *geoSearch) run(c *Ctx) {
 	}
 	if s.count > 0 {
 		p.found = p.found[:min(int64(len(p.found)), s.count)]
-	}
-	if s.dst != nil {
-		s.store(c, p)
-		return
-	}
-	c.Out.Array(len(p.found))
-	for i := range p.found {
-		s.reply(c, p, &p.found[i])
 	}
 }
 

@@ -32,12 +32,13 @@ type Long struct {
 func (c *Ctx) long(begin func() *Long) bool { return c.Env.GoOn(c, begin) }
 
 // isLong tells whether n elements are so many that long is worth trying.
-func (c *Ctx) isLong(n int) bool {
-	from := LongFrom
+func (c *Ctx) isLong(n int) bool { return n >= c.longFrom() && c.Env != nil && !c.NoBlocking }
+
+func (c *Ctx) longFrom() int {
 	if c.Conf != nil && c.Conf.LongFrom > 0 {
-		from = c.Conf.LongFrom
+		return c.Conf.LongFrom
 	}
-	return n >= from && c.Env != nil && !c.NoBlocking
+	return LongFrom
 }
 
 // image receives a narrow cut.

@@ -54,34 +54,10 @@ const longCopies = 16
 // longCombine is combine on copies of the sets.
 func (c *Ctx) longCombine(sets []operand, compute func(sets []operand, emit func(m []byte) bool)) bool {
 	return c.long(func() *Long {
-		copies := make([]operand, len(sets))
-		var big []store.Entry
-		var into []*store.Set // of the cut's values, in order
-		for i := range sets {
-			copies[i] = operand{key: append([]byte{}, sets[i].key...), there: sets[i].there}
-			if !sets[i].there {
-				continue
-			}
-			if j := twin(copies[:i], copies[i].key); j >= 0 {
-				continue // gets the other's when it is complete
-			}
-			copies[i].Set = newSet()
-			if e, _ := c.DB.Peek(sets[i].key); e.Size() > 0 {
-				big, into = append(big, e), append(into, &copies[i].Set)
-				continue
-			}
-			sets[i].Each(func(m []byte) bool { copies[i].Add(m); return true })
-		}
-		cut := c.DB.CutValues(&image{field: func(id uint64, f store.Entry) { into[id-1].Add(f.Key()) }}, big...)
-		l, n, limit := &Long{Reply: resp.NewPieces(c.Out.Proto())}, 0, c.ReplyLimit
-		l.Step, l.End = cutSteps(cut)
+		l, copies := c.copySets(sets)
+		n, limit := 0, c.ReplyLimit
 		l.Rest = func() {
-			for i := range copies {
-				if j := twin(copies[:i], copies[i].key); j >= 0 {
-					copies[i].Set = copies[j].Set
-				}
-			}
-			compute(copies, func(m []byte) bool {
+			compute(copies(), func(m []byte) bool {
 				l.Reply.Next().Bulk(m)
 				n++
 				return limit <= 0 || l.Reply.Len() < limit
@@ -90,6 +66,48 @@ func (c *Ctx) longCombine(sets []operand, compute func(sets []operand, emit func
 		}
 		return l
 	})
+}
+
+// longSetCard is SINTERCARD on copies of the sets.
+func (c *Ctx) longSetCard(sets []operand, limit int64) bool {
+	return c.long(func() *Long {
+		l, copies := c.copySets(sets)
+		l.Rest = func() {
+			n, _ := intersectionCard(copies(), limit, 0)
+			l.Reply.Head().Int(n)
+		}
+		return l
+	})
+}
+
+// copySets makes a Long that copies sets; what copies gives is complete after its last step.
+func (c *Ctx) copySets(sets []operand) (l *Long, copies func() []operand) {
+	list := make([]operand, len(sets))
+	var big []store.Entry
+	var into []*store.Set // of the cut's values, in order
+	for i := range sets {
+		list[i] = operand{key: append([]byte{}, sets[i].key...), there: sets[i].there}
+		if !sets[i].there || twin(list[:i], list[i].key) >= 0 {
+			continue // one gets the other's when it is complete
+		}
+		list[i].Set = newSet()
+		if e, _ := c.DB.Peek(sets[i].key); e.Size() > 0 {
+			big, into = append(big, e), append(into, &list[i].Set)
+			continue
+		}
+		sets[i].Each(func(m []byte) bool { list[i].Add(m); return true })
+	}
+	cut := c.DB.CutValues(&image{field: func(id uint64, f store.Entry) { into[id-1].Add(f.Key()) }}, big...)
+	l = &Long{Reply: resp.NewPieces(c.Out.Proto())}
+	l.Step, l.End = cutSteps(cut)
+	return l, func() []operand {
+		for i := range list {
+			if j := twin(list[:i], list[i].key); j >= 0 {
+				list[i].Set = list[j].Set
+			}
+		}
+		return list
+	}
 }
 
 // twin is the place of the set at a key, -1 when it is not among them.

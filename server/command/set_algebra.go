@@ -171,24 +171,52 @@ func cmdSintercard(c *Ctx) {
 	if !ok {
 		return
 	}
-	n := int64(0)
-	intersect(sets, func([]byte) bool {
-		n++
-		return n != limit
-	})
+	least := leastSize(sets)
+	long := c.isLong(least) && allSizes(sets)/least < longCopies
+	if long && limit == 0 && c.longSetCard(sets, limit) {
+		return
+	}
+	budget := 0
+	if long {
+		budget = c.longFrom() // LIMIT may end it soon
+	}
+	n, whole := intersectionCard(sets, limit, budget)
+	if !whole {
+		if c.longSetCard(sets, limit) {
+			return
+		}
+		n, _ = intersectionCard(sets, limit, 0)
+	}
 	c.Out.Int(n)
 }
 
+// intersectionCard counts the members that all sets have, up to a limit that is not 0. It gives up after it has looked at
+// so many members as the budget says; 0: never.
+func intersectionCard(sets []operand, limit int64, budget int) (n int64, whole bool) {
+	whole = intersectWithin(sets, budget, func([]byte) bool {
+		n++
+		return n != limit
+	})
+	return n, whole
+}
+
 // intersect gives the members that all sets have to emit, until it returns false.
-func intersect(sets []operand, emit func(m []byte) bool) {
+func intersect(sets []operand, emit func(m []byte) bool) { intersectWithin(sets, 0, emit) }
+
+func intersectWithin(sets []operand, budget int, emit func(m []byte) bool) (whole bool) {
 	for i := range sets {
 		if !sets[i].there {
-			return
+			return true
 		}
 	}
 	slices.SortStableFunc(sets, func(a, b operand) int { return a.Len() - b.Len() })
-	first := &sets[0]
+	first, looked := &sets[0], 0
+	whole = true
 	first.Each(func(m []byte) bool {
+		if looked++; budget > 0 && looked > budget {
+			whole = false
+			return false
+		}
 		for i := 1; i < len(sets); i++ {
 			if o := &sets[i]; !o.same(first) && !o.Has(m) {
 				return true
@@ -196,6 +224,7 @@ func intersect(sets []operand, emit func(m []byte) bool) {
 		}
 		return emit(m)
 	})
+	return whole
 }
 
 func cmdSunion(c *Ctx) {

@@ -46,6 +46,18 @@ func (l *scoredList) merge(member []byte, score float64, how aggregate) {
 	l.index[slot] = uint32(len(l.items))
 }
 
+// find looks a member up in a list that merge made.
+func (l *scoredList) find(member []byte) (score float64, ok bool) {
+	if len(l.index) == 0 {
+		return 0, false
+	}
+	i := l.index[l.slotOf(member)]
+	if i == 0 {
+		return 0, false
+	}
+	return l.items[i-1].score, true
+}
+
 // slotOf is where a member stands in the index, or the free slot where it belongs.
 func (l *scoredList) slotOf(member []byte) uint64 {
 	mask := uint64(len(l.index) - 1)
@@ -108,8 +120,10 @@ func numberOr0(f float64) float64 {
 
 // zsource is an input of set algebra: a sorted set, a set, whose members count as having score 1, or nothing.
 type zsource struct {
+	key    []byte
 	z      *store.ZSet
 	set    *store.Set
+	copy   *scoredList // of one of the two
 	weight float64
 }
 
@@ -119,6 +133,8 @@ func (s *zsource) len() int {
 		return s.z.Len()
 	case s.set != nil:
 		return s.set.Len()
+	case s.copy != nil:
+		return len(s.copy.items)
 	}
 	return 0
 }
@@ -129,6 +145,8 @@ func (s *zsource) find(member []byte) (score float64, ok bool) {
 		return s.z.Score(member)
 	case s.set != nil:
 		return 1, s.set.Has(member)
+	case s.copy != nil:
+		return s.copy.find(member)
 	}
 	return 0, false
 }
@@ -139,6 +157,12 @@ func (s *zsource) each(fn func(member []byte, score float64) bool) {
 		s.z.Each(fn)
 	case s.set != nil:
 		s.set.Each(func(member []byte) bool { return fn(member, 1) })
+	case s.copy != nil:
+		for _, it := range s.copy.items {
+			if !fn(s.copy.member(it), it.score) {
+				return
+			}
+		}
 	}
 }
 
@@ -162,7 +186,7 @@ func (c *Ctx) zsources(i int) (list []zsource, next int, ok bool) {
 		}
 	}
 	for j := range list {
-		list[j].weight = 1
+		list[j].weight, list[j].key = 1, c.Args[i+1+j]
 		e, found := c.LookupRead(c.Args[i+1+j])
 		switch {
 		case !found:
@@ -186,6 +210,7 @@ type zalgebra struct {
 	how         aggregate
 	withScores  bool
 	limit       int64 // of ZINTERCARD: 0 none
+	budget      int   // the members at which an intersection looks before it gives up; 0: all
 	plain, card bool  // ZDIFF and ZINTERCARD take no weights, STORE forms and ZINTERCARD no WITHSCORES
 	stores      bool
 }
@@ -258,11 +283,16 @@ func (o *zalgebra) union() *scoredList {
 	return l
 }
 
-// intersection calls fn for every member of all inputs until it returns false.
-func (o *zalgebra) intersection(fn func(member []byte, score float64) bool) {
+// intersection calls fn for every member of all inputs until it returns false. whole is false when the budget was spent.
+func (o *zalgebra) intersection(fn func(member []byte, score float64) bool) (whole bool) {
 	o.smallestFirst()
-	first, others := &o.list[0], o.list[1:]
+	first, others, looked := &o.list[0], o.list[1:], 0
+	whole = true
 	first.each(func(member []byte, score float64) bool {
+		if looked++; o.budget > 0 && looked > o.budget {
+			whole = false
+			return false
+		}
 		sum := numberOr0(first.weight * score)
 		for i := range others {
 			s := &others[i]
@@ -274,6 +304,7 @@ func (o *zalgebra) intersection(fn func(member []byte, score float64) bool) {
 		}
 		return fn(member, sum)
 	})
+	return whole
 }
 
 func (o *zalgebra) intersect() *scoredList {
@@ -299,17 +330,44 @@ func (o *zalgebra) diff() *scoredList {
 	return l
 }
 
-func cmdZunion(c *Ctx) { c.zlist(&zalgebra{}, (*zalgebra).union) }
+// zmethod is what makes a result of the inputs; work is the number of members at which it looks.
+type zmethod struct {
+	compute func(*zalgebra) *scoredList
+	work    func(*zalgebra) int
+}
 
-func cmdZinter(c *Ctx) { c.zlist(&zalgebra{}, (*zalgebra).intersect) }
+var (
+	zUnion = zmethod{(*zalgebra).union, (*zalgebra).all}
+	zInter = zmethod{(*zalgebra).intersect, (*zalgebra).least}
+	zDiff  = zmethod{(*zalgebra).diff, func(o *zalgebra) int { return o.list[0].len() }}
+)
 
-func cmdZdiff(c *Ctx) { c.zlist(&zalgebra{plain: true}, (*zalgebra).diff) }
+func (o *zalgebra) all() (n int) {
+	for i := range o.list {
+		n += o.list[i].len()
+	}
+	return n
+}
 
-func (c *Ctx) zlist(o *zalgebra, compute func(*zalgebra) *scoredList) {
-	if !o.parse(c, 1) {
+func (o *zalgebra) least() int {
+	n := o.list[0].len()
+	for i := range o.list {
+		n = min(n, o.list[i].len())
+	}
+	return n
+}
+
+func cmdZunion(c *Ctx) { c.zlist(&zalgebra{}, zUnion) }
+
+func cmdZinter(c *Ctx) { c.zlist(&zalgebra{}, zInter) }
+
+func cmdZdiff(c *Ctx) { c.zlist(&zalgebra{plain: true}, zDiff) }
+
+func (c *Ctx) zlist(o *zalgebra, how zmethod) {
+	if !o.parse(c, 1) || c.goesOn(o, how.work(o)) && c.longZlist(o, how) {
 		return
 	}
-	l := compute(o)
+	l := how.compute(o)
 	l.sort()
 	c.randomHeader(int64(len(l.items)), o.withScores)
 	for _, it := range l.items {
@@ -317,16 +375,16 @@ func (c *Ctx) zlist(o *zalgebra, compute func(*zalgebra) *scoredList) {
 	}
 }
 
-func cmdZunionstore(c *Ctx) { c.zstore(&zalgebra{}, (*zalgebra).union, "zunionstore") }
+func cmdZunionstore(c *Ctx) { c.zstore(&zalgebra{}, zUnion, "zunionstore") }
 
-func cmdZinterstore(c *Ctx) { c.zstore(&zalgebra{}, (*zalgebra).intersect, "zinterstore") }
+func cmdZinterstore(c *Ctx) { c.zstore(&zalgebra{}, zInter, "zinterstore") }
 
-func cmdZdiffstore(c *Ctx) { c.zstore(&zalgebra{plain: true}, (*zalgebra).diff, "zdiffstore") }
+func cmdZdiffstore(c *Ctx) { c.zstore(&zalgebra{plain: true}, zDiff, "zdiffstore") }
 
-func (c *Ctx) zstore(o *zalgebra, compute func(*zalgebra) *scoredList, event string) {
+func (c *Ctx) zstore(o *zalgebra, how zmethod, event string) {
 	o.stores = true
 	if o.parse(c, 2) {
-		c.storeZSet(c.Args[1], compute(o), event)
+		c.storeZSet(c.Args[1], how.compute(o), event)
 	}
 }
 
@@ -354,14 +412,33 @@ func (c *Ctx) storeZSet(key []byte, l *scoredList, event string) {
 }
 
 func cmdZintercard(c *Ctx) {
-	o := zalgebra{plain: true, card: true}
+	o := &zalgebra{plain: true, card: true}
 	if !o.parse(c, 1) {
 		return
 	}
-	n := int64(0)
-	o.intersection(func([]byte, float64) bool {
+	long := c.goesOn(o, o.least())
+	if long && o.limit == 0 && c.longZcard(o) {
+		return
+	}
+	if long {
+		o.budget = c.longFrom() // LIMIT may end it soon
+	}
+	n, whole := o.number()
+	if !whole {
+		if c.longZcard(o) {
+			return
+		}
+		o.budget = 0
+		n, _ = o.number()
+	}
+	c.Out.Int(n)
+}
+
+// number is that of the intersection, up to the limit.
+func (o *zalgebra) number() (n int64, whole bool) {
+	whole = o.intersection(func([]byte, float64) bool {
 		n++
 		return n != o.limit
 	})
-	c.Out.Int(n)
+	return n, whole
 }

@@ -25,7 +25,7 @@ func TestRandomCommandsLong(t *testing.T) {
 	t.Logf("seed %d", s)
 	ours, real := startLong(t)
 	compareRandom(t, s, *commands, ours, real)
-	for _, name := range []string{"keys", "hgetall", "hkeys", "hvals", "zrange", "xrange"} {
+	for _, name := range []string{"keys", "hgetall", "hkeys", "hvals", "zrange", "xrange", "zunion", "zinter", "zdiff", "sintercard", "zintercard"} {
 		if ours.Long[name] == 0 {
 			t.Errorf("seed %d: %s never went on after its handler", s, name)
 		}
@@ -48,6 +48,7 @@ func TestLongReplies(t *testing.T) {
 			d.Do("ZADD", "zset", strconv.Itoa(i%100), name)
 			d.Do("ZADD", "zset2", strconv.Itoa(i%90), "member:"+strconv.Itoa(i*2))
 			d.Do("XADD", "stream", strconv.Itoa(i+1), "field", name)
+			d.Do("GEOADD", "places", fmt.Sprint(float64(i%173)*2-172), fmt.Sprint(float64(i%167)-83), name)
 		}
 		d.Do("SADD", "small", "member:4", "x", "y")
 		d.Do("RPUSH", "list", string(make([]byte, 50_000)), "tail")
@@ -62,6 +63,14 @@ func TestLongReplies(t *testing.T) {
 		{"SORT", "list", "ALPHA", "LIMIT", "10", "400"}, {"SORT_RO", "zset", "ALPHA", "DESC"}, {"SORT", "set", "ALPHA"}, {"SORT", "list"}, {"SORT_RO", "numbers", "DESC"},
 		{"SUNION", "set", "set2"}, {"SUNION", "set", "numbers", "set2", "set", "small", "missing"}, {"SINTER", "set", "set2"}, {"SINTER", "set2", "set", "set2"},
 		{"SDIFF", "set", "set2", "small"}, {"SDIFF", "set", "missing"},
+		{"SINTERCARD", "2", "set", "set2"}, {"SINTERCARD", "2", "set", "set2", "LIMIT", "1200"}, {"SINTERCARD", "3", "set", "set2", "set"},
+		{"ZUNION", "2", "zset", "zset2", "WITHSCORES"}, {"ZUNION", "4", "zset", "set", "zset2", "zset", "WEIGHTS", "2", "3", "-1", "0.5", "AGGREGATE", "MAX"},
+		{"ZUNION", "3", "missing", "zset2", "small", "WITHSCORES"}, {"ZINTER", "2", "zset", "zset2", "WITHSCORES", "AGGREGATE", "MIN"},
+		{"ZINTER", "3", "set2", "zset", "zset", "WEIGHTS", "1", "inf", "-inf", "WITHSCORES"}, {"ZDIFF", "2", "zset", "zset2", "WITHSCORES"}, {"ZDIFF", "3", "zset2", "set", "small"},
+		{"ZINTERCARD", "2", "zset", "zset2"}, {"ZINTERCARD", "2", "zset", "set2", "LIMIT", "1200"},
+		{"GEOSEARCH", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "9000", "km", "ASC", "WITHCOORD", "WITHDIST", "WITHHASH"},
+		{"GEOSEARCH", "places", "FROMMEMBER", "member:7", "BYBOX", "5000", "9000", "km"}, {"GEOSEARCH", "places", "FROMLONLAT", "1", "1", "BYRADIUS", "20000", "km", "COUNT", "700", "ANY"},
+		{"GEORADIUS", "places", "170", "20", "7000", "km", "COUNT", "900", "DESC"}, {"GEORADIUS_RO", "places", "0", "0", "30000", "km"}, {"GEORADIUSBYMEMBER", "places", "member:1", "9000", "mi"},
 		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
 	} {
 		for _, version := range []string{"2", "3"} {
