@@ -34,7 +34,13 @@ type bench struct {
 
 var benches = []bench{
 	{"cpu", "CPU per request, GET and SET of 64 B, 50 clients", benchCPU},
-	{"throughput", "requests per second of redis-benchmark's tests", benchThroughput},
+	{"default", "every test of redis-benchmark's default set: CPU per request and requests per second", benchDefault},
+	{"values", "the same of SET and GET of 1 KiB and 16 KiB", benchValues},
+	{"connections", "the same of SET and GET over 1,000 and 10,000 connections", benchConnections},
+	{"small", "bytes per element of many small values, and CPU to fill them", benchSmall},
+	{"million", "the same of values of a million elements", benchMillion},
+	{"gc", "the collector's share of the CPU, ten times -keys keys", benchCollector},
+	{"maxmemory", "how far writers overrun maxmemory", benchMaxMemory},
 	{"memory", "resident bytes per key, fresh and after churn", benchMemory},
 	{"sync", "full sync under writes: time, worst write, extra memory, refused reads", benchSync},
 	{"huge", "full sync of a few huge values under writes", benchHuge},

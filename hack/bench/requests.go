@@ -38,23 +38,6 @@ func benchCPU(o options, t *table) error {
 	})
 }
 
-func benchThroughput(o options, t *table) error {
-	limits := map[int]float64{1: 1.0, 16: 1.2}
-	return o.alternate(func(s *server) error {
-		for _, p := range []int{1, 16} {
-			rates, err := redisBenchmark(s, "ping,set,get,incr,hset,mset", o.requests, p)
-			if err != nil {
-				return err
-			}
-			for _, r := range rates {
-				name := fmt.Sprintf("requests per second, %s, P=%d", r.test, p)
-				t.row(row{name: name, unit: "1/s", budget: limits[p], more: true}).add(s.ours, r.rps)
-			}
-		}
-		return nil
-	})
-}
-
 // alternate runs measure on a fresh server of ours and of redis-server in turn, after one warm-up of each.
 func (o options) alternate(measure func(*server) error) error {
 	for range o.rounds {
@@ -81,11 +64,15 @@ type rate struct {
 }
 
 func redisBenchmark(s *server, tests string, n, pipeline int) ([]rate, error) {
-	cmd := exec.Command("redis-benchmark", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-t", tests, "-n", strconv.Itoa(n),
-		"-P", strconv.Itoa(pipeline), "-c", "50", "-d", "64", "-r", "100000", "--csv")
+	return redisBenchmarkArgs(s, n, pipeline, "-t", tests, "-d", "64", "-r", "100000")
+}
+
+func redisBenchmarkArgs(s *server, n, pipeline int, args ...string) ([]rate, error) {
+	shared := []string{"-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-n", strconv.Itoa(n), "-P", strconv.Itoa(pipeline), "-c", "50", "--csv"}
+	cmd := exec.Command("redis-benchmark", append(shared, args...)...)
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("redis-benchmark %s: %w", tests, err)
+		return nil, fmt.Errorf("redis-benchmark %v: %w", args, err)
 	}
 	records, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
 	if err != nil {
@@ -98,7 +85,7 @@ func redisBenchmark(s *server, tests string, n, pipeline int) ([]rate, error) {
 		}
 	}
 	if len(rates) == 0 {
-		return nil, fmt.Errorf("redis-benchmark %s printed no figure: %s", tests, out)
+		return nil, fmt.Errorf("redis-benchmark %v printed no figure: %s", args, out)
 	}
 	return rates, nil
 }

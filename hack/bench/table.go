@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -9,6 +10,7 @@ import (
 // row is one figure of both servers over the rounds. Lower is better unless more is set.
 type row struct {
 	name, unit    string
+	sheet, column string // when set the row is a cell of a table of its own
 	ours, redis   []float64
 	floor, budget float64 // limits of the ratio ours/redis; 0 means none
 	more          bool    // higher is better
@@ -23,7 +25,7 @@ type table struct {
 
 func (t *table) row(r row) *row {
 	for _, have := range t.rows {
-		if have.name == r.name {
+		if have.sheet == r.sheet && have.name == r.name && have.column == r.column {
 			return have
 		}
 	}
@@ -77,16 +79,80 @@ func median(v []float64) float64 {
 
 func (t *table) markdown() string {
 	var b strings.Builder
-	b.WriteString("| what | unit | ours | redis-server | ours/redis | floor | budget |\n|---|---|---|---|---|---|---|\n")
-	for _, r := range t.rows {
-		sign := "<="
-		if r.more {
-			sign = ">="
+	for i, r := range t.rows {
+		switch {
+		case r.sheet != "" && (i == 0 || t.rows[i-1].sheet != r.sheet):
+			b.WriteString(t.matrix(r.sheet))
+		case r.sheet == "":
+			if i == 0 || t.rows[i-1].sheet != "" {
+				b.WriteString("\n| what | unit | ours | redis-server | ours/redis | floor | budget |\n|---|---|---|---|---|---|---|\n")
+			}
+			b.WriteString(r.line())
 		}
-		fmt.Fprintf(&b, "| %s | %s | %.4g | %.4g | %s | %s | %s |\n", r.name, r.unit, median(r.ours), median(r.redis),
-			figure(r), bound(sign, r.floor, r.within(r.floor)), bound(sign, r.budget, r.within(r.budget)))
 	}
 	return b.String()
+}
+
+func (r *row) line() string {
+	return fmt.Sprintf("| %s | %s | %.4g | %.4g | %s | %s | %s |\n", r.name, r.unit, median(r.ours), median(r.redis),
+		figure(r), bound(r.sign(), r.floor, r.within(r.floor)), bound(r.sign(), r.budget, r.within(r.budget)))
+}
+
+func (r *row) sign() string {
+	if r.more {
+		return ">="
+	}
+	return "<="
+}
+
+// matrix is a table of ratios, with our own figures in parentheses; a ratio that misses its budget is bold.
+func (t *table) matrix(sheet string) string {
+	var b strings.Builder
+	var columns, names []string
+	cells := map[[2]string]*row{}
+	for _, r := range t.rows {
+		if r.sheet != sheet {
+			continue
+		}
+		cells[[2]string{r.name, r.column}] = r
+		if !slices.Contains(names, r.name) {
+			names = append(names, r.name)
+		}
+		if !slices.Contains(columns, r.column) {
+			columns = append(columns, r.column)
+		}
+	}
+	fmt.Fprintf(&b, "\n| %s |", sheet)
+	for _, c := range columns {
+		b.WriteString(" " + cells[[2]string{names[0], c}].heading() + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "| %s |", name)
+		for _, c := range columns {
+			b.WriteString(" " + cells[[2]string{name, c}].cell() + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func (r *row) heading() string {
+	if r.budget == 0 {
+		return fmt.Sprintf("%s, %s", r.column, r.unit)
+	}
+	return fmt.Sprintf("%s, %s, %s %.4g", r.column, r.unit, r.sign(), r.budget)
+}
+
+func (r *row) cell() string {
+	if r == nil {
+		return "-"
+	}
+	mark := ""
+	if !r.within(r.budget) {
+		mark = "**"
+	}
+	return fmt.Sprintf("%s%.2f%s (%.4g)", mark, r.ratio(), mark, median(r.ours))
 }
 
 func figure(r *row) string {
@@ -113,7 +179,7 @@ func (t *table) verdict() error {
 	for _, r := range t.rows {
 		limit := map[string]float64{"floor": r.floor, "budget": r.budget}[t.limit]
 		if !r.within(limit) {
-			missed = append(missed, r.name)
+			missed = append(missed, strings.TrimSpace(r.name+" "+r.column))
 		}
 	}
 	if len(missed) > 0 {

@@ -26,3 +26,27 @@ func TestVerdictNamesWhatMissed(t *testing.T) {
 		t.Errorf("table:\n%s", md)
 	}
 }
+
+func TestSheetMarksWhatMissed(t *testing.T) {
+	tab := &table{limit: "budget"}
+	for _, name := range []string{"get", "set"} {
+		tab.row(row{sheet: "tests", name: name, column: "CPU", unit: "us", budget: 0.9}).add(true, 2)
+		tab.row(row{sheet: "tests", name: name, column: "rate", unit: "1/s", budget: 1.2, more: true}).add(true, 110)
+	}
+	tab.row(row{sheet: "tests", name: "get", column: "CPU"}).add(false, 4)
+	tab.row(row{sheet: "tests", name: "set", column: "CPU"}).add(false, 2)
+	tab.row(row{sheet: "tests", name: "get", column: "rate"}).add(false, 100)
+	tab.row(row{sheet: "tests", name: "set", column: "rate"}).add(false, 55)
+	want := `
+| tests | CPU, us, <= 0.9 | rate, 1/s, >= 1.2 |
+|---|---|---|
+| get | 0.50 (2) | **1.10** (110) |
+| set | **1.00** (2) | 2.00 (110) |
+`
+	if got := tab.markdown(); got != want {
+		t.Errorf("table:\n%s\nwant:\n%s", got, want)
+	}
+	if err := tab.verdict(); err == nil || !strings.Contains(err.Error(), "get rate") || !strings.Contains(err.Error(), "set CPU") || strings.Contains(err.Error(), "get CPU") {
+		t.Errorf("verdict %v, want get rate and set CPU", err)
+	}
+}

@@ -175,6 +175,7 @@ func (s *samples) data(a *App, d dataFacts) {
 		s.gauge("unsaved_changes", "Changes since the last successful save.", float64(d.unsaved))
 		s.gauge("data_age_seconds", "Age of keys, memory, commands and saves as told here: they need the server's lock.", time.Since(d.at).Seconds())
 	}
+	s.add("counter", "collector_cpu_seconds_total", "Processor time spent on garbage collection, as of the latest one.", "", collectorSpent())
 	u, state := a.Sessions.Usage(), a.Engine.State()
 	s.gauge("memory_max_bytes", "maxmemory, 0 for no limit.", float64(a.Settings.Int(settings.MaxMemory)))
 	s.gauge("loading", "1 while a data set is loaded in place.", truth(state&engine.Loading != 0))
