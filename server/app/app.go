@@ -55,6 +55,7 @@ type App struct {
 	table     *command.Table
 	transport *transport.Server
 	certs     *certs.Certs
+	oom       *oomScore
 	relay     *relay.Relay // nil: no primary port
 	runID     string
 	ending    ending
@@ -89,11 +90,11 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 		return nil, err
 	}
 	a.scripts = a.newScripts()
-	a.certs = certs.New(cfg)
+	a.certs, a.oom = certs.New(cfg), newOOMScore(cfg)
 	if err := a.certs.Load(); err != nil {
 		return nil, fmt.Errorf("Failed to configure TLS. Check logs for more info: %w", err) //nolint:staticcheck // Redis' text
 	}
-	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnMaster: a.Sessions.OpenMaster, OnRole: a.logger.SetReplica, Managed: a.managedLinks()})
+	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnMaster: a.Sessions.OpenMaster, OnRole: a.roleChanged, Managed: a.managedLinks()})
 	a.migrations = migrate.New(a.Engine)
 	a.Sessions.CountMigrations(a.migrations.Sockets)
 	a.saver = a.newSaver()
@@ -117,6 +118,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	cfg.OnChange(a.changePort, "port")
 	cfg.OnChange(a.changeTLSPort, "tls-port")
 	cfg.OnChange(a.changeBind, "bind")
+	cfg.OnChange(a.changeOOMScore, "oom-score-adj", "oom-score-adj-values")
 	return a, nil
 }
 
@@ -140,6 +142,7 @@ func (a *App) renameCommands() error {
 // Start loads the data set, listens and serves. It returns when clients can connect.
 func (a *App) Start() error {
 	a.Engine.Start()
+	_ = a.changeOOMScore() // logged; not to be able to is no reason not to serve
 	if err := errors.Join(a.listen(), a.listenHTTP()); err != nil {
 		a.Close()
 		return err

@@ -67,6 +67,7 @@ type Config struct {
 	LazyfreeUserFlush bool
 	LazyfreeExpire    bool
 	LazyfreeEviction  bool
+	LazyfreeServerDel bool
 	// LongFrom is the number of elements from which a read goes on outside of its hold of the lock; 0 means LongFrom.
 	LongFrom int
 }

@@ -6,15 +6,15 @@ import (
 	"github.com/understudy-db/understudy/server/store"
 )
 
-func cmdDel(c *Ctx) { c.del() }
+func cmdDel(c *Ctx) { c.del(c.Conf != nil && c.Conf.LazyfreeUserDel) }
 
-// cmdUnlink frees memory in the background, as every deletion does here.
-func cmdUnlink(c *Ctx) { c.del() }
+// cmdUnlink differs in what is counted: every deletion frees big values in the background.
+func cmdUnlink(c *Ctx) { c.del(true) }
 
-func (c *Ctx) del() {
+func (c *Ctx) del(lazy bool) {
 	deleted := 0
 	for _, key := range c.Args[1:] {
-		if _, found := c.LookupWrite(key); found && c.DB.Delete(key) {
+		if _, found := c.LookupWrite(key); found && c.deleteAs(c.DB, key, lazy) {
 			c.touched(EventGeneric, "del", key)
 			deleted++
 		}
@@ -165,19 +165,25 @@ func cmdDbsize(c *Ctx) { c.Out.Int(int64(c.DB.Len())) }
 func cmdEcho(c *Ctx) { c.Out.Bulk(c.Args[1]) }
 
 // flushSyntax checks the option of FLUSHDB and FLUSHALL. Both ways answer at once here: a flush detaches the contents,
-// and their memory is freed in the background.
-func (c *Ctx) flushSyntax() bool {
-	if len(c.Args) == 1 || len(c.Args) == 2 && (c.is(1, "sync") || c.is(1, "async")) {
-		return true
+// and their memory is freed in the background; lazy says whether that is counted.
+func (c *Ctx) flushSyntax() (lazy, ok bool) {
+	switch {
+	case len(c.Args) == 1:
+		return c.Conf != nil && c.Conf.LazyfreeUserFlush, true
+	case len(c.Args) == 2 && (c.is(1, "sync") || c.is(1, "async")):
+		return c.is(1, "async"), true
 	}
 	c.Out.Error(errSyntax)
-	return false
+	return false, false
 }
 
 func cmdFlushdb(c *Ctx) {
-	if !c.flushSyntax() {
+	lazy, ok := c.flushSyntax()
+	if !ok {
 		return
 	}
+	was := c.Store.CountLazy(lazy)
+	defer c.Store.CountLazy(was)
 	c.Dirty(c.DB.Len())
 	if c.Env != nil {
 		c.Env.Flushed(c.DBIndex)
@@ -188,9 +194,12 @@ func cmdFlushdb(c *Ctx) {
 }
 
 func cmdFlushall(c *Ctx) {
-	if !c.flushSyntax() {
+	lazy, ok := c.flushSyntax()
+	if !ok {
 		return
 	}
+	was := c.Store.CountLazy(lazy)
+	defer c.Store.CountLazy(was)
 	for i := range c.Store.Databases() {
 		c.Dirty(c.Store.DB(i).Len())
 	}

@@ -96,7 +96,7 @@ func (c *Ctx) hides(e store.Entry) bool {
 func (c *Ctx) DeleteExpired(key []byte) { c.deleteExpired(c.DB, c.DBIndex, key) }
 
 func (c *Ctx) deleteExpired(db *store.DB, index int, key []byte) {
-	if !db.Delete(key) {
+	if !c.deleteAs(db, key, c.Conf != nil && c.Conf.LazyfreeExpire) {
 		return
 	}
 	c.Expired++
@@ -107,9 +107,16 @@ func (c *Ctx) deleteExpired(db *store.DB, index int, key []byte) {
 	c.goneDB(index, key)
 }
 
+// deleteAs deletes a key for a reason of its own: other deletions count as lazyfree-lazy-server-del says.
+func (c *Ctx) deleteAs(db *store.DB, key []byte, lazy bool) bool {
+	was := c.Store.CountLazy(lazy)
+	defer c.Store.CountLazy(was)
+	return db.Delete(key)
+}
+
 // Evict removes a key to make room, and makes that an effect; false when there is no such key.
 func (c *Ctx) Evict(key []byte) bool {
-	if !c.DB.Delete(key) {
+	if !c.deleteAs(c.DB, key, c.Conf != nil && c.Conf.LazyfreeEviction) {
 		return false
 	}
 	if !c.Unheard {

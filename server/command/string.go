@@ -225,7 +225,7 @@ func (c *Ctx) past(at int64) bool { return at <= c.Now && !c.FromMaster && !c.Re
 
 // deleteAsExpired deletes a key that was given an expiry in the past, and propagates just that.
 func (c *Ctx) deleteAsExpired(key []byte) {
-	c.DB.Delete(key)
+	c.deleteAs(c.DB, key, c.Conf != nil && c.Conf.LazyfreeExpire)
 	c.Propagate(c.expiryVerb(), key)
 	c.touched(EventGeneric, "del", key)
 }
@@ -242,7 +242,11 @@ func cmdGetdel(c *Ctx) {
 	}
 	c.value(e)
 	c.DB.Delete(key)
-	c.Propagate(verbDel, key)
+	verb := verbDel
+	if c.Conf != nil && c.Conf.LazyfreeUserDel {
+		verb = verbUnlink
+	}
+	c.Propagate(verb, key)
 	c.touched(EventGeneric, "del", key)
 }
 

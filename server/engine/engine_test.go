@@ -321,6 +321,29 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestExpireEffort leaves few expired keys among many others: the less effort, the more of them stay.
+func TestExpireEffort(t *testing.T) {
+	const keys, every = 20_000, 50
+	left := func(effort int64) int {
+		b := newBench(t)
+		c := b.client()
+		b.e.SetActiveExpire(false)
+		for i := range keys {
+			b.run(c, fmt.Sprintf("SET key:%d v PX %d", i, 1+3_600_000*min(i%every, 1)))
+		}
+		time.Sleep(3 * time.Millisecond)
+		b.e.SetExpireEffort(effort)
+		for range 5 {
+			b.e.expireCycle()
+		}
+		return b.e.store.DB(0).Len() - (keys - keys/every)
+	}
+	lazy, eager := left(1), left(10)
+	if lazy < keys/every/2 || eager > keys/every/20 {
+		t.Errorf("of %d expired keys %d are left after 5 cycles at effort 1, %d at effort 10", keys/every, lazy, eager)
+	}
+}
+
 func TestWatchedKeyThatExpires(t *testing.T) {
 	b := newBench(t)
 	c := b.client()

@@ -92,7 +92,7 @@ func (srv *Server) watchSettings() {
 		fn()
 		srv.cfg.OnChange(func() error { fn(); return nil }, keys...)
 	}
-	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire", "lazyfree-lazy-eviction",
+	on(srv.followLimits, "proto-max-bulk-len", "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lazyfree-lazy-expire", "lazyfree-lazy-eviction", "lazyfree-lazy-server-del",
 		"maxmemory", "maxmemory-policy", "notify-keyspace-events", "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries",
 		"zset-max-listpack-entries", "zset-max-listpack-value", "hll-sparse-max-bytes", "stream-node-max-bytes", "stream-node-max-entries", "rdbcompression", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.port.Store(srv.cfg.Int(settings.Port)) }, "port")
@@ -110,6 +110,7 @@ func (srv *Server) watchSettings() {
 	on(srv.followMinReplicas, "min-replicas-to-write", "min-replicas-max-lag")
 	on(func() { srv.e.SetTrackingTableMax(srv.cfg.Int(settings.TrackingTableMaxKeys)) }, "tracking-table-max-keys")
 	on(srv.followPassword, "requirepass")
+	on(func() { srv.e.SetExpireEffort(srv.cfg.Int(settings.ActiveExpireEffort)) }, "active-expire-effort")
 	on(func() {
 		srv.e.SetSpikeThreshold(time.Duration(srv.cfg.Int(settings.LatencyMonitorThreshold)) * time.Millisecond)
 	}, "latency-monitor-threshold")
@@ -126,6 +127,8 @@ func (srv *Server) followLimits() {
 	conf.LazyfreeUserFlush = srv.cfg.Value("lazyfree-lazy-user-flush") == "yes"
 	conf.LazyfreeExpire = srv.cfg.Value("lazyfree-lazy-expire") == "yes"
 	conf.LazyfreeEviction = srv.cfg.Value("lazyfree-lazy-eviction") == "yes"
+	conf.LazyfreeServerDel = srv.cfg.Value("lazyfree-lazy-server-del") == "yes"
+	st.CountLazy(conf.LazyfreeServerDel)
 	conf.NotifyEvents = command.EventClass(srv.cfg.NotifyEvents())
 	st.Config.HashMaxListpackEntries = int(srv.cfg.Int(settings.HashMaxListpackEntries))
 	st.Config.HashMaxListpackValue = int(srv.cfg.Int(settings.HashMaxListpackValue))

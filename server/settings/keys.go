@@ -100,6 +100,7 @@ var (
 	ACLPubSubDefault       = enumKey("acl-pubsub-default")
 	EnableProtectedConfigs = enumKey("enable-protected-configs")
 	EnableDebugCommand     = enumKey("enable-debug-command")
+	OOMScoreAdj            = enumKey("oom-score-adj")
 	ShutdownOnSigint       = enumKey("shutdown-on-sigint")
 	ShutdownOnSigterm      = enumKey("shutdown-on-sigterm")
 	BusyReplyThreshold     = intKey("busy-reply-threshold")
@@ -155,7 +156,6 @@ var (
 	ClientQueryBufferLimit    = intKey("client-query-buffer-limit")
 	RDBKeySaveDelay           = intKey("rdb-key-save-delay")
 	KeyLoadDelay              = intKey("key-load-delay")
-	LoadingEventsInterval     = intKey("loading-process-events-interval-bytes")
 )
 
 // Values of enums that code compares with.
@@ -172,6 +172,10 @@ const (
 	LogVerbose = 1
 	LogNotice  = 2
 	LogWarning = 3
+
+	OOMScoreNo       = 0 // of oom-score-adj; yes is relative
+	OOMScoreRelative = 1
+	OOMScoreAbsolute = 2
 
 	ActionNo    = 0 // of the enable-* directives
 	ActionYes   = 1

@@ -119,6 +119,7 @@ var (
 	notifyIndex      = keyOf("notify-keyspace-events", kindSpecial)
 	bindIndex        = keyOf("bind", kindSpecial)
 	replicaOfIndex   = keyOf("replicaof", kindSpecial)
+	oomScoresIndex   = keyOf("oom-score-adj-values", kindSpecial)
 	percentilesIndex = keyOf("latency-tracking-info-percentiles", kindSpecial)
 )
 
@@ -164,6 +165,9 @@ func (s *Settings) Bind() []string {
 	addrs, _ := s.slots[bindIndex].Load().aux.([]string)
 	return addrs
 }
+
+// OOMScores answers oom-score-adj-values: those of a master, a replica, and a child.
+func (s *Settings) OOMScores() [3]int { return s.slots[oomScoresIndex].Load().aux.([3]int) }
 
 // Percentiles answers latency-tracking-info-percentiles; the slice must not be changed.
 func (s *Settings) Percentiles() []float64 {

@@ -309,12 +309,15 @@ var oomScoreValue = special{
 		if len(words) != 3 {
 			return nil, errArgs
 		}
-		for _, w := range words {
-			if n, err := strconv.ParseInt(w, 10, 64); err != nil || n < -2000 || n > 2000 {
+		var scores [3]int
+		for i, w := range words {
+			n, err := strconv.Atoi(w)
+			if err != nil || n < -2000 || n > 2000 {
 				return nil, reason("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")
 			}
+			scores[i] = n
 		}
-		return &value{text: strings.Join(words, " ")}, nil
+		return &value{text: strings.Join(words, " "), aux: scores}, nil
 	},
 }
 

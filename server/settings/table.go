@@ -4,7 +4,7 @@ package settings
 const (
 	notCluster   = "the server has no cluster mode"
 	notTLSCache  = "sessions are resumed by tickets: nothing is cached"
-	notLists     = "lists are not stored by this build"
+	notLists     = "lists are cut and stored by a rule of their own"
 	notModules   = "modules are not loaded"
 	notFork      = "nothing forks: snapshots are cut inside the process"
 	notAllocator = "memory is kept in the server's own slabs, which need no defragmentation"
@@ -14,7 +14,6 @@ const (
 	notLazy      = "big values are always released in the background"
 	notRehash    = "tables grow in steps that never stall a batch"
 	notCrashLog  = "the Go runtime prints the crash report"
-	notOOMScore  = "there is no child process whose score would differ"
 )
 
 // table lists every directive of Redis 7.0, by kind; own.go adds ours.
@@ -30,11 +29,11 @@ var table = []Directive{
 	boolean("stop-writes-on-bgsave-error", true),
 	boolean("set-proc-title", true).fixed().inert(notTitle),
 	boolean("dynamic-hz", true).inert(notThreads),
-	boolean("lazyfree-lazy-eviction", false).inert(notLazy),
-	boolean("lazyfree-lazy-expire", false).inert(notLazy),
-	boolean("lazyfree-lazy-server-del", false).inert(notLazy),
-	boolean("lazyfree-lazy-user-del", false).inert(notLazy),
-	boolean("lazyfree-lazy-user-flush", false).inert(notLazy),
+	boolean("lazyfree-lazy-eviction", false),
+	boolean("lazyfree-lazy-expire", false),
+	boolean("lazyfree-lazy-server-del", false),
+	boolean("lazyfree-lazy-user-del", false),
+	boolean("lazyfree-lazy-user-flush", false),
 	boolean("repl-disable-tcp-nodelay", false),
 	boolean("repl-diskless-sync", true),
 	boolean("aof-rewrite-incremental-fsync", true),
@@ -112,7 +111,7 @@ var table = []Directive{
 	enum("maxmemory-policy", "noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
 		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
 	enum("appendfsync", "everysec", "everysec", "always", "no"),
-	enum("oom-score-adj", "no", "no", "yes", "relative", "absolute").numbered(0, 1, 1, 2).inert(notOOMScore),
+	enum("oom-score-adj", "no", "no", "yes", "relative", "absolute").numbered(0, 1, 1, 2),
 	enum("acl-pubsub-default", "resetchannels", "allchannels", "resetchannels"),
 	enum("sanitize-dump-payload", "no", "no", "yes", "clients").inert("every payload is checked"),
 	enum("enable-protected-configs", "no", "no", "yes", "local").fixed(),
@@ -154,7 +153,7 @@ var table = []Directive{
 	integer("list-compress-depth", "0", 0, maxInt32).inert(notLists),
 	integer("rdb-key-save-delay", "0", -maxInt32-1, maxInt32).with(flagHidden),
 	integer("key-load-delay", "0", -maxInt32-1, maxInt32).with(flagHidden),
-	integer("active-expire-effort", "1", 1, 10).inert("the expiry cycle follows the number of expired keys"),
+	integer("active-expire-effort", "1", 1, 10),
 	integer("hz", "10", 0, maxInt32).check(clampHz).inert(notThreads),
 	integer("min-replicas-to-write", "0", 0, maxInt32).alias("min-slaves-to-write"),
 	integer("min-replicas-max-lag", "10", 0, maxInt32).alias("min-slaves-max-lag"),
@@ -176,7 +175,7 @@ var table = []Directive{
 	integer("zset-max-listpack-entries", "128", 0, maxInt64).alias("zset-max-ziplist-entries"),
 	integer("tracking-table-max-keys", "1000000", 0, maxInt64),
 	integer("repl-backlog-ttl", "3600", 0, maxInt64),
-	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt32).with(flagHidden),
+	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt32).with(flagHidden).inert("loading yields by the clock"),
 	integer("tls-port", "0", 0, 65535),
 	integer("tls-session-cache-size", "20480", 0, maxInt32).inert(notTLSCache),
 	integer("tls-session-cache-timeout", "300", 0, maxInt32).inert(notTLSCache),
@@ -198,7 +197,7 @@ var table = []Directive{
 	other("dir", "", &dirValue).with(flagProtected | flagDenyLoading),
 	other("save", "3600 1 300 100 60 10000", &saveValue).with(flagMultiArg),
 	other("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", &outputLimitValue).with(flagMultiArg),
-	other("oom-score-adj-values", "0 200 800", &oomScoreValue).with(flagMultiArg).inert(notOOMScore),
+	other("oom-score-adj-values", "0 200 800", &oomScoreValue).with(flagMultiArg),
 	other("notify-keyspace-events", "", &notifyValue),
 	other("bind", "* -::*", &bindValue).with(flagMultiArg),
 	other("replicaof", "", &replicaOfValue).alias("slaveof").with(flagMultiArg).fixed(),

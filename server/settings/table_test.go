@@ -1,9 +1,11 @@
 package settings
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -43,12 +45,56 @@ func TestNamesAndDefaultsAreThoseOfRedis(t *testing.T) {
 	}
 }
 
+// readElsewhere are the directives that this package itself hands out or obeys, by a method or while it reads.
+var readElsewhere = map[string]bool{"dir": true, "latency-tracking-info-percentiles": true, "cluster-enabled": true}
+
+// TestEveryDirectiveIsReadOrSaysWhyItHasNoEffect looks into the source: who has an effect is read by somebody, and who is
+// said to have none by nobody.
 func TestEveryDirectiveIsReadOrSaysWhyItHasNoEffect(t *testing.T) {
+	keys, err := os.ReadFile("keys.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	variable := map[string]string{} // the key's, by directive
+	for _, m := range regexp.MustCompile(`(\w+)\s+= \w+Key\("([^"]+)"\)`).FindAllStringSubmatch(string(keys), -1) {
+		variable[m[2]] = m[1]
+	}
+	source := sourceOfTheServer(t)
 	for _, d := range Directives() {
-		if d.Inert != "" && d.validate == nil && strings.TrimSpace(d.Inert) == "" {
-			t.Errorf("%s: empty reason", d.Name)
+		read := readElsewhere[d.Name] || strings.Contains(source, `"`+d.Name+`"`)
+		if name := variable[d.Name]; name != "" && !read {
+			read = regexp.MustCompile(`\bsettings\.` + name + `\b`).MatchString(source)
+		}
+		switch {
+		case read && d.Inert != "" && d.Name != "hz": // INFO shows it
+			t.Errorf("%s is read, and said to have no effect: %s", d.Name, d.Inert)
+		case !read && d.Inert == "":
+			t.Errorf("%s is read by nobody, and has no reason for it", d.Name)
 		}
 	}
+}
+
+// sourceOfTheServer is all of it but this package and the tests.
+func sourceOfTheServer(t *testing.T) string {
+	var b strings.Builder
+	err := filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if path == "../settings" || path == "../servertest" {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			text, err := os.ReadFile(path)
+			b.Write(text)
+			return err
+		}
+		return nil
+	})
+	if err != nil || b.Len() < 1<<20 {
+		t.Fatalf("read %d bytes of source: %v", b.Len(), err)
+	}
+	return b.String()
 }
 
 // setCases are tried on redis-server and on ours, in order: the replies and the values after each

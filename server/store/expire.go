@@ -5,7 +5,11 @@ import "sync/atomic"
 // Active expiry. Every segment knows a time before which none of its entries expires (due) and how many have an expiry
 // at all (vol), so the cycle reads only segments that may have something to give. A segment that gave little for its
 // reading is left alone for holdOffMS; clients do not see its expired keys meanwhile.
-const holdOffMS = 500
+const (
+	holdOffMS = 500
+	// littleShare is what is little, at effort 0: one of so many entries. Each step of effort makes it less.
+	littleShare = 16
+)
 
 // hintRing holds hashes of expired keys that readers met. Readers share the lock: a lost hint is found by the cycle.
 type hintRing struct {
@@ -66,13 +70,13 @@ type expireWalk struct {
 
 // ExpireStep finds keys that have expired at now and gives each, copied, to fn, which deletes it (and writes nothing
 // else). It does work for about budget entries, goes on next time where it stopped, and reports how many it found and
-// whether the budget ended it.
-func (d *DB) ExpireStep(now int64, budget int, fn func(key []byte)) (found int, more bool) {
+// whether the budget ended it. effort, from 0 on, says how little a segment may give and be read again at once.
+func (d *DB) ExpireStep(now int64, budget, effort int, fn func(key []byte)) (found int, more bool) {
 	sp := d.space
 	for range sp.parts {
 		p := sp.parts[sp.walk%len(sp.parts)]
 		if p != nil && p.expires > 0 {
-			n, done := p.expireStep(now, &budget, fn)
+			n, done := p.expireStep(now, &budget, effort, fn)
 			found += n
 			if !done {
 				return found, true
@@ -83,7 +87,7 @@ func (d *DB) ExpireStep(now int64, budget int, fn func(key []byte)) (found int, 
 	return found, false
 }
 
-func (p *part) expireStep(now int64, budget *int, fn func(key []byte)) (found int, done bool) {
+func (p *part) expireStep(now int64, budget *int, effort int, fn func(key []byte)) (found int, done bool) {
 	found = p.expireHinted(now, fn)
 	for {
 		if *budget <= 0 {
@@ -93,7 +97,7 @@ func (p *part) expireStep(now int64, budget *int, fn func(key []byte)) (found in
 		*budget--
 		if seg.vol > 0 && past(seg.due, now) && seg.holdOff <= now {
 			*budget -= seg.count
-			found += p.expireSegment(seg, now, fn)
+			found += p.expireSegment(seg, now, effort, fn)
 		}
 		p.walk.prefix = uint32(seg.after())
 		if p.walk.prefix == 0 {
@@ -102,7 +106,7 @@ func (p *part) expireStep(now int64, budget *int, fn func(key []byte)) (found in
 	}
 }
 
-func (p *part) expireSegment(seg *segment, now int64, fn func(key []byte)) (found int) {
+func (p *part) expireSegment(seg *segment, now int64, effort int, fn func(key []byte)) (found int) {
 	due := never
 	for home := range uint32(len(seg.buckets)) {
 		n, next := p.expireHome(seg, home, now, fn)
@@ -110,7 +114,7 @@ func (p *part) expireSegment(seg *segment, now int64, fn func(key []byte)) (foun
 		due = min(due, next)
 	}
 	seg.due = due
-	if found*16 < seg.count {
+	if found*littleShare*(1+effort) < seg.count {
 		seg.holdOff = now + holdOffMS
 	}
 	return found

@@ -266,5 +266,6 @@ func (d *DB) Move(key []byte, to *DB) bool {
 	if _, there := to.Peek(key); there || !d.Copy(key, key, to) {
 		return false
 	}
+	defer d.store.CountLazy(d.store.CountLazy(false)) // in Redis the value itself moves
 	return d.Delete(key)
 }

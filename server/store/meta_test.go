@@ -303,7 +303,7 @@ func (w *world) expiry(d *DB, m map[string]value, k []byte, old value, exists bo
 		}
 	default:
 		w.now += int64(w.r.Intn(300))
-		d.ExpireStep(w.now, w.r.Intn(3000), func(key []byte) {
+		d.ExpireStep(w.now, w.r.Intn(3000), w.r.Intn(10), func(key []byte) {
 			v, ok := m[string(key)]
 			if !ok || v.expire == 0 || v.expire >= w.now {
 				w.t.Fatalf("ExpireStep gave %.40q, which expires at %d, now %d", key, v.expire, w.now)

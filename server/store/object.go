@@ -42,6 +42,7 @@ type objectBase struct {
 	id   uint32 // index in home.objs; elements name their owner by it
 	pins int    // cuts that have yet to walk it
 	gone bool   // no key refers to it any more: freed when pins is 0
+	lazy bool   // gone, and counted as lazily freed
 }
 
 func (o *objectBase) base() *objectBase { return o }
@@ -80,7 +81,7 @@ func (p *part) forget(o object) {
 }
 
 // freeAtOnce is the number of elements up to which a deleted object is freed without waiting for Reclaim. Beyond countedFrom,
-// which is Redis' limit, it counts as lazily freed all the same.
+// which is Redis' limit, it counts as lazily freed where CountLazy says so.
 const (
 	freeAtOnce  = 256
 	countedFrom = 64
@@ -89,14 +90,15 @@ const (
 // discard is called when a big value lost its key, and again when the last cut unpinned it.
 func (s *Store) discard(o object) {
 	b := o.base()
-	b.gone = true
+	n := o.size()
+	if !b.gone {
+		b.gone, b.lazy = true, s.countLazy && n > countedFrom
+	}
 	if b.pins > 0 {
 		return
 	}
-	if n := o.size(); n <= freeAtOnce {
-		if n > countedFrom {
-			s.freedLater++
-		}
+	if n <= freeAtOnce {
+		s.countFreed(b)
 		for more := true; more; {
 			_, more = o.free(freeAtOnce)
 		}
@@ -121,9 +123,15 @@ func (s *Store) reclaimObjects(n int) (left int) {
 		}
 		s.deadObjs[last] = nil
 		s.deadObjs = s.deadObjs[:last]
-		s.freedLater++
+		s.countFreed(o.base())
 	}
 	return n
+}
+
+func (s *Store) countFreed(b *objectBase) {
+	if b.lazy {
+		s.freedLater++
+	}
 }
 
 // handle is what the handles of all kinds but strings have: a place in the store, valid until the next write of its DB

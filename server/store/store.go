@@ -49,8 +49,9 @@ type Store struct {
 	blobs     *blobStats // shared with siblings
 	dead      []*space   // detached keyspaces to be freed
 	deadObjs  []object   // detached big values to be freed
-	// freedLater counts the big values, and the keys of detached keyspaces, that Reclaim has freed.
+	// freedLater counts the big values, and the keys of detached keyspaces, that were freed and count as lazily freed.
 	freedLater int64
+	countLazy  bool // what is deleted now does
 
 	shard, shards int // of a shard: its number, and how many there are; see Shards
 }
@@ -70,6 +71,7 @@ type space struct {
 	born  uint32  // the epoch when it became visible: older cuts have no interest in it
 	pins  int     // cuts that still walk it
 	gone  bool    // detached: freed when pins is 0
+	lazy  bool    // its keys count as lazily freed
 	keys  int64   // how many it had when it was detached
 	walk  int     // partition at which the expiry cycle stands
 	key   []byte  // scratch of the expiry cycle
@@ -142,6 +144,7 @@ func (s *Store) SwapDB(a, b int) {
 // FlushDB empties a database at once; its memory is freed by Reclaim.
 func (s *Store) FlushDB(i int) {
 	old := s.dbs[i].space
+	old.lazy = s.countLazy
 	s.dbs[i].space = s.newSpace()
 	s.detach(old)
 }
@@ -190,11 +193,24 @@ func (s *Store) detach(sp *space) {
 	s.dead = append(s.dead, sp)
 }
 
-// Lazy tells how many values and keys wait for Reclaim, and how many it has freed.
+// CountLazy says whether Lazy counts what is deleted from now on, and answers whether it did until now. All memory is
+// given back in the same way: the counts are for those who compare them with the directives lazyfree-lazy-*.
+func (s *Store) CountLazy(on bool) (was bool) {
+	was, s.countLazy = s.countLazy, on
+	return was
+}
+
+// Lazy tells how many of the values and keys that CountLazy chose wait for Reclaim, and how many were freed.
 func (s *Store) Lazy() (pending, freed int64) {
-	pending = int64(len(s.deadObjs))
+	for _, o := range s.deadObjs {
+		if o.base().lazy {
+			pending++
+		}
+	}
 	for _, sp := range s.dead {
-		pending += sp.keys
+		if sp.lazy {
+			pending += sp.keys
+		}
 	}
 	return pending, s.freedLater
 }
@@ -261,7 +277,9 @@ func (s *Store) Reclaim(n int) (more bool) {
 			kept = append(kept, sp)
 			continue
 		}
-		s.freedLater += sp.keys
+		if sp.lazy {
+			s.freedLater += sp.keys
+		}
 	}
 	clear(s.dead[len(kept):])
 	s.dead = kept

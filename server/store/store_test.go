@@ -68,7 +68,7 @@ func TestExpiry(t *testing.T) {
 	if _, ok := d.Get(k(0), 1001); ok {
 		t.Fatal("an expired key is visible")
 	}
-	if found, _ := d.ExpireStep(1000, 5000, func([]byte) {}); found != 0 {
+	if found, _ := d.ExpireStep(1000, 5000, 0, func([]byte) {}); found != 0 {
 		t.Fatalf("the cycle takes %d keys that readers still see", found)
 	}
 	if _, ok := d.Peek(k(0)); !ok {
@@ -76,7 +76,7 @@ func TestExpiry(t *testing.T) {
 	}
 	n := 0
 	for range 100 {
-		found, _ := d.ExpireStep(1500, 200, func(key []byte) { d.Delete(key); n++ })
+		found, _ := d.ExpireStep(1500, 200, 0, func(key []byte) { d.Delete(key); n++ })
 		_ = found
 	}
 	if n != 500 || d.Expires() != 500 || d.Len() != 500 {

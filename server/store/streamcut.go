@@ -196,7 +196,7 @@ const sweepAtOnce = 64
 // sweepLater frees what was dropped: a little now, the rest by Reclaim.
 func (o *streamObject) sweepLater() {
 	if o.mem.sweep(sweepAtOnce); len(o.mem.dead) > 0 && !o.torn {
-		g := &streamRest{o: o}
+		g := &streamRest{o: o, objectBase: objectBase{gone: true}} // no value of its own: not counted
 		o.home.adopt(g)
 		o.home.space.store.discard(g)
 	}
