@@ -180,3 +180,33 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("with space again: %v", err)
 	}
 }
+
+func TestForgottenBytesAreReadUntilTheCrash(t *testing.T) {
+	m := NewMem()
+	put(t, m, "/f", "kept", true)
+	if err := m.SyncDir("/"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := m.OpenAppend("/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"lost", "more"} {
+		if _, err := io.WriteString(f, text); err != nil {
+			t.Fatal(err)
+		}
+		if text == "lost" {
+			m.Forget("/f")
+		}
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(m, "/f"); got != "keptlostmore" {
+		t.Errorf("before the crash: %q", got)
+	}
+	m.Crash()
+	if got := content(m, "/f"); got != "kept\x00\x00\x00\x00more" {
+		t.Errorf("after the crash: %q", got)
+	}
+}

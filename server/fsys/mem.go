@@ -19,7 +19,10 @@ type Mem struct {
 type memFile struct {
 	data   []byte
 	synced []byte // what survives a crash
+	lost   []span // that no sync makes durable: see Forget
 }
+
+type span struct{ from, to int }
 
 // NewMem answers an empty file system; every directory exists.
 func NewMem() *Mem {
@@ -40,6 +43,16 @@ func (m *Mem) Crash() {
 	m.durable = map[string]*memFile{}
 	for name, f := range m.live {
 		m.durable[name] = f
+	}
+}
+
+// Forget makes of a file what Linux does when its sync has failed: the bytes that were to be made durable can still be read,
+// but the system takes them for written. A later sync succeeds and keeps only what is written from now on.
+func (m *Mem) Forget(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.live[filepath.Clean(name)]; f != nil {
+		f.lost = append(f.lost, span{len(f.synced), len(f.data)})
 	}
 }
 
@@ -215,6 +228,9 @@ func (h *memHandle) Sync() error {
 	}
 	defer h.fs.mu.Unlock()
 	h.f.synced = slices.Clone(h.f.data)
+	for _, s := range h.f.lost {
+		clear(h.f.synced[min(s.from, len(h.f.synced)):min(s.to, len(h.f.synced))])
+	}
 	return nil
 }
 
