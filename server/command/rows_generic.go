@@ -192,4 +192,9 @@ var genericRows = []Row{
 		Group: "generic", Since: "3.0.0", Complexity: "O(1)",
 		Args:    "numreplicas:int timeout:int",
 		Summary: "Waits until enough replicas hold everything this connection has written."},
+	{Name: "waitaof", Arity: 4, Flags: NoScript, Categories: CatConnection,
+		Hints: []string{"request_policy:all_shards", "response_policy:agg_min"},
+		Group: "generic", Since: "7.2.0", Complexity: "O(1)",
+		Args:    "numlocal:int numreplicas:int timeout:int",
+		Summary: "Waits until everything this connection has written is synced in this server's append-only file, and in those of enough replicas."},
 }

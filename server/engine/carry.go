@@ -87,7 +87,7 @@ func (e *Engine) Unpack(c *Client, k Carried) bool {
 		}
 	}
 	if k.Wrote {
-		c.WriteOffset = e.Log.Offset()
+		c.wroteUpTo(e.Log)
 	}
 	return true
 }

@@ -71,9 +71,11 @@ type Client struct {
 
 	// WriteOffset is the replication offset after this client's last write: what WAIT waits for.
 	WriteOffset int64
-	wrote       bool // since WriteOffset was set
-	LastCmd     *command.Cmd
-	LastUse     int64 // unix seconds of the latest command
+	// WritePos is the same place as a position in the log, which counts when nobody counts offsets: what WAITAOF waits for.
+	WritePos int64
+	wrote    bool // since WriteOffset was set
+	LastCmd  *command.Cmd
+	LastUse  int64 // unix seconds of the latest command
 
 	limits Limits      // nil: everything is allowed
 	guards ClientFlags // NeedAuth and limited, where others decide; see limits.go

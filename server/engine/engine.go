@@ -62,6 +62,8 @@ type Engine struct {
 	settle        atomic.Pointer[func()] // nil: there is no append-only file
 	strict        atomic.Bool            // see OnSettle
 	fileError     atomic.Pointer[string]
+	fileSynced    struct{ pos, offset atomic.Int64 } // see SetFileSynced
+	onFileSynced  func()
 	flagsOf       func(cmd *command.Cmd, args [][]byte) command.Flags
 	notify        func(db int, class command.EventClass, event string, key []byte)
 	monitor       func(Shown)
@@ -86,6 +88,7 @@ func New(o Options) *Engine {
 	}
 	e.state.Store(uint32(ServeStale | ReadOnly))
 	e.commit.init(e)
+	e.SetFileSynced(NoFile)
 	e.watched = make([]map[string][]*watch, e.store.Databases())
 	e.waits.queues = make([]map[string]*waitQueue, e.store.Databases())
 	e.expiry.on.Store(true)

@@ -41,6 +41,30 @@ func (e *Engine) wake() {
 	e.Log.Wake()
 }
 
+// Synced is up to where everything is in the append-only file and on disk: a position in the log, and the offset of the
+// stream there.
+type Synced struct{ Pos, Offset int64 }
+
+// NoFile is what FileSynced says when no append-only file holds the data set.
+var NoFile = Synced{-1, -1}
+
+// SetFileSynced tells how far the append-only file is on disk. Whoever calls it may hold any lock; one calls at a time.
+func (e *Engine) SetFileSynced(s Synced) {
+	moved := e.fileSynced.pos.Swap(s.Pos) != s.Pos
+	moved = e.fileSynced.offset.Swap(s.Offset) != s.Offset || moved
+	if moved && e.onFileSynced != nil {
+		e.onFileSynced()
+	}
+}
+
+// FileSynced is what was told last. The two may be of different moments.
+func (e *Engine) FileSynced() Synced {
+	return Synced{e.fileSynced.pos.Load(), e.fileSynced.offset.Load()}
+}
+
+// OnFileSynced sets who is told of a change; fn must neither wait nor take a lock. Call it before clients come.
+func (e *Engine) OnFileSynced(fn func()) { e.onFileSynced = fn }
+
 // SetFileError makes writes fail because the append-only file cannot be written: "" ends that. The caller sets DiskError.
 func (e *Engine) SetFileError(why string) {
 	if why == "" {

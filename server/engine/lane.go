@@ -231,7 +231,7 @@ func (l *Lane) leave(items []Item) {
 	}
 	for i := range items {
 		if items[i].Wrote {
-			items[i].Client.WriteOffset, items[i].Client.wrote = l.e.Log.Offset(), false
+			items[i].Client.wroteUpTo(l.e.Log)
 		}
 	}
 	l.noteDue()

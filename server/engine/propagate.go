@@ -143,8 +143,12 @@ func (l *Lane) flushUnits() {
 func (l *Lane) flushFor(c *Client) {
 	l.flushAll()
 	if c.wrote {
-		c.WriteOffset, c.wrote = l.e.Log.Offset(), false
+		c.wroteUpTo(l.e.Log)
 	}
+}
+
+func (c *Client) wroteUpTo(log *oplog.Log) {
+	c.WriteOffset, c.WritePos, c.wrote = log.Offset(), log.WholePos(), false
 }
 
 func appendSelect(dst []byte, db int) []byte {

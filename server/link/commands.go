@@ -19,7 +19,7 @@ import (
 func (n *Node) attach() {
 	for name, h := range map[string]command.Handler{
 		"replicaof": n.replicaof, "slaveof": n.replicaof, "sync": n.sync, "psync": n.sync, "replconf": n.replconf,
-		"role": n.role, "wait": n.wait, "failover": n.failoverCommand,
+		"role": n.role, "wait": n.wait, "waitaof": n.waitAOF, "failover": n.failoverCommand,
 	} {
 		n.e.Table.Attach(name, h)
 	}

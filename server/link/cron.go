@@ -22,6 +22,7 @@ func (n *Node) cron() {
 		}
 		n.e.Shared(func() {}) // the signs of life below say that this server executes commands: no lie while one holds it up
 		n.tickPeers()
+		n.tellSynced()
 		n.maybeSnapshot()
 		n.ping()
 		n.maybeFreeBacklog()

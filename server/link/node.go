@@ -66,6 +66,7 @@ type Node struct {
 	trips                       atomic.Int64                                // full syncs that the guard refused, to feed or to load
 	goodPeers                   atomic.Int64
 	waiters                     atomic.Int64
+	owed                        atomic.Int64 // the master asked for this offset, and is to know when the file has it; 0: it did not
 
 	mu        sync.Mutex // taken after the engine's lock, never before it
 	up        *upstream  // nil on a master
@@ -100,6 +101,7 @@ func New(o Options) *Node {
 	n.registerInfo()
 	n.watchSettings()
 	n.e.OnUnpause(n.unpaused)
+	n.e.OnFileSynced(n.fileSynced)
 	return n
 }
 

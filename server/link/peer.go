@@ -225,11 +225,18 @@ func (p *peer) told(args [][]byte) {
 		return
 	}
 	p.act(p.m.Ack(n.now(), offset))
+	more := args[3:]
+	if len(more) > 1 && is(more[0], "FACK") {
+		if synced, ok := resp.ParseInt(more[1]); ok && synced <= n.log.Offset() {
+			p.m.Synced(synced)
+		}
+		more = more[2:]
+	}
 	n.countGood()
 	n.mu.Unlock()
-	if m := n.o.Managed; m != nil && p.member && len(args) > 3 {
-		words := make([]string, 0, len(args)-3)
-		for _, a := range args[3:] {
+	if m := n.o.Managed; m != nil && p.member && len(more) > 0 {
+		words := make([]string, 0, len(more))
+		for _, a := range more {
 			words = append(words, string(a))
 		}
 		m.Vouched(words)

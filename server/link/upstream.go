@@ -33,6 +33,7 @@ type upstream struct {
 
 	handOver bool // FAILOVER made that server the master: it does not know yet
 	toParser bool // the next payload is parsed as it comes
+	asked    bool // the acknowledgement at hand answers a GETACK
 
 	conn   *masterConn
 	dialed chan *masterConn
@@ -107,15 +108,32 @@ func (u *upstream) settings() repl.ReplicaSettings {
 		Master: u.to.Host + ":" + strconv.Itoa(u.to.Port), User: s.String(settings.MasterUser), Password: s.String(settings.MasterAuth),
 		Port: int(s.Int(settings.ReplicaAnnouncePort)), AnnounceIP: s.String(settings.ReplicaAnnounceIP),
 		Timeout: s.Int(settings.ReplTimeout) * 1000, Guard: s.Bool(settings.FullSyncGuard), ToParser: u.toParser, Failover: u.handOver,
+		AckWords: u.ackWords,
 	}
 	if r.Port == 0 {
 		r.Port = u.n.o.Port()
 	}
 	if m := u.n.o.Managed; m != nil {
 		r.Guard = false // a member's guard is its term
-		r.Hello, r.Offer, r.AckWords = m.Hello, m.Offer, m.AckWords
+		r.Hello, r.Offer = m.Hello, m.Offer
 	}
 	return r
+}
+
+// ackWords are what an acknowledgement of offset says besides: how far this server's append-only file is on disk, as Redis
+// 7.2 tells it, and a member's vouchers. What the file still lacks of offset is owed.
+func (u *upstream) ackWords(offset int64) (words []string) {
+	if synced := u.n.e.FileSynced().Offset; synced >= 0 {
+		words = append(words, "FACK", itoa(synced))
+		if synced < offset && u.asked {
+			u.n.owed.Store(offset)
+		}
+	}
+	u.asked = false
+	if m := u.n.o.Managed; m != nil && m.AckWords != nil {
+		words = append(words, m.AckWords(offset)...)
+	}
+	return words
 }
 
 func (u *upstream) run() {
@@ -256,7 +274,7 @@ func (u *upstream) act(es []repl.Effect) {
 	}
 	u.publish()
 	if u.stream.getack { // after the loop: the machine's effects are its own buffer
-		u.stream.getack = false
+		u.stream.getack, u.asked = false, true
 		u.act(u.m.GetAck(u.n.now(), u.n.log.Offset()))
 	}
 	if err := u.stream.err; err != nil {

@@ -8,47 +8,113 @@ import (
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/repl"
 	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/settings"
 )
 
-// waiting is a client in WAIT. It is guarded by Node.mu; the engine's Waiter decides who answers it.
+// waiting is a client in WAIT or WAITAOF. It is guarded by Node.mu; the engine's Waiter decides who answers it.
 type waiting struct {
 	w      *engine.Waiter
 	offset int64
-	need   int64
+	pos    int64
+	need   int64 // replicas
+	file   bool  // WAITAOF: what counts is synced in append-only files
+	local  int64 // of WAITAOF: 1 when this server's file counts, too
 }
+
+// held is how far a write has got.
+type held struct{ local, replicas int64 }
+
+func (x *waiting) done(h held) bool { return h.replicas >= x.need && h.local >= x.local }
+
+// reply answers the command that waits.
+func (x *waiting) reply(w *resp.Writer, h held) {
+	if x.file {
+		w.Array(2)
+		w.Int(h.local)
+	}
+	w.Int(h.replicas)
+}
+
+const (
+	errWaitOnReplica = "WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	errFileOnReplica = "WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
+	errNoFile        = "WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+)
 
 // wait is WAIT numreplicas timeout.
 func (n *Node) wait(ctx *command.Ctx) {
 	need, ok := resp.ParseInt(ctx.Args[1])
-	ms, ok2 := resp.ParseInt(ctx.Args[2])
 	switch {
 	case ctx.Replica:
-		ctx.Out.Error("WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.")
+		ctx.Out.Error(errWaitOnReplica)
 		return
 	case !ok:
 		ctx.Out.Error("value is not an integer or out of range")
 		return
-	case !ok2:
-		ctx.Out.Error("timeout is not an integer or out of range")
+	}
+	if timeout, ok := waitTimeout(ctx, ctx.Args[2]); ok {
+		n.waitFor(ctx, &waiting{need: need}, timeout)
+	}
+}
+
+// waitAOF is WAITAOF numlocal numreplicas timeout, as Redis has it since 7.2.
+func (n *Node) waitAOF(ctx *command.Ctx) {
+	local, ok := resp.ParseInt(ctx.Args[1])
+	need, ok2 := resp.ParseInt(ctx.Args[2])
+	switch {
+	case !ok:
+		ctx.Out.Error("value is not an integer or out of range")
 		return
-	case ms < 0:
-		ctx.Out.Error("timeout is negative")
+	case local < 0 || local > 1:
+		ctx.Out.Error("value is out of range, value must between 0 and 1")
+		return
+	case !ok2 || need < 0:
+		ctx.Out.Error("value is out of range, must be positive")
 		return
 	}
+	timeout, ok := waitTimeout(ctx, ctx.Args[3])
+	switch {
+	case !ok:
+	case ctx.Replica:
+		ctx.Out.Error(errFileOnReplica)
+	case local > 0 && !n.s.Bool(settings.AppendOnly):
+		ctx.Out.Error(errNoFile)
+	default:
+		n.waitFor(ctx, &waiting{need: need, file: true, local: local}, timeout)
+	}
+}
+
+func waitTimeout(ctx *command.Ctx, arg []byte) (d time.Duration, ok bool) {
+	ms, ok := resp.ParseInt(arg)
+	switch {
+	case !ok:
+		ctx.Out.Error("timeout is not an integer or out of range")
+	case ms < 0:
+		ctx.Out.Error("timeout is negative")
+		ok = false
+	}
+	return time.Duration(ms) * time.Millisecond, ok
+}
+
+// waitFor answers at once when it can or must, else the client waits.
+func (n *Node) waitFor(ctx *command.Ctx, x *waiting, timeout time.Duration) {
 	c := engine.Of(ctx)
 	if c == nil {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	have := n.ackedBy(c.WriteOffset)
-	if have >= need || !n.e.CanBlock(ctx) {
-		ctx.Out.Int(have)
+	x.offset, x.pos = c.WriteOffset, c.WritePos
+	if h := n.holds(x); x.done(h) || !n.e.CanBlock(ctx) {
+		x.reply(ctx.Out, h)
 		return
 	}
-	x := &waiting{offset: c.WriteOffset, need: need}
-	x.w = n.e.Block(c, "wait", time.Duration(ms)*time.Millisecond,
-		func(w *resp.Writer) { w.Int(n.count(x.offset)) },
+	x.w = n.e.Block(c, "wait", timeout,
+		func(w *resp.Writer) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			x.reply(w, n.holds(x))
+		},
 		func() {
 			n.mu.Lock()
 			n.forget(x)
@@ -68,20 +134,21 @@ func (n *Node) askAcks() {
 	n.getackEnd = n.log.Offset()
 }
 
-// ackedBy counts the replicas that acknowledged offset. Node.mu must be held.
-func (n *Node) ackedBy(offset int64) (count int64) {
+// holds tells how far the write has got that x waits for. Node.mu must be held.
+func (n *Node) holds(x *waiting) (h held) {
+	if n.e.FileSynced().Pos >= x.pos {
+		h.local = 1
+	}
 	for p := range n.peers {
-		if acked, _ := p.m.Acked(); p.m.State() == repl.PeerOnline && acked >= offset {
-			count++
+		offset, _ := p.m.Acked()
+		if x.file {
+			offset = p.m.HasSynced()
+		}
+		if p.m.State() == repl.PeerOnline && offset >= x.offset {
+			h.replicas++
 		}
 	}
-	return count
-}
-
-func (n *Node) count(offset int64) int64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.ackedBy(offset)
+	return h
 }
 
 // forget takes a wait out of the list. Node.mu must be held.
@@ -100,15 +167,34 @@ func (n *Node) acked() {
 	n.e.Exclusive(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
+		file := n.s.Bool(settings.AppendOnly)
 		for x := range n.waitList {
-			have := n.ackedBy(x.offset)
-			if have < x.need {
-				continue
+			h := n.holds(x)
+			switch {
+			case x.local > 0 && !file:
+				n.forget(x)
+				x.w.Wake(func(w *resp.Writer) { w.Error(errNoFile) })
+			case x.done(h):
+				n.forget(x)
+				x.w.Wake(func(w *resp.Writer) { x.reply(w, h) })
 			}
-			n.forget(x)
-			x.w.Wake(func(w *resp.Writer) { w.Int(have) })
 		}
 	})
+}
+
+// fileSynced is told by whoever writes the append-only file, with any lock held: somebody else answers who waits for it.
+func (n *Node) fileSynced() {
+	if n.waiters.Load() > 0 || n.owed.Load() > 0 {
+		n.kick()
+	}
+}
+
+// tellSynced answers those who wait for this server's append-only file: clients, and the master whose client does.
+func (n *Node) tellSynced() {
+	n.acked()
+	if owed := n.owed.Load(); owed > 0 && n.e.FileSynced().Offset >= owed && n.owed.CompareAndSwap(owed, 0) {
+		n.passOn()
+	}
 }
 
 // giveUpWaiters answers everyone when this server ceases to be a master: what they wait for will not come. The engine's

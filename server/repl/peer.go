@@ -69,6 +69,7 @@ type Peer struct {
 	acked    int64  // last acknowledged byte
 	ackAt    Millis // when
 	heard    bool   // the replica has said what it holds
+	synced   int64  // last byte that its append-only file has on disk, -1 when it never said
 	moved    Millis // when the payload moved last
 	idle     bool   // no piece of it is on its way
 	since    Millis // when it began to wait for a snapshot
@@ -77,7 +78,7 @@ type Peer struct {
 }
 
 // NewPeer makes the view of a connection that may become a replica.
-func NewPeer(name string) *Peer { return &Peer{Name: name} }
+func NewPeer(name string) *Peer { return &Peer{Name: name, synced: -1} }
 
 // State is the present state.
 func (p *Peer) State() PeerState { return p.state }
@@ -276,6 +277,12 @@ func (p *Peer) Ack(now Millis, offset int64) []Effect {
 	}
 	return p.out
 }
+
+// Synced takes the FACK of REPLCONF ACK: the replica's append-only file has the stream up to offset on disk.
+func (p *Peer) Synced(offset int64) { p.synced = max(p.synced, offset) }
+
+// HasSynced is the offset of the last FACK, -1 when there was none.
+func (p *Peer) HasSynced() int64 { return p.synced }
 
 // Holds is the offset up to which an online replica has said that it holds the stream.
 func (p *Peer) Holds() (offset int64, ok bool) {

@@ -57,9 +57,9 @@ type appender struct {
 	flushNap  atomic.Int64 // DEBUG AOF-FLUSH-SLEEP, in microseconds
 	replaced  atomic.Bool  // the data set is another one: a rewrite is to come
 	failed    atomic.Bool  // writes are refused
+	suspect   atomic.Int64 // see suspect.go
 	size      atomic.Int64 // bytes of all parts
 	baseSize  atomic.Int64 // of the parts after the last rewrite or load
-	synced    atomic.Int64 // replication offset up to which everything is on disk
 
 	aux  atomic.Pointer[string]    // the auxiliary fields of the data set as it is, when there are any
 	next atomic.Pointer[increment] // what follows once the cursor has come to its stop
@@ -70,12 +70,12 @@ type appender struct {
 	pieces   []oplog.Piece
 	buf      []byte
 	unsynced bool
-	offset   int64 // replication offset of what was written
+	at       engine.Synced // what was written ends there
 	lastSync time.Time
 	lastNote time.Time
 	orphans  []fsys.File // to be closed when the sync under way is over
 	vowed    bool        // see vow.go
-	suspect  bool        // a sync failed: what it was to keep may be lost though later ones succeed
+	needed   int64       // the parts before this increment are history
 
 	files struct {
 		sync.Mutex // held while parts are made, named and deleted; after the engine's lock
@@ -183,7 +183,7 @@ func (a *appender) write(sync bool) {
 		}
 		clear(a.pieces)
 		a.cur.Pass(at.Pos)
-		a.offset = a.cur.Offset()
+		a.at = engine.Synced{Pos: at.Pos, Offset: a.cur.Offset()}
 		if sync && a.unsynced {
 			began := time.Now()
 			if err := a.inc.f.Sync(); err != nil {
@@ -192,6 +192,8 @@ func (a *appender) write(sync bool) {
 			}
 			a.s.e.Spikes().Note(engine.SpikeFileSync, time.Since(began))
 			a.syncedNow()
+		} else if !a.unsynced && !a.syncing.Load() { // only replicas got something, or nobody
+			a.synced(a.at)
 		}
 		a.wrote()
 		if next := a.next.Load(); next != nil && at.Pos >= next.at {
@@ -292,7 +294,15 @@ func (a *appender) tells(n *aof.Notes, at oplog.Mark) bool {
 func (a *appender) syncedNow() {
 	a.unsynced = false
 	a.lastSync = time.Now()
-	a.synced.Store(a.offset)
+	a.synced(a.at)
+}
+
+// synced tells who waits for it that the file has everything up to here on disk: unless it does not hold the data set
+// yet, or may have lost something. a.mu is held.
+func (a *appender) synced(at engine.Synced) {
+	if a.is(appendOn) && a.suspect.Load() == 0 {
+		a.s.e.SetFileSynced(at)
+	}
 }
 
 // turn goes on with the next increment. Nothing is written to it before all of the last one is on disk, so that a torn
@@ -330,8 +340,9 @@ func (a *appender) writeFailed(err error, sync bool) {
 	a.settled.Store(a.log.WholePos()) // lanes need not try again: the goroutine does
 }
 
+// wrote ends that, when the disk takes what is written again and nothing is suspect. a.mu is held.
 func (a *appender) wrote() {
-	if a.failed.Swap(false) {
+	if a.suspect.Load() == 0 && a.failed.Swap(false) {
 		a.s.logf(settings.LogWarning, "AOF write error looks solved, Redis can write again.")
 		a.s.e.SetFileError("")
 		a.s.judge()
@@ -381,12 +392,12 @@ func (a *appender) sync() {
 	if a.inc == nil || !a.unsynced || !turning && !due {
 		return
 	}
-	f, offset := a.inc.f, a.offset
+	inc, at := a.inc, a.at
 	a.unsynced = false
 	a.syncBegan.Store(time.Now().UnixNano())
 	a.syncing.Store(true)
 	a.mu.Unlock()
-	err := f.Sync()
+	err := inc.f.Sync()
 	a.mu.Lock()
 	a.syncing.Store(false)
 	for _, f := range a.orphans {
@@ -398,11 +409,10 @@ func (a *appender) sync() {
 	case a.cur == nil: // it was closed meanwhile, and synced for that
 		return
 	case err != nil:
-		a.unsynced, a.suspect = true, true
-		a.writeFailed(fmt.Errorf("fsync: %w", err), false)
+		a.syncFailed(inc, err)
 		return
 	}
-	a.synced.Store(offset)
+	a.synced(at)
 	a.write(false)
 }
 
@@ -415,7 +425,8 @@ func (a *appender) attachLocked(inc *increment) {
 	inc.at = a.log.WholePos()
 	a.resets.Store(a.log.FileResets())
 	a.settled.Store(inc.at)
-	a.lastSync, a.unsynced = time.Now(), false
+	a.lastSync, a.unsynced, a.at = time.Now(), false, engine.Synced{Pos: inc.at, Offset: a.cur.Offset()}
+	a.synced(a.at)
 }
 
 // detachLocked gives up the cursor and the increment. a.mu is held.
@@ -433,6 +444,7 @@ func (a *appender) detachLocked() {
 	}
 	a.resets.Store(a.log.FileResets())
 	a.settled.Store(oplog.NoLimit)
+	a.s.e.SetFileSynced(engine.NoFile)
 }
 
 // close closes a file of which everything is synced, or of no use; not while the goroutine syncs it. a.mu is held.
@@ -492,7 +504,9 @@ func (a *appender) durable() (done bool, err error) {
 	if !a.is(appendOn) || a.cur == nil {
 		return false, nil
 	}
-	err = a.bring()
+	if err = a.bring(); err == nil && a.suspect.Load() != 0 {
+		err = errSuspect
+	}
 	return a.is(appendOn), err
 }
 
@@ -503,7 +517,9 @@ func (a *appender) bring() error {
 			return nil
 		}
 		if err := a.inc.f.Sync(); err != nil {
-			return err
+			if a.syncFailed(a.inc, err) {
+				return err
+			}
 		}
 		a.syncedNow()
 		next := a.next.Load()

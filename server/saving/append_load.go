@@ -392,8 +392,8 @@ func (s *Saver) Placed() {
 	if !s.cfg.Bool(settings.AppendOnly) {
 		return
 	}
-	a.attachLocked(a.inc)
 	a.state.Store(int32(appendOn))
+	a.attachLocked(a.inc)
 	a.noteAux()
 	a.selectDB()
 	a.hook()

@@ -61,11 +61,11 @@ func (a *appender) look() {
 	if s.running != nil || a.rewriting != nil || s.closed {
 		return
 	}
-	if a.replaced.Swap(false) && a.is(appendWait) {
+	if a.replaced.Swap(false) && a.is(appendWait) || a.isSuspect() {
 		a.scheduled = true
 	}
 	if a.scheduled {
-		if a.is(appendWait) && time.Since(a.lastTry) < a.patience() {
+		if (a.is(appendWait) || a.isSuspect()) && time.Since(a.lastTry) < a.patience() {
 			return
 		}
 		a.beginRewrite()
@@ -371,9 +371,7 @@ func (a *appender) rewritten(r *rewrite, inc *increment, size int64, err error) 
 		a.baseSize.Store(size)
 		a.state.CompareAndSwap(int32(appendWait), int32(appendOn))
 	}
-	a.mu.Lock()
-	a.suspect = false
-	a.mu.Unlock()
+	a.replacedParts(inc)
 	a.s.logf(settings.LogNotice, "Background AOF rewrite terminated with success")
 	a.s.logf(settings.LogNotice, "Background AOF rewrite finished successfully")
 }
@@ -430,7 +428,10 @@ func (a *appender) switched() error {
 		if err := a.finish(); err != nil {
 			a.s.logf(settings.LogWarning, "Error writing to the AOF file: %s", reasonOf(err))
 		}
+		a.mu.Lock()
+		a.suspect.Store(0) // what is not kept cannot be lost
 		a.wrote()
+		a.mu.Unlock()
 	}
 	return nil
 }

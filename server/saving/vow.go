@@ -16,7 +16,7 @@ const vowFile = "understudy.always"
 
 // vow makes it true, if it is not yet. a.mu is held.
 func (a *appender) vow() {
-	if a.vowed || !a.is(appendOn) || a.cur == nil || a.cur.Err() != nil || a.failed.Load() {
+	if a.vowed || !a.is(appendOn) || a.cur == nil || a.cur.Err() != nil || a.failed.Load() || a.suspect.Load() != 0 {
 		return
 	}
 	if a.bring() != nil || a.inc == nil {

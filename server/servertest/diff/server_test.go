@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 // elsewhere lists the commands whose replies belong to the server and not to its data.
 var elsewhere = map[string]bool{"info": true, "debug": true, "save": true, "bgsave": true, "lastsave": true, "shutdown": true, "time": true, "role": true, "monitor": true, "lolwut": true,
-	"replicaof": true, "slaveof": true, "sync": true, "psync": true, "replconf": true, "failover": true, "wait": true, "bgrewriteaof": true, "quit": true, "reset": true,
+	"replicaof": true, "slaveof": true, "sync": true, "psync": true, "replconf": true, "failover": true, "wait": true, "waitaof": true, "bgrewriteaof": true, "quit": true, "reset": true,
 	"hello": true, "auth": true, "select": true, "memory|stats": true, "memory|doctor": true, "memory|purge": true, "memory|malloc-stats": true,
 	"latency|doctor": true, "latency|graph": true, "latency|histogram": true, "latency|history": true, "latency|latest": true, "latency|reset": true}
 
