@@ -238,7 +238,9 @@ func (n *Node) write(ctx context.Context, sink io.Writer, atCut func() []snapsho
 		s.Cancel()
 		<-s.Done()
 	}
-	return s.Wait()
+	err := s.Wait()
+	n.e.Settle() // the payload's end makes a replica show the cut: under appendfsync always it is on this server's disk before
+	return err
 }
 
 // spill opens the file for what a slow replica leaves behind; it has no name, so that a crash leaves nothing either.

@@ -83,7 +83,7 @@ func (c *Cursor) Read(dst [][]byte, max int) ([][]byte, error) {
 			return dst, err
 		}
 	}
-	for b, at := c.b, c.at; b != nil && max > 0; {
+	for b, at := c.b, c.at; b != nil && max > 0 && b.pos+int64(at) < l.limit; {
 		data := c.bytesOf(b)
 		if data == nil { // on disk: when the cursor gets there
 			break
@@ -95,7 +95,7 @@ func (c *Cursor) Read(dst [][]byte, max int) ([][]byte, error) {
 		}
 		end := b.endOfRun(i)
 		if b.runs[i].target&c.target != 0 {
-			end = min(end, at+max)
+			end = at + int(min(int64(end-at), int64(max), l.limit-b.pos-int64(at)))
 			dst = append(dst, data[at:end:end])
 			c.lent = b.pos + int64(end)
 			max -= end - at

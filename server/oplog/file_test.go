@@ -88,3 +88,62 @@ func TestFileEndsWithItsHistory(t *testing.T) {
 		t.Errorf("the next file begins with %v at %+v", list, at)
 	}
 }
+
+// TestReplicasReadNoFurtherThanTheLimit: in one piece of a run, across blocks, and from a cursor that is opened later.
+func TestReplicasReadNoFurtherThanTheLimit(t *testing.T) {
+	l := New(Options{BacklogSize: 4 * minBlockSize, NewID: counting()})
+	l.CreateBacklog()
+	c, err := l.Replica(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(c *Cursor) (n int) {
+		t.Helper()
+		for {
+			parts, err := c.Read(nil, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(parts) == 0 {
+				return n
+			}
+			step := 0
+			for _, p := range parts {
+				step += len(p)
+			}
+			c.Advance(step)
+			n += step
+		}
+	}
+	l.LimitReplicas(3)
+	l.Append(make([]byte, 10), ToAll)
+	if n := read(c); n != 3 {
+		t.Errorf("%d bytes with a limit of 3", n)
+	}
+	<-c.C // the limit's signal, and that of nobody else: Wake was not called
+	l.Append(make([]byte, 3*minBlockSize), ToAll)
+	l.LimitReplicas(2*minBlockSize + 7)
+	select {
+	case <-c.C:
+	default:
+		t.Error("a limit that moves wakes nobody")
+	}
+	if n := read(c); n != 2*minBlockSize+4 {
+		t.Errorf("%d bytes up to the middle of the third block", n)
+	}
+	late, err := l.Replica(l.Offset())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := read(late); n != 0 {
+		t.Errorf("%d bytes behind the limit", n)
+	}
+	l.LimitReplicas(NoLimit)
+	if n := read(c); n != minBlockSize+3 {
+		t.Errorf("%d bytes without a limit", n)
+	}
+	l.Append(make([]byte, 5), ToAll)
+	if n := read(late); n != 5 {
+		t.Errorf("%d bytes of what came later", n)
+	}
+}

@@ -56,6 +56,7 @@ type Log struct {
 	cursors map[*Cursor]struct{}
 	leaving map[*Cursor]struct{} // given up, and not closed yet by their readers
 	files   int                  // cursors of the file
+	limit   int64                // physical position up to which replicas may read: see LimitReplicas
 	disk    disk
 }
 
@@ -63,7 +64,7 @@ const maxSpare = 16
 
 // New opens a log with a fresh history and no reader: nothing is kept until CreateBacklog or a file cursor asks for it.
 func New(o Options) *Log {
-	l := &Log{newID: o.NewID, size: o.BacklogSize, selected: NoDB, cursors: map[*Cursor]struct{}{}, leaving: map[*Cursor]struct{}{}}
+	l := &Log{newID: o.NewID, size: o.BacklogSize, selected: NoDB, limit: NoLimit, cursors: map[*Cursor]struct{}{}, leaving: map[*Cursor]struct{}{}}
 	if l.newID == nil {
 		l.newID = RandomID
 	}
@@ -219,6 +220,22 @@ func (l *Log) Wake() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for c := range l.cursors {
+		if c.target != ToFile {
+			c.signal()
+		}
+	}
+}
+
+// LimitReplicas lets replicas read up to a physical position and no further, NoLimit to the end: what this server may still
+// lose is not to be found on another one. It wakes those that wait.
+func (l *Log) LimitReplicas(pos int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.limit == pos {
+		return
+	}
+	l.limit = pos
 	for c := range l.cursors {
 		if c.target != ToFile {
 			c.signal()

@@ -140,6 +140,18 @@ func (a *appender) hook() {
 		return
 	}
 	a.s.e.OnSettle(a.settle, a.always())
+	if !a.always() || !a.is(appendOn) {
+		a.log.LimitReplicas(oplog.NoLimit)
+	}
+}
+
+// release lets replicas have what was written, under always no more than what is on disk: a master that comes back after a
+// power loss is behind none of them, and none has shown what nobody has any more. The limit begins with the first sync under
+// this policy. a.mu is held.
+func (a *appender) release() {
+	if a.always() && a.is(appendOn) {
+		a.log.LimitReplicas(a.at.Pos)
+	}
 }
 
 // settle implements engine.OnSettle.
@@ -194,6 +206,9 @@ func (a *appender) write(sync bool) {
 			a.syncedNow()
 		} else if !a.unsynced && !a.syncing.Load() { // only replicas got something, or nobody
 			a.synced(a.at)
+		}
+		if sync {
+			a.release()
 		}
 		a.wrote()
 		if next := a.next.Load(); next != nil && at.Pos >= next.at {
@@ -427,6 +442,7 @@ func (a *appender) attachLocked(inc *increment) {
 	a.settled.Store(inc.at)
 	a.lastSync, a.unsynced, a.at = time.Now(), false, engine.Synced{Pos: inc.at, Offset: a.cur.Offset()}
 	a.synced(a.at)
+	a.release()
 }
 
 // detachLocked gives up the cursor and the increment. a.mu is held.
@@ -444,6 +460,7 @@ func (a *appender) detachLocked() {
 	}
 	a.resets.Store(a.log.FileResets())
 	a.settled.Store(oplog.NoLimit)
+	a.log.LimitReplicas(oplog.NoLimit)
 	a.s.e.SetFileSynced(engine.NoFile)
 }
 
@@ -522,6 +539,7 @@ func (a *appender) bring() error {
 			}
 		}
 		a.syncedNow()
+		a.release()
 		next := a.next.Load()
 		if next == nil || a.cur.Behind() > 0 && a.failed.Load() {
 			return nil

@@ -78,10 +78,17 @@ func newCrashing(mem *fsys.Mem, at int) *crashing {
 // stream ended behind each.
 func story(t *testing.T, fs fsys.FS, dir, directives string) (acked int, ends []int64) {
 	t.Helper()
+	return storyWith(t, fs, dir, directives, func(*bench) {})
+}
+
+// storyWith is story with something that begins with the server.
+func storyWith(t *testing.T, fs fsys.FS, dir, directives string, begin func(b *bench)) (acked int, ends []int64) {
+	t.Helper()
 	b, _, err := appending(t, fs, dir, directives)
 	if err != nil {
 		return 0, []int64{0}
 	}
+	begin(b)
 	ends = []int64{b.log.Offset()}
 	apart(func() {
 		for i := 1; i <= 12; i++ {

@@ -18,18 +18,21 @@ import (
 
 var errSuspect = errors.New("a sync of the append-only file failed: it has to be rewritten first")
 
-// syncFailed notes that a sync of inc failed, and tells whether that matters: not when a rewrite has made inc history. a.mu is
-// held.
+// syncFailed notes that a sync of inc failed, and tells whether that matters: not when a rewrite has made inc history. Under
+// always the process ends. a.mu is held.
 func (a *appender) syncFailed(inc *increment, err error) bool {
 	if inc.part.Seq < a.needed {
 		a.unsynced = a.unsynced && a.inc != inc
 		return false
 	}
 	a.unsynced = true
+	if a.always() {
+		a.writeFailed(fmt.Errorf("fsync: %w", err), true)
+		return true
+	}
 	if a.suspect.Swap(inc.part.Seq) != inc.part.Seq {
 		a.s.logf(settings.LogWarning, "Fail to fsync the AOF file: %s. What it was to keep may be lost: the file is rewritten, and writes are refused until that has succeeded", reasonOf(err))
 	}
-	a.breakVow()
 	a.writeFailed(fmt.Errorf("fsync: %w", err), false)
 	return true
 }

@@ -1,0 +1,116 @@
+package saving
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/oplog"
+)
+
+// eager reads the stream as a replica does that never sleeps, and notes up to where.
+func eager(log *oplog.Log) (held func() int64) {
+	var at atomic.Int64
+	end, done := make(chan struct{}), make(chan struct{})
+	c, err := log.Replica(log.Offset())
+	if err != nil {
+		panic(err)
+	}
+	at.Store(log.Offset())
+	go func() {
+		defer close(done)
+		for {
+			parts, err := c.Read(nil, 1<<20)
+			if errors.Is(err, oplog.ErrReset) {
+				return
+			}
+			n := 0
+			for _, p := range parts {
+				n += len(p)
+			}
+			c.Advance(n)
+			at.Add(int64(n))
+			select {
+			case <-end:
+				return
+			default:
+			}
+		}
+	}()
+	return func() int64 { close(end); <-done; return at.Load() }
+}
+
+// TestReplicaIsNeverAheadOfADiskThatKeepsAll fails the power at every call on the file system, while a replica takes the stream
+// as fast as it comes. Under appendfsync always the master comes back with all that the replica has, under another ID (S9), and
+// a replica that had all of it goes on without a full sync (S8).
+func TestReplicaIsNeverAheadOfADiskThatKeepsAll(t *testing.T) {
+	dir, directives := t.TempDir(), "appendfsync always"
+	for at := 0; ; at++ {
+		mem := fsys.NewMem()
+		c := newCrashing(mem, at)
+		var held func() int64
+		var id string
+		storyWith(t, c, dir, directives, func(b *bench) { held, id = eager(b.log), b.log.IDs().ID })
+		if held == nil {
+			continue // no server yet
+		}
+		replica := held()
+		if !c.dead.Load() {
+			if at < 40 {
+				t.Fatalf("%d calls", at)
+			}
+			return
+		}
+		b, loaded, err := appending(t, mem, dir, directives)
+		if err != nil {
+			t.Fatalf("power failed at call %d: %v", at, err)
+		}
+		switch refusal := b.log.CanServe("the replica", id, replica+1); {
+		case replica == 0 && loaded.ReplID == "": // nothing was written
+		case b.log.IDs().ID == id:
+			t.Fatalf("power failed at call %d: S9: the history goes on", at)
+		case loaded.ReplOffset < replica:
+			t.Fatalf("power failed at call %d: the replica has %d, the master %d", at, replica, loaded.ReplOffset)
+		case refusal != nil && replica == loaded.ReplOffset: // else it asks for what only the memory had
+			t.Fatalf("power failed at call %d: a full sync: %v", at, refusal)
+		}
+		b.saver.Close()
+	}
+}
+
+// TestReplicaAheadOfTheDiskIsRefused: under everysec a power loss may leave a replica with more than the master. It is told so
+// (a full sync), whatever the master has written since: the same offset means other bytes under the new ID (S9).
+func TestReplicaAheadOfTheDiskIsRefused(t *testing.T) {
+	mem, dir := fsys.NewMem(), t.TempDir()
+	b, _, err := appending(t, mem, dir, "appendfsync everysec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := b.log.IDs().ID
+	b.do("SET", "a", "1")
+	b.eventually("the sync", func() bool { return b.e.FileSynced().Offset == b.log.Offset() })
+	kept := b.log.Offset()
+	b.do("SET", "b", "the replica has it")
+	ahead := b.log.Offset()
+	mem.Crash()
+	n, loaded, err := appending(t, mem, dir, "appendfsync everysec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.ReplID != id || loaded.ReplOffset != kept {
+		t.Fatalf("recovered to %d of %s, want %d of %s", loaded.ReplOffset, loaded.ReplID, kept, id)
+	}
+	if n.log.CanServe("same", id, kept+1) != nil {
+		t.Error("a replica that has no more needs a full sync")
+	}
+	for range 3 { // beyond the place, and with another one there
+		if n.log.CanServe("ahead", id, ahead+1) == nil {
+			t.Fatalf("a replica goes on from %d, the history ended at %d", ahead, kept)
+		}
+		n.do("SET", "c", "something else")
+	}
+	if n.log.IDs().ID == id {
+		t.Error("S9: the history goes on")
+	}
+}
