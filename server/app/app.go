@@ -94,7 +94,8 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	if err := a.certs.Load(); err != nil {
 		return nil, fmt.Errorf("Failed to configure TLS. Check logs for more info: %w", err) //nolint:staticcheck // Redis' text
 	}
-	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnMaster: a.Sessions.OpenMaster, OnRole: a.roleChanged, Managed: a.managedLinks()})
+	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnMaster: a.Sessions.OpenMaster, OnRole: a.roleChanged,
+		MemoryLimit: a.memoryLimit(), Managed: a.managedLinks()})
 	a.migrations = migrate.New(a.Engine)
 	a.Sessions.CountMigrations(a.migrations.Sockets)
 	a.saver = a.newSaver()

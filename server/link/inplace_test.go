@@ -79,3 +79,22 @@ func TestDataGivenUpInPlaceGivesUpItsPlace(t *testing.T) {
 		t.Errorf("empty at offset %d, told %d times", off, lost.Load())
 	}
 }
+
+// TestNewDataThatDoesNotFit: a data set that has grown a lot does not fit beside the old one while it comes from the socket. The
+// old one stays, and is given up only when all of the new one is in a file.
+func TestNewDataThatDoesNotFit(t *testing.T) {
+	master := Start(t, noDelay...)
+	master.Must("DEBUG", "POPULATE", "60000", "new", "1000")
+	replica := Start(t, "--maxmemory", "20mb")
+	replica.Must("SET", "old", "v")
+	replicate(t, replica, master)
+	MustAgree(t, master, replica)
+	log := replica.Log()
+	first, then := strings.Index(log, "two data sets do not fit"), strings.Index(log, "Flushing old data")
+	if first < 0 || then < first {
+		t.Errorf("the first attempt ended at %d of the log, the old data was given up at %d", first, then)
+	}
+	if full := replica.Info("full_syncs_loaded"); full != "1" {
+		t.Errorf("%s full syncs were loaded", full)
+	}
+}

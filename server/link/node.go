@@ -28,6 +28,8 @@ type Options struct {
 	OnMaster func(remote, local string, kill func()) (closed func())
 	// OnRole is told the role when it changes, for the mark in log lines; it must not wait. nil: nobody asks.
 	OnRole func(replica bool)
+	// MemoryLimit is how much memory the process may have, in bytes; 0: nobody says.
+	MemoryLimit int64
 	// Managed is set for a member of a ReplicaSet.
 	Managed *Managed
 }

@@ -67,10 +67,10 @@ func (r *receive) write(p []byte) {
 // end is the end of the payload.
 func (r *receive) end() {
 	switch {
-	case r.failed != nil:
-		r.u.loaded <- loadResult{r: r, err: r.failed}
 	case r.pipe != nil:
-		r.pipe.Close()
+		r.pipe.Close() // the loader tells how it went, also when it has given up before
+	case r.failed != nil:
+		r.u.n.work.Go(func() { r.u.deliver(loadResult{r: r, err: r.failed}) })
 	default:
 		r.u.n.work.Go(r.loadFile)
 	}
@@ -91,19 +91,29 @@ func (r *receive) load(in io.Reader, closeIn func(error)) {
 	if size < 0 && r.file != nil {
 		size = r.size
 	}
-	into := u.makeRoom(size)
+	room := u.newRoom(size, r.pipe != nil)
+	into := room.into
 	snapshot.Background() // no lock that clients wait for is taken from here on
 	u.n.logf(repl.Notice, "MASTER <-> REPLICA sync: Loading DB in memory")
 	if r.file != nil || u.n.s.Enum(settings.ReplDisklessLoad) == settings.DisklessLoadSwapDB {
 		u.n.e.SetState(engine.AsyncLoading, 0)
 	} // else the payload is still on its way, and a server that waits for one is not loading: REPLICAOF calls it off
 	meta, _, err := snapshot.Load(in, into, snapshot.LoadOptions{Now: time.Now().UnixMilli(), NoChecksum: !u.n.s.Bool(settings.RDBChecksum), Background: true,
+		Progress: func(int64, int) {
+			if !room.check() {
+				closeIn(errTight)
+			}
+		},
 		KeyDelay: func() time.Duration {
 			if r.ctx.Err() != nil {
 				return 0 // nobody waits for it any more
 			}
 			return time.Duration(u.n.s.Int(settings.KeyLoadDelay)) * time.Microsecond
 		}})
+	if room.tight {
+		err = errTight
+		u.tight.Store(true)
+	}
 	if err == nil && r.pipe != nil {
 		_, err = io.Copy(io.Discard, in) // up to the end of the payload
 	}
@@ -113,39 +123,6 @@ func (r *receive) load(in io.Reader, closeIn func(error)) {
 	}
 	closeIn(err)
 	u.deliver(loadResult{r: r, into: into, meta: meta, err: err})
-}
-
-// makeRoom makes the store to load into. When maxmemory cannot hold two data sets the old one goes first, as in Redis.
-func (u *upstream) makeRoom(size int64) (into *store.Store) {
-	u.n.e.Exclusive(func() {
-		st := u.n.e.Store()
-		into = st.Sibling()
-		limit, used := u.n.s.Int(settings.MaxMemory), st.UsedBytes()
-		if size < 0 {
-			size = used
-		}
-		if limit == 0 || used+size <= limit || u.gone.Load() {
-			return
-		}
-		u.n.logf(repl.Notice, fmt.Sprintf("MASTER <-> REPLICA sync: Flushing old data (maxmemory %d cannot hold %d bytes more)", limit, size))
-		u.n.e.SetState(engine.Loading, 0)
-		st.FlushAll()
-		u.n.loseLocked()
-	})
-	return into
-}
-
-// loseLocked gives up the place in the history together with the data: what comes of the load is not known yet, and an empty
-// data set that kept its offset would go on from there, or be taken for the best copy (S2). The engine's lock must be held.
-func (n *Node) loseLocked() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.log.Follow(newID(), 0)
-	n.noteIDs()
-	n.dropPeers()
-	if m := n.o.Managed; m != nil && m.Lost != nil {
-		m.Lost()
-	}
 }
 
 // deliver hands the result to the upstream's goroutine, or gets rid of it when nobody waits any more.

@@ -42,6 +42,7 @@ type upstream struct {
 	passOn   chan struct{}      // a replica of this server has vouched: the master is to know at once
 	unpaused chan struct{}      // CLIENT PAUSE is over
 	orders   chan struct{}      // REPLICAOF named this master again
+	tight    atomic.Bool        // a payload from the socket did not fit beside the old data: the next one goes to a file
 	gone     atomic.Bool        // set under the engine's lock: nothing of this master may be applied any more
 	ctx      context.Context    // ends with abandon and stop
 	cancel   context.CancelFunc // any goroutine
@@ -206,9 +207,9 @@ func (u *upstream) parseAtOnce(hasData bool) bool {
 	if u.n.s.Enum(settings.ReplDisklessLoad) == settings.DisklessLoadSwapDB || !hasData {
 		return true
 	}
-	limit, used := u.n.s.Int(settings.MaxMemory), int64(0)
+	limit, used := u.n.memoryLimit(), int64(0)
 	u.n.e.Shared(func() { used = u.n.e.Store().UsedBytes() })
-	return limit == 0 || used < limit/3 // the size is not known yet: a replica's data set is seldom more than doubled
+	return limit == 0 || used < limit/3 && !u.tight.Load() // the size is not known yet: a replica's data set is seldom more than doubled
 }
 
 // place is where this server stands: what PSYNC asks to continue.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -36,6 +37,22 @@ func (goPages) AllocPage() *Page {
 func (goPages) FreePage(*Page)         {}
 func (goPages) AllocBlob(n int) []byte { return make([]byte, n) }
 func (goPages) FreeBlob([]byte)        {}
+
+// counted are pages whose number somebody wants to know, whoever has them.
+type counted struct {
+	Pages
+	pages atomic.Int64
+}
+
+func (c *counted) AllocPage() *Page {
+	c.pages.Add(1)
+	return c.Pages.AllocPage()
+}
+
+func (c *counted) FreePage(p *Page) {
+	c.pages.Add(-1)
+	c.Pages.FreePage(p)
+}
 
 // classSize[c] is the slot size of class c; classOf[(n+7)/8] the smallest class for n bytes.
 var (

@@ -33,7 +33,7 @@ type Store struct {
 	Config Config
 
 	hash      hasher
-	mem       Pages
+	mem       *counted // shared with siblings
 	partBits  uint8
 	parts     int
 	dbs       []*DB
@@ -112,7 +112,7 @@ func New(o Options) *Store {
 		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64, SetMaxIntsetEntries: 512, StreamNodeMaxBytes: 4096, StreamNodeMaxEntries: 100, LFULogFactor: 10, LFUDecayTime: 1},
 		hash:   newHasher(o.Seed),
 		blobs:  &blobStats{}, fragSlack: fragSlack,
-		mem: o.Pages, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),
+		mem: &counted{Pages: o.Pages}, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),
 	}
 	for i := range o.Databases {
 		s.dbs = append(s.dbs, &DB{store: s, index: i, space: s.newSpace()})
@@ -237,6 +237,10 @@ func (s *Store) UsedBytes() int64 {
 	}
 	return n
 }
+
+// HeldBytes is the memory that this store and its siblings hold together in pages and blobs, what waits for Reclaim included,
+// tables not. Safe for concurrent use.
+func (s *Store) HeldBytes() int64 { return s.mem.pages.Load()*PageSize + s.blobs.bytes.Load() }
 
 // TouchedBytes is UsedBytes plus the free slots of pages in use: what the store makes resident.
 func (s *Store) TouchedBytes() int64 {

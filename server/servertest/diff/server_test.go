@@ -80,6 +80,9 @@ func serverAgainstRedis(t *testing.T, s uint64) {
 	k := newTalk(s, ours.Engine.Table)
 	for i := range *commands {
 		args := k.next()
+		if KeptToItself(args) { // WATCH does not see it either
+			continue
+		}
 		want, got := real.Do(args...), ours.Do(args...)
 		if strings.EqualFold(args[0], "hello") { // names the program
 			continue
