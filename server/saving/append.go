@@ -82,7 +82,8 @@ type appender struct {
 		m          *aof.Manifest
 	}
 
-	resume aof.Notes // where the last part ended when it was loaded
+	resume  aof.Notes // where the last part ended when it was loaded
+	outdone bool      // at start: the file that is there is older than what was loaded
 
 	// Guarded by the engine's lock.
 	rewriting *rewrite

@@ -69,6 +69,11 @@ func (s *Saver) loadAppended(ctx context.Context) (loaded Loaded, found bool, er
 	if m == nil || m.Empty() {
 		return Loaded{}, false, nil
 	}
+	if a.outdated(m) {
+		a.outdone = true
+		s.logf(settings.LogWarning, "The append-only file in %s was left behind by appendonly no, and %s has what was written since: that is loaded instead, and the file is made anew of it", d.Path, s.Path())
+		return Loaded{}, false, nil
+	}
 	s.e.Exclusive(func() {
 		s.load = loadState{began: s.now(), total: a.total(m)}
 		s.bytesLoaded.Store(0)
@@ -313,15 +318,15 @@ func (a *appender) ready(at snapshot.Meta) error {
 		return err
 	}
 	m := a.files.m
-	if m == nil || m.Empty() {
+	if m == nil {
 		m = &aof.Manifest{}
+	}
+	if m = m.Clone(); m.Empty() || a.outdone {
 		base, err := a.firstBase(m, at)
 		if err != nil {
 			return err
 		}
-		m.Base = &base
-	} else {
-		m = m.Clone()
+		m.Rewritten(base, 0)
 	}
 	fresh := len(m.Increments) == 0
 	if fresh {

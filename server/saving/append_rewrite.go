@@ -370,6 +370,7 @@ func (a *appender) rewritten(r *rewrite, inc *increment, size int64, err error) 
 		a.size.Store(size)
 		a.baseSize.Store(size)
 		a.state.CompareAndSwap(int32(appendWait), int32(appendOn))
+		a.s.left = ""
 	}
 	a.replacedParts(inc)
 	a.s.logf(settings.LogNotice, "Background AOF rewrite terminated with success")
@@ -428,6 +429,7 @@ func (a *appender) switched() error {
 		if err := a.finish(); err != nil {
 			a.s.logf(settings.LogWarning, "Error writing to the AOF file: %s", reasonOf(err))
 		}
+		a.leave()
 		a.mu.Lock()
 		a.suspect.Store(0) // what is not kept cannot be lost
 		a.wrote()

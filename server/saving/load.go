@@ -73,6 +73,7 @@ func (s *Saver) loadImage(ctx context.Context, keepExpired bool) (Loaded, error)
 		err = s.e.LoadLibraries(meta.Libraries, engine.Instead)
 		s.e.Saved(s.e.Changes())
 		s.load.keys, s.load.expired = meta.Keys, meta.Expired
+		s.left = meta.Aux[leftField]
 		s.durable.Store(true)
 	})
 	if err != nil {

@@ -61,6 +61,7 @@ type Saver struct {
 	lastOK    bool      // the last background save
 	lastTook  time.Duration
 	load      loadState
+	left      string // the append-only file that this data set goes on from, see left.go
 
 	renaming sync.Mutex // held while a file takes its name; the engine's lock is never asked for under it
 
@@ -374,6 +375,9 @@ func (s *Saver) facts(base bool) []snapshot.Aux {
 	out := []snapshot.Aux{{Name: "redis-ver", Value: s.o.Version}, {Name: "redis-bits", Value: "64"},
 		{Name: "ctime", Value: fmt.Sprint(s.now().Unix())}, {Name: "used-mem", Value: fmt.Sprint(s.e.Store().UsedBytes())},
 		{Name: "aof-base", Value: aofBase}}
+	if s.left != "" && !base && s.aof.is(appendOff) {
+		out = append(out, snapshot.Aux{Name: leftField, Value: s.left})
+	}
 	out = append(out, snapshot.Libraries(s.e.Libraries())...)
 	if s.o.Aux != nil {
 		out = append(out, s.o.Aux()...)
