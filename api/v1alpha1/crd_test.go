@@ -166,6 +166,7 @@ func TestRefusals(t *testing.T) {
 		{"a lease that is no duration", "a", "failover: {leaseDuration: soon}", "should match"},
 		{"an unknown shape", "a", "topology: {shape: Ring}", "Unsupported value"},
 		{"a negative size", "a", "persistence: {storage: {size: -1Gi}}", "must be positive"},
+		{"a negative disk backlog", "a", "replication: {diskBacklogSize: -1Gi}", "must not be negative"},
 		{"a save that is no pair", "a", "persistence: {save: '60'}", "should match"},
 		{"an upper-case directive", "a", "config: {Port: '1'}", "lower case"},
 		{"a line break in a directive", "a", "config: {maxmemory-policy: \"x\\nport 1\"}", "should match"},

@@ -287,9 +287,11 @@ type Replication struct {
 	// +kubebuilder:default="64Mi"
 	// +optional
 	BacklogSize resource.Quantity `json:"backlogSize"`
-	// How much of the stream may be kept on disk beyond that, where the set has storage. Not yet in effect:
-	// a replica that falls behind backlogSize is synced anew.
+	// How much of the stream may be kept on disk beyond that for a replica that is connected and slow, so that it is not synced
+	// anew. It lies on the member's claim: at most a quarter of persistence.storage.size is used, and nothing in a set without
+	// storage. 0: none.
 	// +kubebuilder:default="1Gi"
+	// +kubebuilder:validation:XValidation:rule="!quantity(string(self)).isLessThan(quantity('0'))",message="replication.diskBacklogSize must not be negative"
 	// +optional
 	DiskBacklogSize resource.Quantity `json:"diskBacklogSize"`
 	// Whether a replica answers reads while it has lost its master.

@@ -36,6 +36,7 @@ func Directives(rs *v1alpha1.ReplicaSet) map[string]string {
 		"repl-diskless-sync-delay": "0",
 		"save":                     "",
 		"repl-backlog-size":        strconv.FormatInt(r.BacklogSize.Value(), 10),
+		"repl-disk-backlog-size":   strconv.FormatInt(diskBacklog(rs), 10),
 		"min-replicas-to-write":    strconv.Itoa(int(r.MinReplicasToWrite)),
 		"min-replicas-max-lag":     strconv.Itoa(int(r.MinReplicasMaxLag.Seconds())),
 		"replica-serve-stale-data": yesNo(r.ServeStaleData == nil || *r.ServeStaleData),
@@ -66,6 +67,16 @@ func fixed(rs *v1alpha1.ReplicaSet) map[string]string {
 	d := Directives(rs)
 	maps.DeleteFunc(d, func(k, _ string) bool { return !fixedDirectives[k] })
 	return d
+}
+
+// diskBacklog is how many bytes of the stream a member may keep on its claim. The claim is there for the data set: a file
+// that is being rewritten beside the old one and its increments must find room, so the stream gets a quarter at most.
+func diskBacklog(rs *v1alpha1.ReplicaSet) int64 {
+	if !Persists(rs) {
+		return 0 // /data is the node's disk, which is not the set's to fill
+	}
+	size := rs.Spec.Persistence.Storage.Size
+	return min(rs.Spec.Replication.DiskBacklogSize.Value(), size.Value()/4)
 }
 
 // maxMemory leaves room in a container for the backlog, for client buffers and for the pre-images of a

@@ -26,7 +26,7 @@ func sample(change ...func(*v1alpha1.ReplicaSet)) *v1alpha1.ReplicaSet {
 	rs.Spec.Members = 3
 	rs.Spec.Persistence = v1alpha1.Persistence{Mode: v1alpha1.PersistenceRDB, By: v1alpha1.PersistByAll, Save: "3600 1",
 		Storage: v1alpha1.Storage{Size: resource.MustParse("1Gi"), WhenDeleted: v1alpha1.Retain}}
-	rs.Spec.Replication = v1alpha1.Replication{BacklogSize: resource.MustParse("64Mi"), MinReplicasMaxLag: metav1.Duration{Duration: 10 * time.Second}}
+	rs.Spec.Replication = v1alpha1.Replication{BacklogSize: resource.MustParse("64Mi"), DiskBacklogSize: resource.MustParse("1Gi"), MinReplicasMaxLag: metav1.Duration{Duration: 10 * time.Second}}
 	rs.Spec.Template.ImagePullPolicy = corev1.PullIfNotPresent
 	rs.Spec.Template.TerminationGracePeriodSeconds = ptr(int64(60))
 	for _, c := range change {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/understudy-db/understudy/api/v1alpha1"
 	"github.com/understudy-db/understudy/server/settings"
@@ -60,6 +61,32 @@ func ownedDirective(name string) bool {
 		}
 	}
 	return false
+}
+
+// TestDiskBacklogFitsTheClaim: what is asked for, but never more than a quarter of the claim, and nothing without one.
+func TestDiskBacklogFitsTheClaim(t *testing.T) {
+	for _, c := range []struct{ asked, storage, want string }{
+		{"1Gi", "1Gi", "268435456"}, // the defaults
+		{"1Gi", "4Gi", "1073741824"},
+		{"1Gi", "100Gi", "1073741824"},
+		{"0", "100Gi", "0"},
+		{"50Gi", "100Gi", "26843545600"},
+	} {
+		rs := sample()
+		rs.Spec.Replication.DiskBacklogSize = resource.MustParse(c.asked)
+		rs.Spec.Persistence.Storage.Size = resource.MustParse(c.storage)
+		s := settings.New()
+		if err := s.LoadText("server.conf", ServerConf(rs)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Value("repl-disk-backlog-size"); got != c.want {
+			t.Errorf("%s of a claim of %s: %s, want %s", c.asked, c.storage, got, c.want)
+		}
+		memoryOnly(rs)
+		if got := Changeable(rs)["repl-disk-backlog-size"]; got != "0" {
+			t.Errorf("without storage: %q", got)
+		}
+	}
 }
 
 func TestMemoryLimits(t *testing.T) {

@@ -57,7 +57,10 @@ func TestWhatWasLeftNeverWins(t *testing.T) {
 		}
 		return n
 	}
-	off := func(t *testing.T, mem *fsys.Mem, dir string, b *bench) *bench { mem.Crash(); return without(t, mem, dir) }
+	off := func(t *testing.T, mem *fsys.Mem, dir string, b *bench) *bench {
+		mem.Crash()
+		return without(t, mem, dir)
+	}
 	set := func(v string) step {
 		return func(_ *testing.T, _ *fsys.Mem, _ string, b *bench) *bench { b.do("SET", "n", v); return b }
 	}
