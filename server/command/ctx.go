@@ -116,6 +116,8 @@ type Ctx struct {
 	// Skip keeps all effects from some readers until it is set back (redis.set_repl).
 	Skip Skip
 
+	made *Made // see With
+
 	wroteInside bool // an inner command changed something
 	inner       bool // one since Enter did
 	dirty       int64

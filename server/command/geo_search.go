@@ -9,6 +9,7 @@ import (
 
 // geoSearch is a search for members by their positions, as GEORADIUS, GEOSEARCH and their kin ask for it.
 type geoSearch struct {
+	key   []byte
 	z     store.ZSet
 	found bool // the key is there
 	shape geoShape
@@ -82,6 +83,7 @@ func (s *geoSearch) open(c *Ctx, key []byte) bool {
 		c.Out.Error(errWrongType)
 		return false
 	}
+	s.key = key
 	if s.found = found; found {
 		s.z = e.ZSet()
 	}
@@ -228,7 +230,11 @@ func (s *geoSearch) consistent(c *Ctx) bool {
 
 // run searches, and stores or replies.
 func (s *geoSearch) run(c *Ctx) {
-	if s.found && s.dst == nil && s.longSearch(c) {
+	if c.made != nil {
+		c.storeZSet(s.dst, c.made.zset, s.event())
+		return
+	}
+	if s.found && s.longSearch(c) {
 		return
 	}
 	p := &geoPoints{}
@@ -264,6 +270,11 @@ func (s *geoSearch) choose(p *geoPoints) {
 }
 
 func (s *geoSearch) store(c *Ctx, p *geoPoints) {
+	c.storeZSet(s.dst, s.scores(p), s.event())
+}
+
+// scores are what is stored of what was found.
+func (s *geoSearch) scores(p *geoPoints) *scoredList {
 	list := &scoredList{bytes: p.list.bytes, longest: 0}
 	for _, at := range p.found {
 		if s.storeDist {
@@ -272,11 +283,14 @@ func (s *geoSearch) store(c *Ctx, p *geoPoints) {
 		list.items = append(list.items, at.scoredItem)
 		list.longest = max(list.longest, at.len)
 	}
-	event := "georadiusstore"
+	return list
+}
+
+func (s *geoSearch) event() string {
 	if s.searching {
-		event = "geosearchstore"
+		return "geosearchstore"
 	}
-	c.storeZSet(s.dst, list, event)
+	return "georadiusstore"
 }
 
 // reply gives one member with what was asked for beside it.

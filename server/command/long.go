@@ -24,6 +24,8 @@ type Long struct {
 	Step  func() (done bool)
 	End   func()
 	Rest  func() // may be nil
+	// Made is what a command that stores a result makes instead of a reply: see there what follows Rest.
+	Made *Made
 }
 
 // long begins what begin makes when the command may go on after its handler: not in a transaction or a script, nor

@@ -115,13 +115,13 @@ func (l *copied) indexed() *scoredList {
 	return list
 }
 
-// longSearch is run on a copy of what lies in the shape, for a reply.
+// longSearch is run on a copy of what lies in the shape.
 func (s *geoSearch) longSearch(c *Ctx) bool {
 	runs, all := s.shape.runs(&s.z)
 	if !c.isLong(all) || s.any && s.count < int64(c.longFrom())/16 {
 		return false
 	}
-	return c.long(func() *Long {
+	read := func(m *Made) *Long {
 		var readings []*store.ZSetReading
 		for _, r := range runs {
 			if reading := s.z.Reading(r.rank, r.n, false); reading != nil {
@@ -132,11 +132,16 @@ func (s *geoSearch) longSearch(c *Ctx) bool {
 			return nil
 		}
 		s.z = store.ZSet{}
-		return s.collect(readings, c.Out.Proto())
-	})
+		return s.collect(readings, c.Out.Proto(), m)
+	}
+	if s.dst != nil {
+		return c.longMade(s.dst, [][]byte{s.key}, read)
+	}
+	return c.long(func() *Long { return read(nil) })
 }
 
-func (s *geoSearch) collect(readings []*store.ZSetReading, proto int) *Long {
+// collect goes on with what the readings give, to a reply or to what is stored.
+func (s *geoSearch) collect(readings []*store.ZSetReading, proto int, m *Made) *Long {
 	l, near, next := &Long{Reply: resp.NewPieces(proto)}, &copied{}, 0
 	limit := 0
 	if s.any {
@@ -168,6 +173,11 @@ func (s *geoSearch) collect(readings []*store.ZSetReading, proto int) *Long {
 			return true
 		})
 		s.choose(p)
+		if m != nil {
+			m.zset = s.scores(p)
+			m.zset.sort()
+			return
+		}
 		to := &Ctx{}
 		l.Reply.Head().Array(len(p.found))
 		for i := range p.found {

@@ -21,10 +21,16 @@ func (l *members) add(m []byte) {
 
 func (l *members) each(fn func(m []byte)) {
 	for b := l.buf; len(b) > 0; {
-		n, w := binary.Uvarint(b)
-		fn(b[w : w+int(n)])
-		b = b[w+int(n):]
+		var m []byte
+		m, b = firstMember(b)
+		fn(m)
 	}
+}
+
+// firstMember takes a member off the bytes of a list that is not empty.
+func firstMember(b []byte) (m, rest []byte) {
+	n, w := binary.Uvarint(b)
+	return b[w : w+int(n)], b[w+int(n):]
 }
 
 // operand is a set that takes part in an operation: of a missing key it is empty.
@@ -81,15 +87,36 @@ func (c *Ctx) storeMembers(key []byte, list *members, event string, noInts bool)
 		return
 	}
 	_, found := c.LookupWrite(key)
-	c.DB.Delete(key)
-	s, _ := c.DB.SetForWrite(key)
-	if noInts {
-		s.NoInts()
+	if !c.attach(key) {
+		c.DB.Delete(key)
+		s, _ := c.DB.SetForWrite(key)
+		if noInts {
+			s.NoInts()
+		}
+		list.each(func(m []byte) { s.Add(m) })
 	}
-	list.each(func(m []byte) { s.Add(m) })
 	c.born(found, key)
 	c.touched(EventSet, event, key)
-	c.Out.Int(int64(s.Len()))
+	c.Out.Int(int64(list.n))
+}
+
+// combineStore stores what compute makes of the sets at all keys but the first. work is the number of members that it
+// looks at.
+func (c *Ctx) combineStore(event string, work func(sets []operand) int, compute func(sets []operand, into *members) (noInts bool)) {
+	sets, ok := c.operands(c.Args[2:])
+	if !ok {
+		return
+	}
+	if m := c.made; m != nil {
+		c.storeMembers(c.Args[1], m.set, event, m.noInts)
+		return
+	}
+	if n := work(sets); c.isLong(n) && allSizes(sets)/n < longCopies && c.longSetStore(sets, compute) {
+		return
+	}
+	var list members
+	noInts := compute(sets, &list)
+	c.storeMembers(c.Args[1], &list, event, noInts)
 }
 
 // replySet writes what produce gives out as a reply.
@@ -137,13 +164,10 @@ func cmdSinter(c *Ctx) {
 }
 
 func cmdSinterstore(c *Ctx) {
-	sets, ok := c.operands(c.Args[2:])
-	if !ok {
-		return
-	}
-	var list members
-	intersect(sets, func(m []byte) bool { list.add(m); return true })
-	c.storeMembers(c.Args[1], &list, "sinterstore", false)
+	c.combineStore("sinterstore", leastSize, func(sets []operand, into *members) bool {
+		intersect(sets, func(m []byte) bool { into.add(m); return true })
+		return false
+	})
 }
 
 func cmdSintercard(c *Ctx) {
@@ -232,13 +256,10 @@ func cmdSunion(c *Ctx) {
 }
 
 func cmdSunionstore(c *Ctx) {
-	sets, ok := c.operands(c.Args[2:])
-	if !ok {
-		return
-	}
-	var list members
-	unite(sets, func(m []byte) bool { list.add(m); return true })
-	c.storeMembers(c.Args[1], &list, "sunionstore", false)
+	c.combineStore("sunionstore", allSizes, func(sets []operand, into *members) bool {
+		unite(sets, func(m []byte) bool { into.add(m); return true })
+		return false
+	})
 }
 
 // uniteByLookup is the number of sets up to which a member is looked up in the earlier ones rather than remembered.
@@ -278,16 +299,11 @@ func cmdSdiff(c *Ctx) {
 }
 
 func cmdSdiffstore(c *Ctx) {
-	sets, ok := c.operands(c.Args[2:])
-	if !ok {
-		return
-	}
-	var list members
-	noInts := subtract(sets, func(m []byte) bool { list.add(m); return true })
-	if takesAway(sets) && sets[0].Len() > c.Store.Config.SetMaxIntsetEntries {
-		noInts = true
-	}
-	c.storeMembers(c.Args[1], &list, "sdiffstore", noInts)
+	ints := c.Store.Config.SetMaxIntsetEntries
+	c.combineStore("sdiffstore", firstSize, func(sets []operand, into *members) bool {
+		noInts := subtract(sets, func(m []byte) bool { into.add(m); return true })
+		return noInts || takesAway(sets) && sets[0].Len() > ints
+	})
 }
 
 // subtract gives the members of the first set that no other has to emit, until it returns false. noInts says that

@@ -383,9 +383,17 @@ func cmdZdiffstore(c *Ctx) { c.zstore(&zalgebra{plain: true}, zDiff, "zdiffstore
 
 func (c *Ctx) zstore(o *zalgebra, how zmethod, event string) {
 	o.stores = true
-	if o.parse(c, 2) {
-		c.storeZSet(c.Args[1], how.compute(o), event)
+	if !o.parse(c, 2) {
+		return
 	}
+	if c.made != nil {
+		c.storeZSet(c.Args[1], c.made.zset, event)
+		return
+	}
+	if c.goesOn(o, how.work(o)) && c.longZstore(o, how) {
+		return
+	}
+	c.storeZSet(c.Args[1], how.compute(o), event)
 }
 
 // storeZSet makes key a sorted set of the listed members, or deletes it when there are none, and replies with their
@@ -395,12 +403,14 @@ func (c *Ctx) storeZSet(key []byte, l *scoredList, event string) {
 	n := len(l.items)
 	switch {
 	case n > 0:
-		l.sort()
-		c.DB.Delete(key)
-		z, _ := c.DB.ZSetForWrite(key)
-		z.Reserve(n, l.longest)
-		for _, it := range l.items {
-			z.Set(l.member(it), it.score)
+		if !c.attach(key) {
+			l.sort()
+			c.DB.Delete(key)
+			z, _ := c.DB.ZSetForWrite(key)
+			z.Reserve(n, l.longest)
+			for _, it := range l.items {
+				z.Set(l.member(it), it.score)
+			}
 		}
 		c.born(existed, key)
 		c.touched(EventZSet, event, key)

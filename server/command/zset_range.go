@@ -257,10 +257,17 @@ func cmdZrangestore(c *Ctx) {
 		c.Out.Error(errWrongType)
 		return
 	}
+	if c.made != nil {
+		c.storeZSet(c.Args[1], c.made.zset, "zrangestore")
+		return
+	}
 	var list scoredList
 	if found {
 		z := e.ZSet()
 		rank, n := r.resolve(&z)
+		if c.isLong(n) && c.longZrangestore(z, rank, n, r.down) {
+			return
+		}
 		z.Range(rank, n, r.down, func(member []byte, score float64) bool {
 			list.add(member, score)
 			return true

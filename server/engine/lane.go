@@ -68,6 +68,8 @@ type Lane struct {
 	counted   bool          // the running command's error was counted with an inner command
 	busy      bool          // a long command lets this hold in
 	standIn   bool          // see NewStandIn
+	making    *making       // of the command that is executed anew, or has just gone on in a stream
+	mayMake   bool          // commands of the stream may go on
 	nested    time.Duration // what inner commands of the running one took
 	applying  bool          // the commands come from the master
 	mono      time.Duration // monotonic time of the latest reading, since the engine's start

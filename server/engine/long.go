@@ -35,17 +35,26 @@ type longRead struct {
 	cmd  *command.Cmd
 	args [][]byte // for the slow log
 	long *command.Long
-	gone bool // nobody waits for the reply; guarded by the engine's lock
+	gone bool        // nobody waits for the reply; guarded by the engine's lock
+	over func() bool // tells it too, where no client waits; may be nil
 	// held: replies waited for holders of what they tell of (S6), in a stream of this reign.
 	held  bool
 	reign uint64
 	// spent is what the work took after the handler.
 	spent time.Duration
+	// making is of a command that stores what it made.
+	making *making
 }
 
 // GoOn implements command.Env.
 func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	e, c := v.e, Of(ctx)
+	switch l := v.l; {
+	case l.making != nil:
+		return l.making.begin(ctx, begin)
+	case l.applying:
+		return l.makes(ctx, begin)
+	}
 	if !e.CanBlock(ctx) || c.Flags&special != 0 || v.l.busy || v.l.standIn || c.waiter.Load() != nil || e.closed() {
 		return false
 	}
@@ -56,6 +65,10 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 		return false
 	}
 	r := &longRead{e: e, cmd: ctx.Cmd, args: copyArgs(ctx.Args), long: long}
+	if long.Made != nil {
+		r.making = &making{e: e}
+		r.making.begin(ctx, func() *command.Long { return long })
+	}
 	if e.commit.need.Load() > 0 {
 		r.held, r.reign = true, e.commit.reign.Load()
 	}
@@ -83,14 +96,29 @@ func (e *Engine) closed() bool {
 func (r *longRead) run() {
 	defer r.e.work.Done()
 	defer r.e.longs.now.Add(-1)
+	r.work()
+	if r.making == nil {
+		r.deliver()
+		return
+	}
+	for r.install() {
+		r.work()
+	}
+}
+
+// work is what comes before the reply, or before a command's last hold.
+func (r *longRead) work() {
 	for over := false; !over; {
 		over = r.hold()
 		r.e.yield()
 	}
-	if r.wanted() {
-		r.rest()
+	if !r.wanted() {
+		return
 	}
-	r.deliver()
+	r.rest()
+	if r.making != nil {
+		r.making.fillAll(func() bool { return r.gone || r.e.closed() })
+	}
 }
 
 // hold does a part of the work under the lock, shared with other readers, and reports whether nothing is left that needs
@@ -102,7 +130,7 @@ func (r *longRead) hold() (over bool) {
 	e.lockShared()
 	start := time.Now()
 	for !over {
-		if r.gone || e.closed() {
+		if r.gone || e.closed() || r.over != nil && r.over() {
 			over = true
 		} else {
 			over = r.long.Step() || r.tooLong()

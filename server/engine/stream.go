@@ -70,10 +70,51 @@ func (e *StreamError) Error() string {
 // commands executed so far; link appends their raw bytes to the log there, so that offset and data move together.
 // Errors of single commands are given to report and do not stop the stream.
 func (a *Applier) Apply(cmds [][][]byte, commit func(done int), report func(err *StreamError)) {
+	a.lane.mayMake = true
 	for done := 0; done < len(cmds); {
 		done = a.hold(cmds, done, commit, report)
+		if a.lane.making != nil {
+			a.make()
+		}
 	}
+	a.lane.mayMake = false
 	a.lane.e.wake()
+}
+
+// makes lets a command of the stream go on: the hold ends before it, and it is executed anew in the next. Nobody but the
+// stream writes on most replicas, so nothing changes in between, while readers go on.
+func (l *Lane) makes(ctx *command.Ctx, begin func() *command.Long) bool {
+	if !l.mayMake || l.inExec || l.st&Loading != 0 || l.e.closed() {
+		return false
+	}
+	m := &making{e: l.e}
+	if !m.begin(ctx, begin) {
+		return false
+	}
+	l.making = m
+	l.e.longs.begun.Add(1)
+	return true
+}
+
+// make makes the result of the command that has just gone on.
+func (a *Applier) make() {
+	m, e := a.lane.making, a.lane.e
+	e.longs.now.Add(1)
+	defer e.longs.now.Add(-1)
+	stopped := func() bool { return a.stopped || e.closed() }
+	r := &longRead{e: e, long: m.long, over: stopped}
+	for over := false; !over; {
+		over = r.hold()
+		e.yield()
+	}
+	r.rest()
+	m.fillAll(stopped)
+	e.lock()
+	defer e.mu.Unlock()
+	if stopped() {
+		m.drop()
+		a.lane.making = nil
+	}
 }
 
 func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*StreamError)) int {
@@ -98,9 +139,9 @@ func (a *Applier) held(cmds [][][]byte, at int, commit func(int), report func(*S
 	if len(cmds)-at >= warmFrom {
 		a.warm(cmds[at:min(len(cmds), at+holdCommands)])
 	}
-	end := l.monoBase + holdTime
+	end, from := l.monoBase+holdTime, at
 	inMulti := false
-	for n := 0; at < len(cmds); n++ {
+	for n := 0; at < len(cmds) && !(n > 0 && l.making != nil); n++ {
 		if !inMulti && (n >= holdCommands || l.mono > end) {
 			break
 		}
@@ -116,10 +157,13 @@ func (a *Applier) held(cmds [][][]byte, at int, commit func(int), report func(*S
 			inMulti, l.inExec = false, false
 		default:
 			a.one(args, report)
+			if l.making != nil {
+				at--
+			}
 		}
 	}
 	l.inExec = false
-	if commit != nil {
+	if commit != nil && at > from {
 		commit(at)
 		l.e.Log.SetSelected(a.c.DB)
 	}
@@ -167,6 +211,9 @@ func (a *Applier) one(args [][]byte, report func(*StreamError)) {
 	}
 	before := l.Out.Errors()
 	l.invokeStream(&a.c, cmd, args)
+	if l.making != nil {
+		return
+	}
 	if l.st&monitored != 0 && cmd.Flags&(command.Admin|command.SkipMonitor) == 0 {
 		l.e.monitor(Shown{Source: a.name, DB: a.c.DB, Cmd: cmd, Args: args})
 	}
@@ -192,7 +239,21 @@ func (l *Lane) invokeStream(c *Client, cmd *command.Cmd, args [][]byte) {
 	ctx.DBIndex = c.DB
 	ctx.DB = l.e.store.DB(c.DB)
 	ctx.Begin(cmd, args)
+	m := l.making
+	if m != nil {
+		m.again = false
+		ctx.With(m.result(l))
+	}
 	cmd.Handler(ctx)
+	if m != nil {
+		ctx.With(nil)
+	}
+	if l.making != nil {
+		if l.making.again {
+			return
+		}
+		l.making = nil
+	}
 	ctx.Finish()
 	ctx.ResetEffects()
 	s := &l.stats.commands[cmd.Index]

@@ -232,6 +232,9 @@ func (p *part) beforeWrite(h uint64) {
 // number of entries in it when there was such a cut.
 func (p *part) deliver(t *table, seg *segment, home uint32, upto uint32, owner *tableObject) (n int) {
 	seen := max(seg.seenBy(home), p.space.born)
+	if owner != nil {
+		seen = max(seen, owner.born)
+	}
 	if seen >= upto {
 		return 0
 	}

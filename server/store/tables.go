@@ -4,7 +4,8 @@ package store
 // key. The value of a set's member is empty.
 type tableObject struct {
 	objectBase
-	typ    uint8 // of the entry that names it
+	typ    uint8  // of the entry that names it
+	born   uint32 // the epoch in which a key got it, if it was made without one: older cuts have no interest in it
 	fields table
 }
 

@@ -61,8 +61,16 @@ func (d *Direct) GoOn(c *command.Ctx, begin func() *command.Long) bool {
 	if long.Rest != nil {
 		long.Rest()
 	}
-	long.Reply.MoveTo(c.Out)
 	d.Long[c.Cmd.FullName]++
+	if long.Made != nil {
+		for !long.Made.Step(c.DB) {
+		}
+		c.With(long.Made)
+		c.Cmd.Handler(c)
+		c.With(nil)
+		return true
+	}
+	long.Reply.MoveTo(c.Out)
 	return true
 }
 

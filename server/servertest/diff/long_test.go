@@ -3,6 +3,7 @@ package diff
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/understudy-db/understudy/server/servertest/oracle"
@@ -71,6 +72,11 @@ func TestLongReplies(t *testing.T) {
 		{"GEOSEARCH", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "9000", "km", "ASC", "WITHCOORD", "WITHDIST", "WITHHASH"},
 		{"GEOSEARCH", "places", "FROMMEMBER", "member:7", "BYBOX", "5000", "9000", "km"}, {"GEOSEARCH", "places", "FROMLONLAT", "1", "1", "BYRADIUS", "20000", "km", "COUNT", "700", "ANY"},
 		{"GEORADIUS", "places", "170", "20", "7000", "km", "COUNT", "900", "DESC"}, {"GEORADIUS_RO", "places", "0", "0", "30000", "km"}, {"GEORADIUSBYMEMBER", "places", "member:1", "9000", "mi"},
+		{"SUNIONSTORE", "to", "set", "set2", "numbers"}, {"SINTERSTORE", "to", "set", "set2"}, {"SDIFFSTORE", "set3", "set2", "small"}, {"SUNIONSTORE", "set2", "set2", "set3"},
+		{"SDIFFSTORE", "to", "numbers", "missing"}, {"SINTERSTORE", "to", "set", "set"}, {"SDIFFSTORE", "to", "set", "set"},
+		{"ZUNIONSTORE", "to", "3", "zset", "set", "zset2", "WEIGHTS", "1", "2", "3"}, {"ZINTERSTORE", "to2", "2", "to", "zset2"}, {"ZDIFFSTORE", "to2", "2", "zset", "zset2"},
+		{"ZRANGESTORE", "to", "zset", "100", "2500", "REV"}, {"ZRANGESTORE", "zset2", "zset2", "-inf", "(80", "BYSCORE", "LIMIT", "5", "2000"},
+		{"GEOSEARCHSTORE", "to", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "12000", "km"}, {"GEORADIUS", "places", "10", "40", "12000", "km", "STOREDIST", "to2"},
 		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
 	} {
 		for _, version := range []string{"2", "3"} {
@@ -83,6 +89,13 @@ func TestLongReplies(t *testing.T) {
 			}
 			if ours.Long[ours.Table.Resolve(words(args)).FullName] == before {
 				t.Errorf("%q did not go on after its handler", args)
+			}
+			for _, key := range []string{"to", "to2", "set2", "set3", "zset2"} {
+				for _, look := range [][]string{{"OBJECT", "ENCODING", key}, {"SMEMBERS", key}, {"ZRANGE", key, "0", "-1", "WITHSCORES"}} {
+					if strings.Contains(strings.Join(args, " "), "STORE") && !Same(look, real.Do(look...), ours.Do(look...)) {
+						t.Errorf("RESP%s after %q: %q differs", version, args, look)
+					}
+				}
 			}
 		}
 	}

@@ -1,0 +1,169 @@
+package command
+
+import (
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/store"
+)
+
+// Made is the result of a command that stores it, made before the command's last hold of the lock. The command is executed
+// anew then, with what was made (Ctx.With), at the place in the log where it belongs: if nothing that it was made of has
+// changed meanwhile, the result is that of an execution at that place. The engine sees to that.
+type Made struct {
+	// Sources are the keys that it was made of.
+	Sources [][]byte
+
+	key    []byte
+	kind   store.Kind
+	set    *members
+	noInts bool
+	zset   *scoredList // in order
+	list   *members
+
+	loose *store.Loose // of a big result
+	rest  []byte       // of set or list: what Step has still to add
+	next  int          // of zset
+}
+
+// With gives the command that Begin was called for a result, or none.
+func (c *Ctx) With(m *Made) { c.made = m }
+
+// Step makes some of the value that is to be put in place, and reports whether that is all. It needs the exclusive lock,
+// and the database where the command was begun.
+func (m *Made) Step(db *store.DB) (done bool) {
+	if m.loose == nil {
+		if !m.big(db) {
+			return true
+		}
+		m.loose = db.NewLoose(m.key, m.kind)
+	}
+	if !m.loose.Good() {
+		return true
+	}
+	for range longStep {
+		switch {
+		case m.zset != nil && m.next < len(m.zset.items):
+			it := m.zset.items[m.next]
+			m.loose.Set(m.zset.member(it), it.score)
+			m.next++
+		case len(m.rest) > 0 && m.set != nil:
+			m.loose.Add(m.pop())
+		case len(m.rest) > 0:
+			m.loose.Push(m.pop())
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Made) pop() []byte {
+	e, rest := firstMember(m.rest)
+	m.rest = rest
+	return e
+}
+
+// big tells whether the value is of many elements, and of a kind that only many have: others are made where they belong.
+func (m *Made) big(db *store.DB) bool {
+	conf := &db.Store().Config
+	switch {
+	case m.zset != nil:
+		m.kind = store.ZSetKind
+		return len(m.zset.items) > max(conf.ZSetMaxListpackEntries, longStep)
+	case m.set != nil:
+		m.kind, m.rest = store.SetKind, m.set.buf
+		return m.set.n > max(conf.SetMaxIntsetEntries, 2*longStep)
+	case m.list != nil:
+		m.kind, m.rest = store.ListKind, m.list.buf
+		return m.list.n > 2*longStep && len(m.list.buf) > 4<<10
+	}
+	return false
+}
+
+// Drop gives up what was made. It needs the exclusive lock.
+func (m *Made) Drop() {
+	if m.loose != nil {
+		m.loose.Drop()
+	}
+}
+
+// attach puts a big result that was made at a key. It answers false when there is none.
+func (c *Ctx) attach(key []byte) bool {
+	if c.made == nil || c.made.loose == nil {
+		return false
+	}
+	c.DB.Attach(key, c.made.loose)
+	return true
+}
+
+// longMade is long for a command that stores a result at key: begin makes what copies the sources, make the result of
+// the copies.
+func (c *Ctx) longMade(key []byte, sources [][]byte, begin func(m *Made) *Long) bool {
+	if c.made != nil {
+		return false
+	}
+	return c.long(func() *Long {
+		m := &Made{key: append([]byte{}, key...)}
+		for _, s := range sources {
+			m.Sources = append(m.Sources, append([]byte{}, s...))
+		}
+		l := begin(m)
+		if l != nil {
+			l.Made = m
+		}
+		return l
+	})
+}
+
+// longSetStore makes the result of set algebra on copies of the sets.
+func (c *Ctx) longSetStore(sets []operand, compute func(sets []operand, into *members) (noInts bool)) bool {
+	return c.longMade(c.Args[1], c.Args[2:], func(m *Made) *Long {
+		l, copies := c.copySets(sets)
+		l.Rest = func() {
+			set := &members{}
+			m.noInts = compute(copies(), set)
+			m.set = set
+		}
+		return l
+	})
+}
+
+// longZstore is zstore on copies of the inputs.
+func (c *Ctx) longZstore(o *zalgebra, how zmethod) bool {
+	var sources [][]byte
+	for i := range o.list {
+		sources = append(sources, o.list[i].key)
+	}
+	return c.longMade(c.Args[1], sources, func(m *Made) *Long {
+		l, ready := c.copySources(o)
+		l.Rest = func() {
+			ready()
+			list := how.compute(o)
+			list.sort()
+			m.zset = list
+		}
+		return l
+	})
+}
+
+// longZrangestore copies n members of a sorted set, from a rank on.
+func (c *Ctx) longZrangestore(z store.ZSet, rank, n int, down bool) bool {
+	return c.longMade(c.Args[1], c.Args[2:3], func(m *Made) *Long {
+		r := z.Reading(rank, n, down)
+		if r == nil {
+			return nil
+		}
+		got := &copied{}
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto()), End: r.End}
+		l.Step = func() bool { return r.Step(longStep, got.add) }
+		l.Rest = func() {
+			list := &scoredList{}
+			got.each(func(member []byte, score float64) bool {
+				list.add(member, score)
+				return true
+			})
+			list.sort()
+			m.zset = list
+		}
+		return l
+	})
+}

@@ -1,0 +1,179 @@
+package abuse
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/servertest"
+)
+
+// stored makes one result of what shift changes and says what is torn. Each caller has keys of its own for results.
+func stored(c *servertest.Client, what int, to string) string {
+	switch what {
+	case 0:
+		c.Do("SUNIONSTORE", to, "set", "missing")
+		return pairs(c.Do("SMEMBERS", to).Elems, "SUNIONSTORE")
+	case 1:
+		c.Do("ZUNIONSTORE", to, "2", "zset", "missing")
+		return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "ZUNIONSTORE")
+	case 2:
+		c.Do("ZRANGESTORE", to, "zset", "0", "-1")
+		return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "ZRANGESTORE")
+	case 3:
+		c.Do("SINTERSTORE", to, "set", "set")
+		return pairs(c.Do("SMEMBERS", to).Elems, "SINTERSTORE")
+	case 4:
+		c.Do("SDIFFSTORE", to, "set", "missing")
+		return pairs(c.Do("SMEMBERS", to).Elems, "SDIFFSTORE")
+	}
+	c.Do("GEOSEARCHSTORE", to, "zset", "FROMLONLAT", "-179.99", "-85.05", "BYRADIUS", "1000", "km")
+	return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "GEOSEARCHSTORE")
+}
+
+const storeKinds = 6
+
+// TestLongStoresAreOfOneInstant: what is stored is what the sources were at one place of the log, whoever writes meanwhile
+// and whoever syncs; so replicas that execute the same command, in the same way, have the same.
+func TestLongStoresAreOfOneInstant(t *testing.T) {
+	s, replica := startLong(t), startLong(t)
+	replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(s.Port()))
+	servertest.AwaitLink(t, replica)
+	fillLong(s.Client)
+	stop := make(chan struct{})
+	var others, stores sync.WaitGroup
+	others.Add(2)
+	go func() { // often enough that a result has to be made anew, and seldom enough that some need not
+		defer others.Done()
+		c, r := servertest.Dial(t, s.Port(), ""), rand.New(rand.NewPCG(3, 1))
+		defer c.Close()
+		for more := true; more; {
+			for range r.IntN(30) {
+				c.Do("PING")
+			}
+			shift(c, r)
+			select {
+			case <-stop:
+				more = false
+			default:
+			}
+		}
+	}()
+	go func() {
+		defer others.Done()
+		for range 3 {
+			late := servertest.Start(t)
+			late.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(s.Port()))
+			servertest.AwaitLink(t, late)
+			late.Close()
+		}
+	}()
+	for what := range storeKinds {
+		stores.Add(1)
+		go func() {
+			defer stores.Done()
+			c := servertest.Dial(t, s.Port(), "")
+			defer c.Close()
+			for i := range 40 {
+				if torn := stored(c, what, fmt.Sprint("to:", what, ":", i%3)); torn != "" {
+					t.Error(torn)
+					return
+				}
+			}
+		}()
+	}
+	stores.Wait()
+	close(stop)
+	others.Wait()
+	if begun, _ := replica.Engine.LongReads(); begun < storeKinds*40/2 {
+		t.Errorf("only %d commands went on after their handlers on the replica", begun)
+	}
+	servertest.MustAgree(t, s, replica)
+	replica.Must("REPLICAOF", "NO", "ONE")
+	quiet(t, s)
+	quiet(t, replica)
+}
+
+// TestLongStoresThroughUpheaval: keys and databases go while results are made of them, clients hang up, the replica is
+// promoted and comes back.
+func TestLongStoresThroughUpheaval(t *testing.T) {
+	s, replica := startLong(t), startLong(t)
+	replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(s.Port()))
+	servertest.AwaitLink(t, replica)
+	fillLong(s.Client)
+	stop := make(chan struct{})
+	var others, stores sync.WaitGroup
+	for what := range storeKinds {
+		stores.Add(1)
+		go func() {
+			defer stores.Done()
+			r := rand.New(rand.NewPCG(uint64(what), 4))
+			for range 40 {
+				w := dial(t, s.Port())
+				w.say(storeRequest(r))
+				if r.IntN(2) == 0 {
+					w.hear("\r\n")
+				}
+				w.Close()
+			}
+		}()
+	}
+	others.Add(2)
+	go func() {
+		defer others.Done()
+		c, r := servertest.Dial(t, s.Port(), ""), rand.New(rand.NewPCG(9, 9))
+		defer c.Close()
+		for more := true; more; {
+			switch r.IntN(7) {
+			case 0:
+				c.Do("FLUSHALL")
+			case 1:
+				c.Do("DEL", "zset", "set")
+			case 2:
+				c.Do("PEXPIRE", "set", "1")
+			case 3:
+				c.Do("SWAPDB", "0", "1")
+			case 4:
+				c.Do("RENAME", "zset", "set")
+			case 5:
+				c.Do("CLIENT", "PAUSE", "20", "WRITE")
+			}
+			fillLong(c)
+			select {
+			case <-stop:
+				more = false
+			default:
+			}
+		}
+	}()
+	go func() {
+		defer others.Done()
+		c := servertest.Dial(t, replica.Port(), "")
+		defer c.Close()
+		for range 4 {
+			c.Do("REPLICAOF", "NO", "ONE")
+			c.Do("REPLICAOF", "127.0.0.1", strconv.Itoa(s.Port()))
+			servertest.AwaitLink(t, replica)
+		}
+	}()
+	stores.Wait()
+	close(stop)
+	others.Wait()
+	servertest.AwaitLink(t, replica)
+	servertest.MustAgree(t, s, replica)
+	replica.Must("REPLICAOF", "NO", "ONE")
+	quiet(t, s)
+	quiet(t, replica)
+}
+
+func storeRequest(r *rand.Rand) string {
+	requests := [][]string{
+		{"SUNIONSTORE", "to", "set", "missing"}, {"SUNIONSTORE", "set", "set", "to"}, {"ZUNIONSTORE", "zset", "1", "zset"}, {"ZINTERSTORE", "to2", "2", "zset", "set"},
+		{"ZRANGESTORE", "to3", "zset", "5", "-5"}, {"SDIFFSTORE", "to4", "set", "to"}, {"ZUNIONSTORE", "to", "2", "to", "to2"},
+		{"GEOSEARCHSTORE", "to5", "zset", "FROMLONLAT", "-179.99", "-85.05", "BYRADIUS", "1000", "km"},
+	}
+	return string(resp.AppendCommandStrings(nil, requests[r.IntN(len(requests))]...))
+}

@@ -1,0 +1,102 @@
+package store
+
+import "math"
+
+// Loose is a big value that no key has yet: it is made in many short steps, and then put in place in one. Its methods need
+// the exclusive lock.
+//
+// Invariant: until Attach no cut knows the object, so nothing of it is delivered to any (born is above all epochs); a cut
+// that is under way at Attach has got the key's home before, so it never meets the object.
+type Loose struct {
+	d     *DB
+	space *space
+	obj   object
+}
+
+// neverBorn is the birth of an object that has no key.
+const neverBorn = math.MaxUint32
+
+// NewLoose begins a set, a sorted set or a list that is to stand at a key of the database. Attach or Drop must follow.
+func (d *DB) NewLoose(key []byte, kind Kind) *Loose {
+	l := &Loose{d: d, space: d.space}
+	p := d.space.partFor(d.store.hash.sum(key))
+	switch kind {
+	case SetKind:
+		o := p.newTable(typeSetTable)
+		o.born, l.obj = neverBorn, o
+	case ZSetKind:
+		o := p.newZSet()
+		o.born, l.obj = neverBorn, o
+	case ListKind:
+		l.obj = p.newList()
+	default:
+		panic("store: no loose value of this kind")
+	}
+	l.space.pins++
+	return l
+}
+
+// Good tells whether the database has still the keyspace in which the value is made.
+func (l *Loose) Good() bool { return l.d.space == l.space }
+
+// Add adds a member to a set.
+func (l *Loose) Add(member []byte) {
+	l.space.gen++
+	l.obj.(*tableObject).set(member, nil)
+}
+
+// Set gives a sorted set's member a score.
+func (l *Loose) Set(member []byte, score float64) {
+	l.space.gen++
+	l.obj.(*zsetObject).set(member, score)
+}
+
+// Push adds an element at a list's tail.
+func (l *Loose) Push(v []byte) {
+	l.space.gen++
+	l.obj.(*listObject).push(false, v)
+}
+
+// Len is the number of elements so far.
+func (l *Loose) Len() int { return l.obj.size() }
+
+// Attach puts the value at a key, in the place of what is there. The value must be Good, and not empty.
+func (d *DB) Attach(key []byte, l *Loose) {
+	if d != l.d || !l.Good() || l.obj.size() == 0 {
+		panic("store: a loose value is attached where it does not belong")
+	}
+	d.Delete(key)
+	var h handle
+	switch o := l.obj.(type) {
+	case *zsetObject:
+		o.born = d.store.epoch
+		h, _ = d.forWrite(key, ZSetKind, typeZSetPack, packHeader)
+	case *tableObject:
+		o.born = d.store.epoch
+		h, _ = d.forWrite(key, SetKind, typeIntset, intsetHeader)
+	case *listObject:
+		h, _ = d.forWrite(key, ListKind, typeListPack, listHeader)
+	}
+	h.become(l.obj)
+	l.space.unpin()
+	l.obj = nil
+}
+
+// Drop gives the value up.
+func (l *Loose) Drop() {
+	if l.obj == nil {
+		return
+	}
+	l.space.unpin()
+	l.space.store.discard(l.obj)
+	l.obj = nil
+}
+
+// Place is the contents that a database has: another after FLUSHDB, SWAPDB and the like.
+type Place struct{ space *space }
+
+// Place tells which contents the database has.
+func (d *DB) Place() Place { return Place{d.space} }
+
+// Store is the store that the database belongs to.
+func (d *DB) Store() *Store { return d.store }
