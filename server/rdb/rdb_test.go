@@ -494,3 +494,13 @@ func BenchmarkAppendString(b *testing.B) {
 		})
 	}
 }
+
+// TestLongStringsAreRead: proto-max-bulk-len may have let in values of any length, and what was stored must load.
+func TestLongStringsAreRead(t *testing.T) {
+	file := append([]byte("REDIS0010"), byte(TypeString), 1, 'k')
+	file = append(AppendLen(file, 1<<33), "the rest is missing"...)
+	r := NewReader(bytes.NewReader(file), Limits{})
+	if _, err := r.Next(); err == nil || strings.Contains(err.Error(), "limit") {
+		t.Errorf("a string of 8 GiB, cut off: %v", err)
+	}
+}

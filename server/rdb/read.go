@@ -4,11 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 )
 
 // Limits bound what a file may ask of memory.
 type Limits struct {
-	MaxString    int64 // longest string, 0: 512 MiB
+	MaxString    int64 // longest string, 0: any, as proto-max-bulk-len bounds what clients bring, not what is stored
 	SkipChecksum bool  // do not compute the checksum (rdbchecksum no)
 }
 
@@ -85,7 +86,7 @@ func (l *Limits) maxString() int64 {
 	if l.MaxString > 0 {
 		return l.MaxString
 	}
-	return 512 << 20
+	return math.MaxInt64
 }
 
 // Version of the file, known after the first event.
