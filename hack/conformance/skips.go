@@ -9,6 +9,11 @@ import (
 // skip is a test that is not run, and why.
 type skip struct{ file, name, reason string }
 
+// concerns tells whether the skip holds for a file; what holds without TLS holds with it.
+func (s skip) concerns(file string) bool {
+	return s.file == file || s.file+withTLS == file || s.file == "*"
+}
+
 // tagPrefix begins the name of a skip that stands for all servers (and their tests) with a tag.
 const tagPrefix = "tag:"
 
@@ -41,7 +46,7 @@ func readSkips(path string) ([]skip, error) {
 func namesFor(skips []skip, file string) []string {
 	names := []string{}
 	for _, s := range skips {
-		if (s.file == file || s.file == "*") && !strings.HasPrefix(s.name, tagPrefix) {
+		if s.concerns(file) && !strings.HasPrefix(s.name, tagPrefix) {
 			names = append(names, s.name)
 		}
 	}
@@ -55,7 +60,7 @@ func namesFor(skips []skip, file string) []string {
 func tagsFor(skips []skip, file string) string {
 	var tags []string
 	for _, s := range skips {
-		if tag, ok := strings.CutPrefix(s.name, tagPrefix); ok && s.file == file {
+		if tag, ok := strings.CutPrefix(s.name, tagPrefix); ok && s.concerns(file) {
 			tags = append(tags, "-"+tag)
 		}
 	}
