@@ -96,6 +96,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	}
 	a.node = link.New(link.Options{Engine: a.Engine, Settings: cfg, Log: a.linkLog, Port: a.port, TLS: a.certs.Client, OnMaster: a.Sessions.OpenMaster, OnRole: a.roleChanged,
 		MemoryLimit: a.memoryLimit(), Managed: a.managedLinks()})
+	a.Sessions.CountReplication(a.node.Net)
 	a.migrations = migrate.New(a.Engine)
 	a.Sessions.CountMigrations(a.migrations.Sockets)
 	a.saver = a.newSaver()

@@ -9,7 +9,8 @@ import (
 type expiry struct {
 	on     atomic.Bool   // DEBUG SET-ACTIVE-EXPIRE
 	effort atomic.Int64  // active-expire-effort less one: 0 to 9
-	spent  time.Duration // in the cycle; guarded by the engine's exclusive lock
+	spent  time.Duration // in the cycle; guarded by the engine's exclusive lock, as is
+	capped int64         // cycles that their share of the time ended
 }
 
 const (
@@ -35,6 +36,9 @@ func (e *Engine) SetActiveExpire(on bool) { e.expiry.on.Store(on) }
 
 // ExpireSpent is how long the cycle has worked. The lock must be held exclusively.
 func (e *Engine) ExpireSpent() time.Duration { return e.expiry.spent }
+
+// ExpireCapped is how many cycles had more to do than their share of the time let them. The lock must be held exclusively.
+func (e *Engine) ExpireCapped() int64 { return e.expiry.capped }
 
 func (e *Engine) expireLoop() {
 	defer e.work.Done()
@@ -67,7 +71,14 @@ func (e *Engine) expireCycle() {
 			if e.State()&(Replica|Loading|pausedAll|pausedWrites) != 0 || e.store.DB(db).Expires() == 0 {
 				return false
 			}
-			return e.expireSlice(db) && time.Now().Before(end)
+			if !e.expireSlice(db) {
+				return false
+			}
+			if time.Now().Before(end) {
+				return true
+			}
+			e.expiry.capped++
+			return false
 		})
 	}
 }

@@ -23,6 +23,15 @@ func (n *Node) Counters() Counters {
 		FullLoaded: n.loads.Load(), GuardTrips: n.trips.Load()}
 }
 
+// Net is how many bytes came from masters and went to replicas.
+func (n *Node) Net() (in, out int64) { return n.bytesIn.Load(), n.bytesOut.Load() }
+
+// sent counts what a write to a replica has sent.
+func (n *Node) sent(count int, err error) (int, error) {
+	n.bytesOut.Add(int64(count))
+	return count, err
+}
+
 // ReplicaLag is how far a replica of this server is behind.
 type ReplicaLag struct {
 	Addr   string // as the replica announces it

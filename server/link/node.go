@@ -65,6 +65,7 @@ type Node struct {
 	full, partialOK, partialErr atomic.Int64                                // INFO's sync_ counters
 	zero                        struct{ full, partialOK, partialErr int64 } // what CONFIG RESETSTAT took off; under the engine's lock
 	loads                       atomic.Int64                                // full syncs that this server has loaded
+	bytesIn, bytesOut           atomic.Int64                                // from masters, and to replicas
 	trips                       atomic.Int64                                // full syncs that the guard refused, to feed or to load
 	goodPeers                   atomic.Int64
 	waiters                     atomic.Int64

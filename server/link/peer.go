@@ -287,7 +287,7 @@ func (p *peer) write() error {
 			return net.ErrClosed
 		}
 		if len(pend) > 0 {
-			if _, err := conn.Write(pend); err != nil {
+			if _, err := p.n.sent(conn.Write(pend)); err != nil {
 				return err
 			}
 			continue // what was decided meanwhile may have to be sent first
@@ -313,20 +313,22 @@ func (p *peer) write() error {
 			}
 			continue
 		}
-		if err := send(conn, cursor, pieces); err != nil {
+		if err := p.send(conn, cursor, pieces); err != nil {
 			return err
 		}
 	}
 }
 
 // send writes pieces of the log and moves the cursor past them.
-func send(conn net.Conn, cursor *oplog.Cursor, pieces [][]byte) error {
+func (p *peer) send(conn net.Conn, cursor *oplog.Cursor, pieces [][]byte) error {
 	total := 0
 	for _, b := range pieces {
 		total += len(b)
 	}
 	bufs := net.Buffers(pieces)
-	if _, err := bufs.WriteTo(conn); err != nil {
+	n, err := bufs.WriteTo(conn)
+	p.n.bytesOut.Add(n)
+	if err != nil {
 		return err
 	}
 	cursor.Advance(total)
@@ -362,6 +364,7 @@ func (j fileJob) run(conn net.Conn) error {
 	defer j.f.Close()
 	for sent := int64(0); sent < j.size; {
 		n, err := io.CopyN(conn, j.f, min(maxWrite, j.size-sent))
+		j.p.n.bytesOut.Add(n)
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,8 @@ type upstream struct {
 // buffer and the final error, so the pump never waits for anything but the socket and a free buffer.
 type masterConn struct {
 	net.Conn
-	err  error // of the dial
+	err  error         // of the dial
+	came *atomic.Int64 // counts bytes
 	in   chan chunk
 	free chan []byte
 	once sync.Once
@@ -319,7 +320,7 @@ func (u *upstream) dial() {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(src)}
 	}
 	u.n.work.Go(func() {
-		c := &masterConn{in: make(chan chunk, readBuffers+1), free: make(chan []byte, readBuffers), now: u.n.clock}
+		c := &masterConn{in: make(chan chunk, readBuffers+1), free: make(chan []byte, readBuffers), now: u.n.clock, came: &u.n.bytesIn}
 		c.Conn, c.err = u.connect(d)
 		for range readBuffers {
 			c.free <- make([]byte, readSize)
@@ -359,6 +360,7 @@ func (c *masterConn) pump() {
 	var t trickle
 	for p := range c.free {
 		n, err := c.Read(p)
+		c.came.Add(int64(n))
 		if n > 0 {
 			c.in <- chunk{p: p[:n]}
 		}

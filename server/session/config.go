@@ -73,7 +73,7 @@ func (srv *Server) configResetStat(ctx *command.Ctx) {
 	srv.accepted.Store(0)
 	srv.rejected.Store(0)
 	srv.evicted.Store(0)
-	_, srv.freedBefore = srv.e.Store().Lazy()
+	srv.before = srv.traffic()
 	ctx.Out.OK()
 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/pubsub"
 	"github.com/understudy-db/understudy/server/settings"
+	"github.com/understudy-db/understudy/server/store"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,19 +98,22 @@ func (srv *Server) infoClients(w *engine.InfoWriter) {
 
 func (srv *Server) infoStats(w *engine.InfoWriter) {
 	t := srv.e.Totals()
-	in, out := srv.net()
-	ops, inRate, outRate := srv.rates.latest()
+	n, rate := srv.traffic().less(srv.before), srv.rates.latest()
 	w.Field("total_connections_received", srv.accepted.Load())
 	w.Field("total_commands_processed", t.Commands)
-	w.Field("instantaneous_ops_per_sec", ops)
-	w.Field("total_net_input_bytes", in)
-	w.Field("total_net_output_bytes", out)
-	w.Fieldf("instantaneous_input_kbps", "%.2f", inRate/1024)
-	w.Fieldf("instantaneous_output_kbps", "%.2f", outRate/1024)
+	w.Field("instantaneous_ops_per_sec", int64(rate.ops))
+	w.Field("total_net_input_bytes", n.in+n.linkIn)
+	w.Field("total_net_output_bytes", n.out+n.linkOut)
+	w.Field("total_net_repl_input_bytes", n.linkIn)
+	w.Field("total_net_repl_output_bytes", n.linkOut)
+	w.Fieldf("instantaneous_input_kbps", "%.2f", (rate.in+rate.linkIn)/1024)
+	w.Fieldf("instantaneous_output_kbps", "%.2f", (rate.out+rate.linkOut)/1024)
+	w.Fieldf("instantaneous_input_repl_kbps", "%.2f", rate.linkIn/1024)
+	w.Fieldf("instantaneous_output_repl_kbps", "%.2f", rate.linkOut/1024)
 	w.Field("rejected_connections", srv.rejected.Load())
 	w.Field("expired_keys", t.Expired)
 	w.Field("expired_stale_perc", "0.00")
-	w.Field("expired_time_cap_reached_count", 0)
+	w.Field("expired_time_cap_reached_count", srv.e.ExpireCapped())
 	w.Field("expire_cycle_cpu_milliseconds", srv.e.ExpireSpent().Milliseconds())
 	w.Field("evicted_keys", t.Evicted)
 	w.Field("evicted_clients", srv.evicted.Load())
@@ -138,9 +143,8 @@ func (srv *Server) infoStats(w *engine.InfoWriter) {
 	w.Field("unexpected_error_replies", 0)
 	w.Field("total_error_replies", t.Errors)
 	w.Field("dump_payload_sanitizations", 0)
-	reads, writes := srv.calls()
-	w.Field("total_reads_processed", reads)
-	w.Field("total_writes_processed", writes)
+	w.Field("total_reads_processed", n.reads)
+	w.Field("total_writes_processed", n.writes)
 	for _, none := range []string{"io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands"} {
 		w.Field(none, 0) // there are neither such threads nor such buffers
 	}
@@ -191,9 +195,24 @@ func (srv *Server) infoKeyspace(w *engine.InfoWriter) {
 	st := srv.e.Store()
 	for i := range st.Databases() {
 		if db := st.DB(i); db.Len() > 0 {
-			w.Fieldf("db"+itoa(i), "keys=%d,expires=%d,avg_ttl=0", db.Len(), db.Expires())
+			w.Fieldf("db"+itoa(i), "keys=%d,expires=%d,avg_ttl=%d", db.Len(), db.Expires(), averageTTL(db))
 		}
 	}
+}
+
+// ttlSamples are the keys whose average is shown: Redis, too, judges by those that its cycle has met.
+const ttlSamples = 64
+
+// averageTTL estimates how many milliseconds the keys of a database that expire have left.
+func averageTTL(db *store.DB) int64 {
+	now, sum, n := time.Now().UnixMilli(), 0.0, 0.0
+	db.Sample(rand.Uint64(), ttlSamples, true, func(e store.Entry) {
+		if left := e.ExpireAt() - now; left > 0 {
+			sum += float64(left)
+			n++
+		}
+	})
+	return int64(sum / max(n, 1))
 }
 
 // human prints bytes as Redis does.

@@ -234,7 +234,7 @@ func (srv *Server) infoLimits(w *engine.InfoWriter, r *memoryReport) {
 	w.Field("active_defrag_running", 0)
 	pending, freed := srv.e.Store().Lazy()
 	w.Field("lazyfree_pending_objects", pending)
-	w.Field("lazyfreed_objects", freed-srv.freedBefore)
+	w.Field("lazyfreed_objects", freed-srv.before.freed)
 }
 
 // infoCode tells of scripts and functions, whose memory is not told apart: the interpreters' is the Go runtime's.

@@ -80,14 +80,15 @@ type Server struct {
 	rejected atomic.Int64
 	net      func() (in, out int64)
 	calls    func() (reads, writes int64)
-	migrated func() int // sockets that MIGRATE keeps
+	links    func() (in, out int64) // bytes of replication
+	migrated func() int             // sockets that MIGRATE keeps
 	slow     slowLog
 	monitors []*Session // guarded by the engine's lock
 	rates    rates
 	peakUsed int64
 
 	startUsed   int64        // of memory
-	freedBefore int64        // lazily freed values before the last CONFIG RESETSTAT
+	before      traffic      // up to the last CONFIG RESETSTAT
 	clientLimit atomic.Int64 // maxmemory-clients in bytes, 0: none
 	evictNext   atomic.Int64 // unix nanoseconds: nobody is looked for before
 	evicted     atomic.Int64
@@ -112,7 +113,7 @@ func New(o Options) *Server {
 	srv.clients.byID = map[int64]*Session{}
 	srv.migrated = func() int { return 0 }
 	srv.net = func() (int64, int64) { return 0, 0 }
-	srv.calls = srv.net
+	srv.calls, srv.links = srv.net, srv.net
 	srv.port.Store(srv.cfg.Int(settings.Port))
 	srv.initUsers()
 	srv.startUsed = srv.e.MemoryUse().Total()
@@ -136,6 +137,9 @@ func (srv *Server) SetKeeper(k Keeper) { srv.keeper = k }
 
 // CountNet tells where the transport counts the bytes received and sent.
 func (srv *Server) CountNet(fn func() (in, out int64)) { srv.net = fn }
+
+// CountReplication tells where the links count the bytes that came from masters and went to replicas.
+func (srv *Server) CountReplication(fn func() (in, out int64)) { srv.links = fn }
 
 // CountCalls tells where the transport counts its reads and writes.
 func (srv *Server) CountCalls(fn func() (reads, writes int64)) { srv.calls = fn }
