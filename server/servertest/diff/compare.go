@@ -118,7 +118,7 @@ func SameEffect(a, b []string) bool {
 			continue
 		}
 		timed := strings.EqualFold(a[0], "PEXPIREAT") && i == 2 || i == 4 && strings.EqualFold(a[3], "PXAT") ||
-			i == 7 && strings.EqualFold(a[0], "XCLAIM")
+			i == 7 && strings.EqualFold(a[0], "XCLAIM") || i == 2 && strings.HasPrefix(strings.ToLower(a[0]), "restore")
 		x, errX := strconv.ParseInt(a[i], 10, 64)
 		y, errY := strconv.ParseInt(b[i], 10, 64)
 		if !timed || errX != nil || errY != nil || !near(x, y) {
