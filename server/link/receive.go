@@ -120,6 +120,8 @@ func (r *receive) load(in io.Reader, closeIn func(error)) {
 	u.n.e.SetState(0, engine.AsyncLoading|engine.Loading)
 	if err != nil {
 		u.n.logf(repl.Warning, "Internal error in RDB reading: "+err.Error())
+	} else if text := meta.Timed.Warning(); text != "" {
+		u.n.logf(repl.Warning, text)
 	}
 	closeIn(err)
 	u.deliver(loadResult{r: r, into: into, meta: meta, err: err})

@@ -11,7 +11,11 @@
 //
 // Lengths take 1, 2, 5 or 9 bytes by their top bits; the fourth pattern of the top bits marks a string
 // held as an integer of 8, 16 or 32 bits or compressed with LZF. Hashes are field-value strings (type
-// 4) or one string that holds a listpack (16), a ziplist (13) or a zipmap (9).
+// 4) or one string that holds a listpack (16), a ziplist (13) or a zipmap (9). Where fields have times of their own:
+//
+//	24: earliest(8, LE, ms)  number of fields  (time field value)*     time: 0 for none, else 1 + the distance from earliest
+//	25: earliest(8, LE, ms)  one string: a listpack of (field value time)*     time: 0 for none, else unix ms
+//	22, 23: the same without earliest; the times of 22 are unix ms
 //
 // The writer produces version 10, the newest that Redis 7.0 loads. The reader takes versions 1 to 12 with every encoding
 // that Redis has had for strings, lists, sets, hashes, sorted sets and streams; what modules wrote it can skip and name.
@@ -57,7 +61,17 @@ const (
 	TypeStreamListpacks2 Type = 19
 	TypeSetListpack      Type = 20
 	TypeStreamListpacks3 Type = 21
+	TypeHashTimesRC      Type = 22 // 22 and 23: of the release candidates of Redis 7.4
+	TypeHashTimesPackRC  Type = 23
+	TypeHashTimes        Type = 24
+	TypeHashTimesPack    Type = 25
 )
+
+// HasTimes reports whether the fields of a hash have times at which they expire, as in Redis 7.4 and later.
+func (t Type) HasTimes() bool { return t >= TypeHashTimesRC && t <= TypeHashTimesPack }
+
+// packs reports whether a hash is held in one string.
+func (t Type) packs() bool { return t != TypeHash && t != TypeHashTimes && t != TypeHashTimesRC }
 
 // Opcodes share the first byte with the types.
 const (
@@ -92,7 +106,7 @@ func (t Type) Name() string {
 		return "set"
 	case TypeZset, TypeZset2, TypeZsetZiplist, TypeZsetListpack:
 		return "zset"
-	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack:
+	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack, TypeHashTimes, TypeHashTimesPack, TypeHashTimesRC, TypeHashTimesPackRC:
 		return "hash"
 	case TypeStreamListpacks, TypeStreamListpacks2, TypeStreamListpacks3:
 		return "stream"

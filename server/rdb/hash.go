@@ -1,10 +1,24 @@
 package rdb
 
-import "strings"
+import (
+	"encoding/binary"
+	"math"
+	"strings"
+
+	"github.com/understudy-db/understudy/server/listpack"
+)
 
 // openHash begins a hash, whose fields NextField gives.
 func (r *Reader) openHash(t Type, ev *Event) error {
-	if t != TypeHash {
+	r.earliest, r.fieldAt = 0, 0
+	if t == TypeHashTimes || t == TypeHashTimesPack {
+		p, err := r.src.take(8)
+		if err != nil {
+			return err
+		}
+		r.earliest = binary.LittleEndian.Uint64(p)
+	}
+	if t.packs() {
 		err := r.openPacked(t)
 		ev.Fields = r.announced()
 		return err
@@ -17,10 +31,13 @@ func (r *Reader) openHash(t Type, ev *Event) error {
 
 // skipHash passes over the rest of a hash.
 func (r *Reader) skipHash(t Type, isOpen bool) error {
-	if t == TypeHash && isOpen {
-		return r.src.skipStrings(r.left, 2)
+	switch {
+	case t.packs() || !isOpen:
+		return nil
+	case t.HasTimes():
+		return r.src.skipTimed(r.left)
 	}
-	return nil
+	return r.src.skipStrings(r.left, 2)
 }
 
 // openPacked reads a small hash or sorted set held in one string.
@@ -41,6 +58,9 @@ func (r *Reader) openPacked(t Type) error {
 func (r *Reader) announced() int {
 	if r.pack.count < 0 {
 		return -1
+	}
+	if r.pending.HasTimes() {
+		return r.pack.count / 3
 	}
 	return r.pack.count / 2
 }
@@ -72,7 +92,7 @@ func (r *Reader) NextField() (field, value []byte, ok bool, err error) {
 	if !r.isOpen {
 		return nil, nil, false, nil
 	}
-	if r.pending == TypeHash {
+	if !r.pending.packs() {
 		return r.nextPair()
 	}
 	field, end, ok := r.packed(false)
@@ -83,10 +103,49 @@ func (r *Reader) NextField() (field, value []byte, ok bool, err error) {
 	if ok {
 		value, end, ok = r.packed(true)
 	}
+	if ok && !end && r.pending.HasTimes() {
+		end, ok = r.packedTime()
+	}
 	if !ok || end {
 		return nil, nil, false, r.damaged(r.pending)
 	}
 	return field, value, true, nil
+}
+
+// FieldAt is when the field that NextField has just answered expires, in unix milliseconds; 0: it does not.
+func (r *Reader) FieldAt() int64 { return r.fieldAt }
+
+func (r *Reader) packedTime() (end, ok bool) {
+	var room [24]byte
+	p, end, ok := r.pack.next(room[:])
+	if end || !ok {
+		return end, ok
+	}
+	r.fieldAt, ok = listpack.ParseInt(p)
+	return false, ok && r.fieldAt >= 0
+}
+
+// pairTime reads the time before a pair.
+func (r *Reader) pairTime() error {
+	n, err := r.src.plainLength()
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		r.fieldAt = 0
+		return nil
+	case r.pending == TypeHashTimes:
+		n--
+		if n+r.earliest < n {
+			return r.src.fail("a hash's field expires beyond all time")
+		}
+		n += r.earliest
+	}
+	if n > math.MaxInt64 {
+		return r.src.fail("a hash's field expires beyond all time")
+	}
+	r.fieldAt = int64(n)
+	return nil
 }
 
 func (r *Reader) packed(isValue bool) (elem []byte, end, ok bool) {
@@ -102,6 +161,11 @@ func (r *Reader) nextPair() (field, value []byte, ok bool, err error) {
 	if r.left == 0 {
 		r.isOpen = false
 		return nil, nil, false, nil
+	}
+	if r.pending.HasTimes() {
+		if err := r.pairTime(); err != nil {
+			return nil, nil, false, err
+		}
 	}
 	p, err := r.src.str(&r.val)
 	if err != nil {

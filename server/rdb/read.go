@@ -61,7 +61,9 @@ type Reader struct {
 	// the value of the entry given out last, as far as it is unread
 	pending  Type
 	isOpen   bool   // NextField has something to read
-	left     uint64 // pairs of a TypeHash
+	left     uint64 // pairs of a hash that is not packed
+	earliest uint64 // time at which the first field of a hash expires
+	fieldAt  int64
 	pack     packed
 	rest     []byte // unread part of an intset
 	ordered  bool   // the integers before were in order, and this was

@@ -15,6 +15,24 @@ func (s *stringSource) skipValue(t Type) error {
 		return s.skipString()
 	case TypeHash:
 		return s.skipCounted(2)
+	case TypeHashTimesPackRC:
+		return s.skipString()
+	case TypeHashTimesPack:
+		if err := s.skip(8); err != nil {
+			return err
+		}
+		return s.skipString()
+	case TypeHashTimes, TypeHashTimesRC:
+		if t == TypeHashTimes {
+			if err := s.skip(8); err != nil {
+				return err
+			}
+		}
+		n, err := s.plainLength()
+		if err != nil {
+			return err
+		}
+		return s.skipTimed(n)
 	case TypeList, TypeSet, TypeListQuicklist:
 		return s.skipCounted(1)
 	case TypeListZiplist, TypeSetIntset, TypeSetListpack:
@@ -60,6 +78,19 @@ func (s *stringSource) skipCounted(group int) error {
 		return err
 	}
 	return s.skipStrings(n, group)
+}
+
+// skipTimed skips pairs with a time before each.
+func (s *stringSource) skipTimed(n uint64) error {
+	for ; n > 0; n-- {
+		if _, err := s.plainLength(); err != nil {
+			return err
+		}
+		if err := s.skipStrings(1, 2); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *stringSource) skipStrings(n uint64, group int) error {

@@ -230,6 +230,7 @@ func (l *partsLoader) rdb(p aof.Part, in io.Reader, size int64) (rest []byte, er
 	if err != nil {
 		return nil, fmt.Errorf("Error reading the RDB preamble of the AOF file %s, AOF loading aborted: %w", p.Name, err) //nolint:staticcheck // Redis' text
 	}
+	s.warnOf(meta)
 	l.hold(func() {
 		err = s.e.LoadLibraries(meta.Libraries, engine.Instead)
 		if meta.StreamDB >= 0 && meta.StreamDB < s.e.Store().Databases() && meta.ReplID != "" {

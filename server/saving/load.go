@@ -83,9 +83,17 @@ func (s *Saver) loadImage(ctx context.Context, keepExpired bool) (Loaded, error)
 	if meta.Empty > 0 {
 		empty = fmt.Sprintf(", empty keys skipped: %d", meta.Empty)
 	}
+	s.warnOf(meta)
 	s.logf(settings.LogNotice, "Done loading RDB, keys loaded: %d, keys expired: %d%s.", meta.Keys, meta.Expired, empty)
 	s.logf(settings.LogNotice, "DB loaded from disk: %.3f seconds", s.now().Sub(s.load.began).Seconds())
 	return Loaded{Found: true, Meta: meta}, nil
+}
+
+// warnOf logs what the loaded file had that this server does not keep.
+func (s *Saver) warnOf(meta snapshot.Meta) {
+	if text := meta.Timed.Warning(); text != "" {
+		s.logf(settings.LogWarning, "%s", text)
+	}
 }
 
 // loadFile reads a file into the store. locked is nil when the caller holds the lock.

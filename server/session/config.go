@@ -139,6 +139,7 @@ func (srv *Server) followLimits() {
 	st.Config.ZSetMaxListpackEntries = int(srv.cfg.Int(settings.ZSetMaxListpackEntries))
 	st.Config.ZSetMaxListpackValue = int(srv.cfg.Int(settings.ZSetMaxListpackValue))
 	st.Config.LFU = strings.HasSuffix(policy, "-lfu")
+	st.Config.ClockCounts = st.Config.LFU || strings.HasSuffix(policy, "-lru")
 	st.Config.LFULogFactor = int(srv.cfg.Int(settings.LFULogFactor))
 	st.Config.LFUDecayTime = int(srv.cfg.Int(settings.LFUDecayTime))
 }

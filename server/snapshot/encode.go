@@ -28,6 +28,8 @@ type encoder struct {
 	part     rdb.StreamPart
 	effort   effort
 	walking  bool // what comes is the walk's, and not a write's pre-image
+	ages     bool // each key's access clock is told
+	lfu      bool
 }
 
 // bigValue is a pinned value: its header and the elements that came early.
@@ -35,6 +37,7 @@ type bigValue struct {
 	kind   store.Kind
 	db     int
 	expire int64
+	age    []byte // what tells the access clock
 	key    []byte
 	n      int
 	nodes  int // of a list
@@ -53,8 +56,24 @@ func (c *encoder) at() *stream {
 	return &c.q.main
 }
 
-// begin precedes an entry: its database and its expiry.
-func (c *encoder) begin(s *stream, db int, expire int64) {
+// begin precedes an entry: its database, its expiry and what age says.
+func (c *encoder) begin(s *stream, db int, expire int64, e store.Entry) {
+	c.place(s, db, expire)
+	if c.ages {
+		s.tail = c.age(s.tail, e)
+	}
+}
+
+// age tells an entry's access clock, as Redis does while the policy of maxmemory looks at it.
+func (c *encoder) age(dst []byte, e store.Entry) []byte {
+	idle, frequency := e.Age()
+	if c.lfu {
+		return rdb.AppendFreq(dst, frequency)
+	}
+	return rdb.AppendIdle(dst, uint64(idle))
+}
+
+func (c *encoder) place(s *stream, db int, expire int64) {
 	c.ready(s)
 	if s.db != db {
 		s.tail, s.db = rdb.AppendSelectDB(s.tail, db), db
@@ -112,7 +131,7 @@ func (c *encoder) small(s *stream, db int, e store.Entry) bool {
 }
 
 func (c *encoder) text(s *stream, db int, e store.Entry, t *store.Text) {
-	c.begin(s, db, t.ExpireAt)
+	c.begin(s, db, t.ExpireAt, e)
 	switch {
 	case t.IsInt:
 		s.tail = rdb.AppendIntEntry(s.tail, t.Key, t.Int, c.compress)
@@ -172,7 +191,7 @@ func (c *encoder) smallHash(s *stream, db int, e store.Entry) bool {
 	if h.Len() == 0 {
 		return false
 	}
-	c.begin(s, db, e.ExpireAt())
+	c.begin(s, db, e.ExpireAt(), e)
 	lp, n := listpack.Begin(c.listpack[:0]), 0
 	h.Each(func(f, v []byte) bool {
 		lp = listpack.AppendString(lp, f)
@@ -213,6 +232,9 @@ func (c *encoder) BigPinned(id uint64, db int, key store.Entry, n int) {
 		l := key.List()
 		v.nodes = l.Chunks()
 	}
+	if c.ages {
+		v.age = c.age(nil, key)
+	}
 	c.values[id] = v
 }
 
@@ -226,7 +248,8 @@ func (c *encoder) BigOpen(id uint64) {
 	if v.n == 0 && v.kind != store.StreamKind {
 		return
 	}
-	c.begin(s, v.db, v.expire)
+	c.place(s, v.db, v.expire)
+	s.tail = append(s.tail, v.age...)
 	switch v.kind {
 	case store.HashKind:
 		s.tail = rdb.AppendHashEntry(s.tail, v.key, v.n, c.compress)

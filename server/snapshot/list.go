@@ -13,7 +13,7 @@ func (c *encoder) smallList(s *stream, db int, e store.Entry) bool {
 	if n == 0 {
 		return false
 	}
-	c.begin(s, db, e.ExpireAt())
+	c.begin(s, db, e.ExpireAt(), e)
 	s.tail = rdb.AppendListEntry(s.tail, e.Key(), 1, c.compress)
 	c.packedNode(s, data, n)
 	return true

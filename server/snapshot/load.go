@@ -38,10 +38,23 @@ type Meta struct {
 	Keys       int // loaded
 	Expired    int // left out
 	Empty      int // left out: values without elements
+	Timed      TimedFields
 	Dropped    []DroppedKey
 	Version    int
 	Aux        map[string]string
 	Libraries  []string // sources of function libraries
+}
+
+// TimedFields counts the fields of hashes that had a time to live of their own, as Redis 7.4 and later have it. This server has
+// none: those whose time had passed were left out, the others stay without it.
+type TimedFields struct{ Kept, Expired int }
+
+// Warning is what the log must say of them, "" for nothing.
+func (f TimedFields) Warning() string {
+	if f == (TimedFields{}) {
+		return ""
+	}
+	return fmt.Sprintf("The RDB has hash fields with a time to live, which this server does not know: %d fields stay without it and will not expire, %d that had expired were left out", f.Kept, f.Expired)
 }
 
 // DroppedKey is a key that had expired and was left out.
@@ -303,6 +316,13 @@ func (l *loader) fields(n *int) (done bool, err error) {
 		if !ok {
 			l.finish(h.Len())
 			return true, nil
+		}
+		if at := l.in.FieldAt(); at != 0 {
+			if at <= l.opts.Now {
+				l.meta.Timed.Expired++
+				continue
+			}
+			l.meta.Timed.Kept++
 		}
 		if !h.Set(f, v) {
 			return true, l.twice("hash fields", f)

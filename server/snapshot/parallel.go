@@ -68,6 +68,8 @@ func (l *loader) parallel(n int) (err error) {
 	for _, p := range s.parts {
 		l.meta.Keys += p.meta.Keys
 		l.meta.Empty += p.meta.Empty
+		l.meta.Timed.Kept += p.meta.Timed.Kept
+		l.meta.Timed.Expired += p.meta.Timed.Expired
 		if p.err != nil && !errors.Is(p.err, errStopped) {
 			err = p.err // what it found stands before the place where the splitter is
 		}

@@ -11,7 +11,7 @@ func (c *encoder) smallSet(s *stream, db int, e store.Entry) bool {
 	if n == 0 {
 		return false
 	}
-	c.begin(s, db, e.ExpireAt())
+	c.begin(s, db, e.ExpireAt(), e)
 	ints, isInts := set.AppendInts(c.listpack[:0])
 	c.listpack = ints
 	if isInts {

@@ -149,6 +149,7 @@ func (s *Snapshot) begin() {
 		}
 	}
 	s.q.main.tail = head
+	s.enc.ages, s.enc.lfu = s.store.Config.ClockCounts, s.store.Config.LFU
 	s.cut = s.store.BeginCut(s.enc)
 	s.keys = s.cut.Keys()
 }

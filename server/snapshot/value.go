@@ -142,6 +142,8 @@ func (a *valueAppender) stream(e store.Entry) {
 
 var errEmptyValue = errors.New("snapshot: the value has no elements")
 
+var errTimedFields = errors.New("snapshot: hash fields with a time to live are not supported")
+
 // ReadValue makes a key of a value as AppendValue writes it, without the footer. key must not be there; on an error it is
 // not there afterwards either. The exclusive lock is held.
 func ReadValue(st *store.Store, db *store.DB, key, value []byte) error {
@@ -149,6 +151,9 @@ func ReadValue(st *store.Store, db *store.DB, key, value []byte) error {
 	ev, err := in.Value()
 	if err != nil {
 		return err
+	}
+	if ev.Type.HasTimes() { // what the times were would be forgotten, and nobody would learn of it
+		return errTimedFields
 	}
 	ev.Key = key
 	l := &loader{store: st, db: db, in: in, meta: newMeta()}

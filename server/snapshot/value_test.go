@@ -186,6 +186,63 @@ func FuzzReadValue(f *testing.F) {
 	})
 }
 
+// TestSaveTellsAccessClocks: under a policy that looks at them, of small and big values of every type; else nothing is told.
+func TestSaveTellsAccessClocks(t *testing.T) {
+	const now = 1_700_000_000_000
+	for _, c := range []struct{ counts, lfu bool }{{false, false}, {true, false}, {true, true}} {
+		st, _ := filled(1)
+		st.Config.LFU, st.Config.ClockCounts = c.lfu, c.counts
+		st.Tick(now)
+		keys := 0
+		for db := range st.Databases() {
+			st.DB(db).EachKey(func(_ []byte, e store.Entry) bool {
+				keys++
+				if c.lfu {
+					e.SetFrequency(uint8(100+keys%7), now)
+				} else {
+					e.SetIdle(int64(1000*(1+keys%7)), now)
+				}
+				return true
+			})
+		}
+		var out bytes.Buffer
+		if err := Save(st, &out, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		told, db, kinds := 0, 0, map[rdb.Type]bool{}
+		for r := rdb.NewReader(&out, rdb.Limits{}); ; {
+			ev, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ev.Kind == rdb.EOF {
+				break
+			}
+			if ev.Kind == rdb.SelectDB {
+				db = ev.DB
+			}
+			if ev.Kind != rdb.Entry {
+				continue
+			}
+			kinds[ev.Type] = true
+			e, _ := st.DB(db).Peek(ev.Key)
+			idle, freq := int64(-1), -1
+			if c.counts && c.lfu {
+				freq = int(e.Frequency(now))
+			} else if c.counts {
+				idle = e.IdleSeconds(now)
+			}
+			if ev.Idle != idle || ev.Freq != freq {
+				t.Errorf("%+v: %s %q: idle %d, frequency %d; want %d, %d", c, ev.Type.Name(), ev.Key, ev.Idle, ev.Freq, idle, freq)
+			}
+			told++
+		}
+		if told != keys || len(kinds) < 6 {
+			t.Errorf("%+v: %d of %d keys, of types %v", c, told, keys, kinds)
+		}
+	}
+}
+
 // TestLoadKeepsAccessClocks: idle times and frequencies of a file are those of the keys, under the policy that looks at them.
 func TestLoadKeepsAccessClocks(t *testing.T) {
 	const now = 1_700_000_000_000

@@ -13,7 +13,7 @@ func (c *encoder) smallZSet(s *stream, db int, e store.Entry) bool {
 	if z.Len() == 0 {
 		return false
 	}
-	c.begin(s, db, e.ExpireAt())
+	c.begin(s, db, e.ExpireAt(), e)
 	lp := listpack.Begin(c.listpack[:0])
 	var text [32]byte
 	z.Each(func(member []byte, score float64) bool {

@@ -24,6 +24,16 @@ func (s *Store) Tick(now int64) {
 	}
 }
 
+// Age is what a saved key tells of its access clock, as of the last Tick: seconds since the last access, or the LFU counter.
+func (e Entry) Age() (idle int64, frequency uint8) {
+	s := e.p.space.store
+	clock, now := e.Access(), s.clock.Load()
+	if s.Config.LFU {
+		return 0, s.decayed(clock, int64(now>>8)*60000)
+	}
+	return int64((now - clock) & clockMask), 0
+}
+
 // Access is the entry's access clock.
 func (e Entry) Access() uint32 { return atomic.LoadUint32(header(e.slot())) >> 8 }
 

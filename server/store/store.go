@@ -25,7 +25,8 @@ type Config struct {
 	ListPlainElement       int   // a list's element of so many bytes is kept apart from others, 0: the default
 	LFU                    bool
 	LFULogFactor           int
-	LFUDecayTime           int // minutes
+	LFUDecayTime           int  // minutes
+	ClockCounts            bool // the access clocks decide about eviction, so what is saved of a key tells its own
 }
 
 // Store is a set of databases. The caller serializes its methods: any number of reads together, or one write.
