@@ -33,7 +33,7 @@ var files = []string{
 	"integration/shutdown", "integration/replication", "integration/replication-2", "integration/replication-3", "integration/replication-4",
 	"integration/replication-psync", "integration/replication-buffer", "integration/psync2", "integration/psync2-reg", "integration/psync2-pingoff",
 	"integration/psync2-master-restart", "integration/block-repl", "integration/failover", "integration/dismiss-mem",
-	"unit/tls" + withTLS, "unit/auth" + withTLS, "unit/protocol" + withTLS, "unit/type/string" + withTLS, "unit/obuf-limits" + withTLS, "unit/introspection" + withTLS, "unit/other" + withTLS,
+	"unit/tls" + withTLS, "unit/auth" + withTLS, "unit/protocol" + withTLS, "unit/type/string" + withTLS, "unit/obuf-limits" + withTLS, "unit/introspection" + withTLS,
 	"integration/replication-4" + withTLS, "integration/psync2-reg" + withTLS, "integration/failover" + withTLS, "integration/redis-cli" + withTLS, "integration/redis-benchmark" + withTLS,
 }
 
