@@ -36,7 +36,8 @@ func (r *Reader) openModule(t Type) error {
 // description follows, description, code; and makes of it the form with a first line.
 func (r *Reader) oldFunction(ev *Event) error {
 	ev.Kind = Function
-	out := append(r.key[:0], "#!"...)
+	out := r.key[:0]
+	out = append(out, "#!"...)
 	var name []byte
 	for i := range 2 {
 		p, err := r.src.str(&r.val)
@@ -58,8 +59,8 @@ func (r *Reader) oldFunction(ev *Event) error {
 		return err
 	}
 	code, err := r.src.str(&r.val)
-	ev.Value = append(out, code...)
-	r.key = ev.Value
+	out = append(out, code...)
+	ev.Value, r.key = out, out
 	return err
 }
 

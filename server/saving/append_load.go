@@ -202,7 +202,7 @@ func (l *partsLoader) part(p aof.Part, last bool) (size int64, err error) {
 	var in io.Reader = contextReader{l.ctx, f}
 	pos := int64(0)
 	if bytes.Equal(head[:n], []byte("REDIS")) {
-		rest, err := l.rdb(p, in, size)
+		rest, err := l.rdb(p, in)
 		if err != nil {
 			return 0, err
 		}
@@ -219,7 +219,7 @@ func (l *partsLoader) part(p aof.Part, last bool) (size int64, err error) {
 }
 
 // rdb loads the image that a file begins with; rest was read beyond it.
-func (l *partsLoader) rdb(p aof.Part, in io.Reader, size int64) (rest []byte, err error) {
+func (l *partsLoader) rdb(p aof.Part, in io.Reader) (rest []byte, err error) {
 	s := l.a.s
 	s.logf(settings.LogNotice, "Reading RDB base file on AOF loading...")
 	meta, rest, err := snapshot.Load(in, s.e.Store(), snapshot.LoadOptions{

@@ -169,7 +169,7 @@ func (d *debugger) converse(r *run) error {
 		v, err := d.in.Read()
 		if err != nil {
 			d.breaks = nil
-			return nil
+			return nil //nolint:nilerr // the client has gone: nobody is left to tell
 		}
 		words := make([]string, len(v.Elems))
 		for i := range v.Elems {

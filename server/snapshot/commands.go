@@ -138,7 +138,8 @@ func appendCopy(args [][]byte, v []byte) [][]byte { return append(args, append([
 // items writes commands with some of a value's elements each; next appends one, of width arguments.
 func (c *commander) items(name string, width int, next func(args [][]byte) ([][]byte, bool, error)) error {
 	for more := true; more; {
-		args := append(c.args[:0], []byte(name), c.key)
+		args := c.args[:0]
+		args = append(args, []byte(name), c.key)
 		for len(args) < 2+width*itemsAtOnce {
 			with, ok, err := next(args)
 			if err != nil {
