@@ -114,6 +114,9 @@ type Promote struct {
 	GivenUp History `json:"givenUp,omitempty"`
 	// Lease is the length of the promises of this reign, before drift is taken off.
 	Lease time.Duration `json:"lease"`
+	// After is set in a planned handover: the old master has adopted the term and ended here. A replica that holds exactly that
+	// adopts the term in the same step; any other refuses (rule 13).
+	After *Position `json:"after,omitempty"`
 	// Unfenced: the set's owner gave up S1 for availability (fencing None): writes need no promise.
 	Unfenced bool `json:"unfenced,omitempty"`
 }

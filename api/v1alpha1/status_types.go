@@ -70,6 +70,10 @@ type TermRecord struct {
 	// The last recorded master until a new one is recorded: it may still write.
 	// +optional
 	Unfenced *Reign `json:"unfenced,omitempty"`
+	// The member that is to be master of this term and may be already: a planned switchover names it before clients are held.
+	// It stays, besides the unfenced master, until a master is recorded.
+	// +optional
+	Appointed *Reign `json:"appointed,omitempty"`
 	// Since when there was no master, kept until there is none again: from here the duration of a failover is counted.
 	// +optional
 	VacantSince *metav1.MicroTime `json:"vacantSince,omitempty"`

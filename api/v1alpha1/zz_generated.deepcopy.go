@@ -395,6 +395,11 @@ func (in *TermRecord) DeepCopyInto(out *TermRecord) {
 		*out = new(Reign)
 		**out = **in
 	}
+	if in.Appointed != nil {
+		in, out := &in.Appointed, &out.Appointed
+		*out = new(Reign)
+		**out = **in
+	}
 	if in.VacantSince != nil {
 		in, out := &in.VacantSince, &out.VacantSince
 		*out = (*in).DeepCopy()

@@ -146,7 +146,7 @@ func (p *pass) message(action plan.Action) (plan.Target, member.Message) {
 	case plan.Promote:
 		r := a.Record
 		return a.Target, member.Promote{Order: under(a.Target, r.Number), Voter: r.Master.Voter, Rosters: r.Rosters,
-			ReplID: r.Master.ReplID, GivenUp: r.GivenUp, Lease: r.Lease, Unfenced: a.Unfenced}
+			ReplID: r.Master.ReplID, GivenUp: r.GivenUp, Lease: r.Lease, After: a.After, Unfenced: a.Unfenced}
 	case plan.Follow:
 		return a.Target, member.Follow{Order: under(a.Target, a.Term), Upstream: a.Upstream, Master: a.Master.Incarnation,
 			MasterPod: a.Master.Voter, GivenUp: a.GivenUp, Primary: a.Primary}

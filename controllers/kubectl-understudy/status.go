@@ -22,7 +22,10 @@ func status(ctx context.Context, c client.Client, key types.NamespacedName, out 
 	st := rs.Status
 	fmt.Fprintf(out, "%s: %s\n", key, orNone(st.Phase))
 	fmt.Fprintf(out, "master %s, term %d, in sync %s, image %s\n", orNone(st.Master), term(rs), orNone(st.InSync), orNone(st.Image))
-	if st.Term != nil && st.Term.Unfenced != nil {
+	switch {
+	case st.Term != nil && st.Term.Appointed != nil && st.Term.Appointed.Term == st.Term.Number:
+		fmt.Fprintf(out, "switchover: %s hands over to %s in term %d\n", st.Term.Unfenced.Member, st.Term.Appointed.Member, st.Term.Number)
+	case st.Term != nil && st.Term.Unfenced != nil:
 		fmt.Fprintf(out, "no master: %s of term %d may still write and is being fenced\n", st.Term.Unfenced.Member, st.Term.Unfenced.Term)
 	}
 	w := tabwriter.NewWriter(out, 0, 4, 3, ' ', 0)

@@ -96,6 +96,37 @@ func Endpoints(pods map[string]*corev1.Pod) []memberclient.Endpoint {
 
 // Observe completes the view. since is when the quorum read of rs began.
 func (o *Observer) Observe(ctx context.Context, rs *v1alpha1.ReplicaSet, env resources.Env, since time.Duration, pods map[string]*corev1.Pod, set *memberclient.Set) (View, error) {
+	v, err := o.members(ctx, rs, env, pods, set)
+	if err != nil {
+		return v, err
+	}
+	if v.Service, err = o.service(ctx, rs, env, pods); err != nil {
+		return v, err
+	}
+	if !rs.Spec.Paused {
+		if v.Problem, err = o.drift(ctx, rs, env, pods); err != nil {
+			return v, err
+		}
+	}
+	o.last(&v, since, set)
+	return v, nil
+}
+
+// Again is the view before with what members have said since, and with the pods as they are now: for passes that give orders only
+// (plan.Decision.Held). The resource is the one of the view before, since is when that was read or written.
+func (o *Observer) Again(ctx context.Context, before View, since time.Duration, set *memberclient.Set) (View, error) {
+	pods, err := o.Pods(ctx, before.RS)
+	if err != nil {
+		return View{}, err
+	}
+	v, err := o.members(ctx, before.RS, before.Env, pods, set)
+	v.Service = before.Service
+	o.last(&v, since, set)
+	return v, err
+}
+
+// members is what the resource, the pods and the members say.
+func (o *Observer) members(ctx context.Context, rs *v1alpha1.ReplicaSet, env resources.Env, pods map[string]*corev1.Pod, set *memberclient.Set) (View, error) {
 	v := View{RS: rs, Env: env, Pods: pods}
 	v.Spec = spec(rs, env)
 	v.Status = status.Read(rs)
@@ -113,21 +144,16 @@ func (o *Observer) Observe(ctx context.Context, rs *v1alpha1.ReplicaSet, env res
 	roleVersions(&v)
 	auth(&v)
 	v.Deaths = set.Deaths()
-	var err error
-	if v.Service, err = o.service(ctx, rs, env, pods); err != nil {
-		return v, err
-	}
-	if !rs.Spec.Paused {
-		if v.Problem, err = o.drift(ctx, rs, env, pods); err != nil {
-			return v, err
-		}
-	}
+	return v, nil
+}
+
+// last adds time and leadership.
+func (o *Observer) last(v *View, since time.Duration, set *memberclient.Set) {
 	// Time and leadership last: nothing in the observation is younger than they are.
 	v.Now = o.Clock()
 	leads := v.Now < o.Leadership.Until() // before Since: never the end of a later leadership than the beginning
 	v.Leader = plan.Leadership{Since: o.Leadership.Since(), Leads: leads, StatusRead: since, LastLease: set.LastLease(),
 		TermSeen: set.TermSeen(v.Status.Term, v.Now)}
-	return v, nil
 }
 
 // names are the members that shall be and those that are.

@@ -99,7 +99,7 @@ func known(rs *v1alpha1.ReplicaSet, v member.Voter, r *member.Report) []member.I
 		out = append(out, r.Identity.Incarnation)
 	}
 	if t := rs.Status.Term; t != nil {
-		for _, reign := range []*v1alpha1.Reign{t.Master, t.Unfenced} {
+		for _, reign := range []*v1alpha1.Reign{t.Master, t.Unfenced, t.Appointed} {
 			if reign != nil && member.Voter(reign.PodUID) == v && !slices.Contains(out, member.Incarnation(reign.Incarnation)) {
 				out = append(out, member.Incarnation(reign.Incarnation))
 			}

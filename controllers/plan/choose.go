@@ -106,35 +106,49 @@ func (p *pass) held() string {
 	if p.mut.NoHold {
 		return ""
 	}
+	reigns := t.unfenced()
+	if len(reigns) == 0 {
+		reigns = []Reign{{}} // unknown
+	}
 	for _, r := range p.rosters() {
 		if r.K == 0 || p.o.Spec.AcceptLoss {
 			continue
 		}
-		others, whole := 0, 0
-		for _, v := range r.Voters {
-			old := t.Unfenced != nil && v == t.Unfenced.Voter
-			if !old {
-				others++
-			}
-			m := p.byVoter(v)
-			if m == nil {
-				continue
-			}
-			a := p.answer(m, t.Number)
-			switch {
-			case a == nil || a.Data.Loading || !(a.Data.Whole || p.mut.NotWhole):
-			case old && a.Incarnation == t.Unfenced.Incarnation:
-				whole = len(r.Voters)
-			case !old:
-				whole++
+		for _, u := range reigns { // each may have acknowledged writes of its own
+			if why := p.heldOf(r, u); why != "" {
+				return why
 			}
 		}
-		if t.Unfenced == nil && others > 0 {
-			others-- // one of them is the unknown master: if it is missing, the count is of the rest
+	}
+	return ""
+}
+
+// heldOf counts in one roster for one master.
+func (p *pass) heldOf(r member.Roster, u Reign) string {
+	others, whole := 0, 0
+	for _, v := range r.Voters {
+		old := v == u.Voter
+		if !old {
+			others++
 		}
-		if need := others - r.K + 1; whole < need {
-			return fmt.Sprintf("%d whole adopters, %d are needed so that one holds every acknowledged write", whole, need)
+		m := p.byVoter(v)
+		if m == nil {
+			continue
 		}
+		a := p.answer(m, p.o.Status.Term.Number)
+		switch {
+		case a == nil || a.Data.Loading || !(a.Data.Whole || p.mut.NotWhole):
+		case old && a.Incarnation == u.Incarnation:
+			whole = len(r.Voters)
+		case !old:
+			whole++
+		}
+	}
+	if u.Voter == "" && others > 0 {
+		others-- // one of them is the unknown master: if it is missing, the count is of the rest
+	}
+	if need := others - r.K + 1; whole < need {
+		return fmt.Sprintf("%d whole adopters, %d are needed so that one holds every acknowledged write", whole, need)
 	}
 	return ""
 }

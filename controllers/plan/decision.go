@@ -19,6 +19,10 @@ type Decision struct {
 	// Again is when to look again if no event comes: an absolute time of the operator's clock, 0 if
 	// only an event can change the decision.
 	Again time.Duration
+	// Held: a switchover holds clients, and the pass has orders for members only. Nothing else is read or written meanwhile.
+	Held bool
+	// Offsets: what holds the pass up is an offset, which moves without telling, so members are asked.
+	Offsets bool
 }
 
 // Step is one action and why it is taken.
@@ -83,6 +87,8 @@ type Adopt struct {
 type Promote struct {
 	Target Target
 	Record TermRecord
+	// After is where the old master ended, in a planned handover: the member adopts the term in the same step if it holds that.
+	After *member.Position
 	// Unfenced: failover.fencing is None, so the master writes without leases and vouchers (S1 is given up).
 	Unfenced bool
 }
@@ -274,8 +280,11 @@ func rostersString(r member.Rosters) string {
 
 func (t TermRecord) String() string {
 	who := "no master"
-	if t.Master != nil {
+	switch {
+	case t.Master != nil:
 		who = t.Master.Name + "/" + string(t.Master.Incarnation)
+	case t.handing():
+		who = t.Appointed.Name + "/" + string(t.Appointed.Incarnation) + " appointed"
 	}
 	return fmt.Sprintf("%d %s %s", t.Number, who, rostersString(t.Rosters))
 }

@@ -20,6 +20,9 @@ func (p *pass) depose(why string, target member.Voter) {
 		next.Unfenced = t.Master
 	}
 	next.Master = nil
+	if p.mut.ForgetAppoint {
+		next.Appointed = nil
+	}
 	if !p.mut.KeepLeasing {
 		p.do(StopLeases{t.Number}, why)
 	}
@@ -37,7 +40,7 @@ func (p *pass) recover() {
 		next.Number = p.highestSeen() + 1
 	}
 	// The recorded master need not be the one that reigns now: it is unknown (rule 12).
-	next.Master, next.Unfenced, next.Target = nil, nil, ""
+	next.Master, next.Unfenced, next.Appointed, next.Target = nil, nil, nil, ""
 	p.do(StopLeases{p.o.Status.Term.Number}, next.Reason)
 	if p.do(RecordTerm{p.o.Status.Version, next}, next.Reason) {
 		p.event(true, "StatusLost", next.Reason)
@@ -178,13 +181,34 @@ func (p *pass) clearEnded() bool {
 	return false
 }
 
-// fenced tells whether the unfenced master cannot write any more (rule 5).
-func (p *pass) fenced() (bool, string) {
-	t := p.o.Status.Term
-	u := t.Unfenced
-	if u == nil {
+// fenced tells whether nobody who may have been master can write any more (rule 5).
+func (p *pass) fenced() (ok bool, how string) {
+	reigns := p.o.Status.Term.unfenced()
+	if len(reigns) == 0 {
 		return p.fencedUnknown()
 	}
+	for _, u := range slices.Backward(reigns) {
+		if ok, how = p.fencedReign(u); !ok {
+			break
+		}
+	}
+	return ok, how
+}
+
+// unfenced is who may still write: the last recorded master, and whom a switchover that was given up had appointed. None:
+// status was lost, and it may be anybody.
+func (t *TermRecord) unfenced() (out []Reign) {
+	if t.Unfenced != nil {
+		out = append(out, *t.Unfenced)
+	}
+	if t.Unfenced != nil && t.Appointed != nil {
+		out = append(out, *t.Appointed)
+	}
+	return out
+}
+
+func (p *pass) fencedReign(u Reign) (bool, string) {
+	t := p.o.Status.Term
 	if m := p.byVoter(u.Voter); m != nil {
 		if a := p.answer(m, t.Number); a != nil && a.Incarnation == u.Incarnation {
 			return true, u.Name + " adopted the term itself"
@@ -261,6 +285,9 @@ func (p *pass) handedOver() bool {
 	if t.Target == "" || t.Unfenced == nil {
 		return false
 	}
+	if a := t.Appointed; a != nil && (p.byVoter(a.Voter) == nil || p.answer(p.byVoter(a.Voter), t.Number) == nil) {
+		return false // it may have reigned, and hold more
+	}
 	m, next := p.byVoter(t.Unfenced.Voter), p.byVoter(t.Target)
 	if m == nil || next == nil {
 		return false
@@ -309,7 +336,7 @@ func (p *pass) appoint(best *Member, why string) {
 	reign := Reign{Term: t.Number, Name: best.Name, Voter: best.Pod.UID, Incarnation: a.Incarnation,
 		ReplID: replID(p.o.Spec.UID, t.Number, a.Incarnation)}
 	next := t
-	next.Master, next.Unfenced, next.Target, next.Reason = &reign, nil, "", why
+	next.Master, next.Unfenced, next.Appointed, next.Target, next.Reason = &reign, nil, nil, "", why
 	next.Lease, next.Gone, next.Disks = p.o.Spec.Lease, nil, nil
 	next.Lineage = a.Data.History.Reign(t.Number, reign.ReplID, a.Data.Offset)
 	if a.Data.Empty() && p.o.Spec.AcceptLoss {
@@ -336,20 +363,23 @@ func (p *pass) appoint(best *Member, why string) {
 		return
 	}
 	p.do(GrantLeases{reign}, why)
-	p.do(Promote{p.target(best), next, !p.o.Spec.Strict}, why)
+	p.do(Promote{Target: p.target(best), Record: next, Unfenced: !p.o.Spec.Strict}, why)
 	p.d.Status.Term = next
 	p.follow(next)
 	p.event(t.Target == "" && from != "", "MasterChanged", fmt.Sprintf("term %d: %s is master (was %q): %s", t.Number, best.Name, from, why))
-	p.d.Status.History = append(slices.Clone(p.o.Status.History), Failover{t.Number, from, best.Name, t.Reason, a.Data.Offset, lost})
-	if n := len(p.d.Status.History); n > 10 {
-		p.d.Status.History = p.d.Status.History[n-10:]
-	}
+	p.record(Failover{t.Number, from, best.Name, t.Reason, a.Data.Offset, lost})
 	if p.o.Status.AuthVersion == "" {
 		p.d.Status.AuthVersion = p.o.Spec.AuthVersion // what the first pods were made with
 	}
 	if best.Name == p.o.Spec.Request || !t.first() && (t.Target == "" || t.Target == best.Pod.UID) {
 		p.d.Status.SpentRequest = p.o.Spec.Request // done, or overtaken by an unplanned failover
 	} // else a switchover gave the role back, or the member asked for was not there at the beginning: it is tried again
+}
+
+// record notes a change of master for people. The last ten stay.
+func (p *pass) record(f Failover) {
+	h := append(slices.Clone(p.o.Status.History), f)
+	p.d.Status.History = h[max(0, len(h)-10):]
 }
 
 // giveUp adds a lineage to what was given up before. The newest stay: the older a copy, the less likely it comes back.

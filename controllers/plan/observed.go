@@ -109,6 +109,10 @@ type TermRecord struct {
 	Rosters member.Rosters
 	// Unfenced is the last recorded master until a new one is recorded: it may still write (rule 4).
 	Unfenced *Reign
+	// Appointed is whom a planned switchover recorded as master of this term before the old one was fenced: it may reign
+	// already, and only it ever will in that term. When the switchover is given up it stays in the next term's record, as
+	// Unfenced does, until a master is recorded (rules 4, 13).
+	Appointed *Reign
 	// Gone is voters proven never to run again, noted before their pods, which hold the proof, are
 	// deleted. Cleared when a master is recorded.
 	Gone []member.Voter

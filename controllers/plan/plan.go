@@ -27,6 +27,8 @@ type Mutation struct {
 	BlindSwitch    bool // rule 13: promote the target whatever the final offset
 	Impatient      bool // rule 6: the first answer decides
 	AnyLast        bool // rule 13: a new process of the old master's pod counts as the old master
+	HastyTakeover  bool // rule 13: promote the successor before the old master adopted
+	ForgetAppoint  bool // rule 4: forget whom a switchover that was given up appointed
 	RestartMaster  bool // S4: appoint the same pod again
 	LossIsNoMatter bool // rule 12: an empty set begins anew without accounting for all
 	HastyLoss      bool // rule 12: a person's word gives up members that are about to answer
@@ -69,7 +71,7 @@ func (p *pass) mayAct() bool {
 }
 
 func (p *pass) decide() {
-	if p.o.Spec.Paused {
+	if p.o.Spec.Paused && !p.o.Status.Term.handing() { // a switchover under way ends first: clients are held
 		if m := p.o.Status.Term.Master; m != nil {
 			p.do(GrantLeases{*m}, "paused: only leases go on")
 		}
@@ -85,6 +87,8 @@ func (p *pass) decide() {
 		p.bootstrap()
 	case p.highestSeen() > t.Number:
 		p.recover()
+	case t.handing():
+		p.takeOver()
 	case t.Master == nil:
 		p.elect()
 	default:

@@ -48,6 +48,9 @@ func (p *pass) disksToRead() []int {
 	case t.Unfenced != nil:
 		names = append(names, t.Unfenced.Name)
 	}
+	if t.Appointed != nil {
+		names = append(names, t.Appointed.Name)
+	}
 	var out []int
 	if t.Master == nil {
 		names = append(names, t.Disks...)

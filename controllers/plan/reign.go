@@ -19,7 +19,8 @@ func (p *pass) reign() {
 		p.lose(fmt.Sprintf("%s died (%s: %s)", t.Master.Name, d.Proof, d.Cause))
 		return
 	}
-	if p.suspect(m) {
+	if why := p.suspect(*t.Master, m); why != "" {
+		p.lose(why)
 		return
 	}
 	p.do(GrantLeases{*t.Master}, "recorded master of the term")
@@ -30,7 +31,7 @@ func (p *pass) reign() {
 	}
 	if !p.masterNow(m) {
 		p.busy = m.Name + " is to be promoted"
-		p.do(Promote{p.target(m), t, !p.o.Spec.Strict}, "recorded as master, not yet promoted")
+		p.do(Promote{Target: p.target(m), Record: t, Unfenced: !p.o.Spec.Strict}, "recorded as master, not yet promoted")
 		return
 	}
 	p.follow(t)
@@ -58,7 +59,7 @@ func (p *pass) restartInPlace(m *Member) {
 	next.Master = &r
 	p.do(RecordTerm{p.o.Status.Version, next}, "mutated: restart in place")
 	p.do(Adopt{Target: p.target(m), Term: next.Number}, "mutated")
-	p.do(Promote{p.target(m), next, !p.o.Spec.Strict}, "mutated")
+	p.do(Promote{Target: p.target(m), Record: next, Unfenced: !p.o.Spec.Strict}, "mutated")
 }
 
 // masterNow tells whether the member reports the recorded reign.
@@ -86,13 +87,13 @@ func (p *pass) lose(why string) {
 // bound that safety rests on: the promises of a lease are waited for besides.
 func Silence(lease time.Duration) time.Duration { return lease * 3 / 4 }
 
-// suspect deposes a silent master when its peers do not hear it either (rule 4).
-func (p *pass) suspect(m *Member) bool {
-	t, s := p.o.Status.Term, p.o.Spec
+// suspect tells why a silent master must be deposed: its peers do not hear it either (rule 4). "" if it need not.
+func (p *pass) suspect(reign Reign, m *Member) string {
+	s := p.o.Spec
 	since := p.o.Leader.Since
 	if m != nil {
 		if m.Connected {
-			return false
+			return ""
 		}
 		since = max(since, m.LostAt)
 	}
@@ -102,41 +103,39 @@ func (p *pass) suspect(m *Member) bool {
 	}
 	if p.o.Now < since+after {
 		p.again(since + after)
-		return false
+		return ""
 	}
 	if s.AcceptLoss && m == nil {
-		p.lose(t.Master.Name + " is silent, its pod is deleted, and a person takes it for dead")
-		return true
+		return reign.Name + " is silent, its pod is deleted, and a person takes it for dead"
 	}
 	for _, r := range p.rosters() {
 		down := 0
 		for i := range p.o.Members {
 			v := &p.o.Members[i]
-			if p.isVoter(r, v) && v.Pod.UID != t.Master.Voter && v.Connected && v.Report != nil && !p.hears(v, len(p.o.Members)) {
+			if p.isVoter(r, v) && v.Pod.UID != reign.Voter && v.Connected && v.Report != nil && !p.hears(v, reign, len(p.o.Members)) {
 				down++
 			}
 		}
 		if down < r.Blocking() {
-			p.stall(fmt.Sprintf("%s is silent, but only %d of %d needed voters have lost it too", t.Master.Name, down, r.Blocking()))
-			return false
+			p.stall(fmt.Sprintf("%s is silent, but only %d of %d needed voters have lost it too", reign.Name, down, r.Blocking()))
+			return ""
 		}
 	}
-	p.lose(fmt.Sprintf("%s is silent and its replicas have lost it", t.Master.Name))
-	return true
+	return reign.Name + " is silent and its replicas have lost it"
 }
 
-// hears tells whether a member's chain of links reaches the recorded master. A silent link does not: a lost node closes
+// hears tells whether a member's chain of links reaches the master. A silent link does not: a lost node closes
 // no connection, and Redis's repl-timeout would take a minute to notice.
-func (p *pass) hears(m *Member, depth int) bool {
+func (p *pass) hears(m *Member, reign Reign, depth int) bool {
 	r := m.Report
-	if depth == 0 || r == nil || r.Link == nil || !r.Link.Up || r.Link.Silent || r.Term != p.o.Status.Term.Number {
+	if depth == 0 || r == nil || r.Link == nil || !r.Link.Up || r.Link.Silent || r.Term != reign.Term {
 		return false
 	}
-	if r.Link.Upstream.Voter == p.o.Status.Term.Master.Voter {
+	if r.Link.Upstream.Voter == reign.Voter {
 		return true
 	}
 	up := p.byVoter(r.Link.Upstream.Voter)
-	return up != nil && up.Connected && p.hears(up, depth-1)
+	return up != nil && up.Connected && p.hears(up, reign, depth-1)
 }
 
 // requested: spec.master names another member than the recorded master and is not spent.
@@ -168,12 +167,10 @@ func (p *pass) handOver(m *Member) bool {
 	switch {
 	case p.mut.NoPause:
 		p.depose(why, target.Pod.UID)
-	case !m.Report.Paused:
-		p.do(PauseClients{p.target(m), t.Number, p.o.Spec.SwitchTimeout}, why)
-	case target.Report.Data.Offset < m.Report.Data.Offset || target.ReportAt == 0:
-		p.again(p.o.Now + 20*time.Millisecond)
+	case p.o.Spec.Lease < t.Lease: // one record cannot hold two lengths: the old master is fenced first
+		p.holdAndDepose(m, target, why)
 	default:
-		p.depose(why, target.Pod.UID)
+		p.reserve(m, target, why)
 	}
 	return true
 }

@@ -66,6 +66,17 @@ func deposing(n int) *world {
 	return w
 }
 
+// handing is a settled set in which term 2 is recorded with m-1 appointed, just now.
+func handing() *world {
+	w := settled(3)
+	w.Spec.Request = "m-1"
+	t := &w.Status.Term
+	t.Number, t.Unfenced, t.Master, t.Target = 2, t.Master, nil, "b"
+	t.Appointed = &Reign{Term: 2, Name: "m-1", Voter: "b", Incarnation: inc("b", 1), ReplID: "r2"}
+	w.Leader.TermSeen = w.Now - 10*time.Millisecond
+	return w
+}
+
 // adopts lets member i answer at time at with its data as reported.
 func (w *world) adopts(i int, at time.Duration) *world {
 	m := &w.Members[i]
@@ -219,7 +230,30 @@ func TestRules(t *testing.T) {
 		{"13: clients are held before a switchover", Mutation{NoPause: true}, func(x Mutation) bool {
 			w := settled(3)
 			w.Spec.Request = "m-1"
-			return len(w.does(x, "PauseClients")) == 1 && len(w.does(x, "RecordTerm")) == 0
+			return len(w.does(x, "PauseClients")) == 1 && len(w.does(x, "Adopt")) == 0
+		}},
+		{"13: the successor is promoted only after the old master itself adopted", Mutation{HastyTakeover: true}, func(x Mutation) bool {
+			w := handing()
+			w.Members[0].Report.Paused = true
+			return len(w.does(x, "Promote")) == 0 && len(w.does(x, "Adopt m-0")) == 1
+		}},
+		{"13: the successor is promoted only when it has all that the old master had", Mutation{BlindSwitch: true}, func(x Mutation) bool {
+			w := handing().holds(0, 101, hist).adopts(0, 99*sec)
+			return len(w.does(x, "Promote")) == 0
+		}},
+		{"4: whom a switchover had appointed stays unfenced", Mutation{ForgetAppoint: true}, func(x Mutation) bool {
+			w := handing().adopts(0, 99*sec)
+			w.Members[1].Connected, w.Members[1].LostAt = false, 90*sec // it may reign already
+			for _, s := range PlanMutated(w.Observed, x).Steps {
+				if r, ok := s.Action.(RecordTerm); ok {
+					w.Status.Term = r.Next
+				}
+			}
+			for i := range w.Members {
+				w.Members[i].Report.Term, w.Members[i].Report.Role = 3, member.RoleParked
+			}
+			w.adopts(0, 99*sec).adopts(2, 99*sec)
+			return w.Status.Term.Number == 3 && w.appoints(x) == ""
 		}},
 		{"13: the target is promoted only when it has all", Mutation{BlindSwitch: true}, func(x Mutation) bool {
 			w := deposing(3)

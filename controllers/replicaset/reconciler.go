@@ -30,10 +30,15 @@ type Reconciler struct {
 	Members  *memberclient.Pool
 	Env      resources.Env // Image is the default for sets that name none and have none recorded
 	Clock    func() time.Duration
+
+	handovers handovers
 }
 
 // Reconcile is one pass.
 func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if result, done := r.whileHeld(ctx, req); done {
+		return result, nil
+	}
 	rs, since, err := r.Observer.Resource(ctx, req.NamespacedName)
 	if apierrors.IsNotFound(err) {
 		if set := r.Members.Known(req.NamespacedName); set != nil {
@@ -56,6 +61,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	failed := r.Applier.Apply(ctx, view, set, writer, decision, facts)
 	if failed != nil {
 		facts.Refusal = explain(failed)
+	}
+	r.handovers.note(req.NamespacedName, writer.Written(), view, decision, failed)
+	if failed == nil && (decision.Held || decision.Appoints()) { // clients are held: what is left to tell can wait
+		return r.again(ctx, set, decision, decision.Appoints(), nil)
 	}
 	notices, err := writer.Finish(ctx, decision, facts)
 	for _, n := range notices {
@@ -105,7 +114,7 @@ func (r *Reconciler) again(ctx context.Context, set *memberclient.Set, d plan.De
 		return reconcile.Result{}, err
 	}
 	after := apply.SecretsEvery
-	set.Eager(d.Again != 0)
+	set.Eager(d.Again != 0 && (!d.Held || d.Offsets))
 	if progressed {
 		return reconcile.Result{RequeueAfter: time.Millisecond}, nil
 	}

@@ -22,6 +22,8 @@ type checker struct {
 	newest    map[member.Term]*reply
 
 	reigns    map[member.Term]plan.Reign
+	ends      map[member.Term]plan.Reign // whom the master of a term was appointed to take over from
+	left      map[member.Term]ledger     // and what that one held when it adopted the term
 	promos    map[member.Term]member.Incarnation
 	replids   map[string]member.Term
 	fullSyncs int
@@ -37,7 +39,7 @@ type checker struct {
 }
 
 func newChecker(w *World) checker {
-	return checker{w: w, newest: map[member.Term]*reply{}, reigns: map[member.Term]plan.Reign{},
+	return checker{w: w, newest: map[member.Term]*reply{}, reigns: map[member.Term]plan.Reign{}, ends: map[member.Term]plan.Reign{}, left: map[member.Term]ledger{},
 		promos: map[member.Term]member.Incarnation{}, replids: map[string]member.Term{}, forsaken: map[string]bool{}}
 }
 
@@ -108,17 +110,37 @@ func (c *checker) confirm(s *server, r *reply) {
 
 // recorded: one term has one master incarnation, for ever (rule 7).
 func (c *checker) recorded(t plan.TermRecord) {
-	if t.Master == nil {
+	next := t.Master
+	if a := t.Appointed; next == nil && a != nil && a.Term == t.Number {
+		next = a
+		c.ends[t.Number] = *t.Unfenced
+	}
+	if next == nil {
 		return
 	}
 	old, ok := c.reigns[t.Number]
-	if ok && old.Incarnation != t.Master.Incarnation {
-		c.fail("S7: term %d recorded for %s and for %s", t.Number, old.Incarnation, t.Master.Incarnation)
+	if ok && old.Incarnation != next.Incarnation {
+		c.fail("S7: term %d recorded for %s and for %s", t.Number, old.Incarnation, next.Incarnation)
 	}
 	if !ok && t.Number > 1 {
 		c.failovers++
 	}
-	c.reigns[t.Number] = *t.Master
+	c.reigns[t.Number] = *next
+}
+
+// ended: a master adopts the term in which another is appointed to take over from it.
+func (c *checker) ended(s *server, t member.Term) {
+	if old, ok := c.ends[t]; ok && old.Incarnation == s.id.Incarnation {
+		c.left[t] = s.log.cut(s.log.end())
+	}
+}
+
+// tookOver: who was appointed before the old master was fenced holds all that this one had when it ended (S5, rule 13).
+func (c *checker) tookOver(s *server, t member.Term) {
+	left, ok := c.left[t]
+	if com := s.log.common(left); ok && (com < left.end() || com < s.log.end()) {
+		c.fail("S5: %s takes over with %d, %s ended at %d, equal up to %d", s.pod.name, s.log.end(), c.ends[t].Name, left.end(), com)
+	}
 }
 
 // promoted: a reign begins only when it is recorded (S7), once, and holds every acknowledged write
@@ -131,6 +153,7 @@ func (c *checker) promoted(s *server, t member.Term) {
 		c.fail("S7: %s and %s were both master of term %d", old, s.id.Incarnation, t)
 	}
 	c.promos[t] = s.id.Incarnation
+	c.tookOver(s, t)
 	if s.loading {
 		c.fail("S5: %s is promoted while it loads", s.pod.name)
 	}

@@ -18,11 +18,12 @@ type Faults struct {
 	Pauses   bool // SIGSTOP
 	Operator bool // crashes and pauses of the operators, the API server down
 	Wishes   bool // scale, switchover, rolling change, rotation
+	Switches bool // one switchover after the other, besides
 }
 
 // AllFaults is everything at once.
 func AllFaults(every time.Duration) Faults {
-	return Faults{every, true, true, true, true, true, true, true}
+	return Faults{every, true, true, true, true, true, true, true, false}
 }
 
 func (w *World) startFaults() {
@@ -38,6 +39,32 @@ func (w *World) startFaults() {
 		w.after(w.between(w.opt.Faults.Every/4, w.opt.Faults.Every*7/4), next)
 	}
 	w.after(w.between(1500*ms, 4000*ms), next)
+	if w.opt.Faults.Switches {
+		w.after(w.between(1500*ms, 3000*ms), w.switches)
+	}
+}
+
+// switches asks for another master again and again; every second time something befalls those who are concerned.
+func (w *World) switches() {
+	if w.quiet {
+		return
+	}
+	w.wishMaster()
+	if w.chance(0.5) {
+		w.after(w.between(0, 300*ms), func() {
+			kinds := []func(){w.faultCut, w.faultIsolate, w.faultCrash, w.faultPause, w.faultOperator, w.faultAPI, w.faultSlow}
+			if !w.quiet {
+				kinds[w.rng.Intn(len(kinds))]()
+			}
+		})
+	}
+	w.after(w.between(400*ms, 2500*ms), w.switches)
+}
+
+func (w *World) wishMaster() {
+	s := &w.api.spec
+	s.Request = fmt.Sprintf("%s-%d", s.Name, w.rng.Intn(max(1, s.Members)))
+	w.tracef("wish: master %s", s.Request)
 }
 
 func (w *World) oneFault() {
@@ -231,8 +258,7 @@ func (w *World) faultWish() {
 		}
 		w.tracef("wish: %d members", s.Members)
 	case 1, 2:
-		s.Request = fmt.Sprintf("%s-%d", s.Name, w.rng.Intn(max(1, s.Members)))
-		w.tracef("wish: master %s", s.Request)
+		w.wishMaster()
 	case 3:
 		s.Revision += "+"
 		w.tracef("wish: revision %s", s.Revision)

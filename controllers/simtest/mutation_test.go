@@ -49,6 +49,9 @@ var mutations = []mutation{
 	{"12", "lost status needs no counts", func(o *Options) { o.Plan.LostNoWait = true }, "S", 1, lostBehindACut},
 	{"12", "data is taken for lost unheard", func(o *Options) { o.Plan.LossIsNoMatter = true }, "S2", 1, lastOneUnheard},
 	{"13", "the target is promoted whatever the final offset", func(o *Options) { o.Plan.BlindSwitch, o.Plan.NoPause = true, true }, "S5", 1, switchover},
+	{"13", "the appointed successor is promoted whatever the final offset", func(o *Options) { o.Plan.BlindSwitch = true }, "S5", 1, laggard},
+	{"13", "the successor is promoted before the old master adopted", func(o *Options) { o.Plan.HastyTakeover = true }, "S1", 1, switchover},
+	{"4", "whom a switchover appointed is forgotten when it is given up", func(o *Options) { o.Plan.ForgetAppoint = true }, "S1", 1, unconfirmed},
 	{"S2", "guard off", func(o *Options) { o.Fence.GuardOff, o.Fence.ParkedFeeds = true, true }, "S2", 4, nil},
 	{"S3", "back in the old role", func(o *Options) { o.Sim.BootAsMaster = true }, "S", 1, nil},
 	{"S4", "a master is restarted in place", func(o *Options) { o.Plan.RestartMaster, o.Sim.RestartMaster = true, true }, "S", 1, crashMaster},
@@ -82,6 +85,51 @@ func switchover(o *Options) {
 			}
 		})
 	})
+}
+
+// laggard: the successor loses the stream just before the switchover begins, and does not know it yet.
+func laggard(o *Options) {
+	quiet(o, atMaster(3*sec, func(w *World, m *server) {
+		for _, p := range w.pods {
+			if p.srv != nil && p.srv.m.Role() == member.RoleReplica && p.node != m.pod.node {
+				w.cutFor(m.pod.node.name, p.node.name, false, 9*sec)
+				w.after(100*ms, func() { w.api.spec.Request = p.name })
+				return
+			}
+		}
+	}))
+	o.Nodes = 3
+}
+
+// unconfirmed: a switchover's successor reigns, and then the leader loses the API server, so that its successor finds only the
+// appointment, and does not hear the one appointed.
+func unconfirmed(o *Options) {
+	quiet(o, atMaster(3*sec, func(w *World, m *server) {
+		to := w.pods[0]
+		for _, p := range w.pods {
+			if p != m.pod && p.srv != nil {
+				to = p
+			}
+		}
+		w.api.spec.Request = to.name
+		var look func()
+		look = func() {
+			s := to.srv
+			if term, until := s.m.Gate(); term == 0 || s.clock() >= until {
+				w.after(200*time.Microsecond, look)
+				return
+			}
+			for _, op := range w.ops {
+				if op.leading() {
+					w.cutFor(op.site, "api", true, 12*sec)
+				} else {
+					w.cutFor(op.site, to.node.name, true, 12*sec)
+				}
+			}
+		}
+		look()
+	}))
+	o.Nodes, o.For = 3, 18*sec
 }
 
 // cutOff: the master and nobody else is cut from everything.

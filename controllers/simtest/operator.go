@@ -45,7 +45,19 @@ type operator struct {
 	seen    string // the record as read last, and when it was first read so
 	seenAt  time.Duration
 	stale   *plan.Status // BlindRecord: what was read once
+	kept    *kept        // what this process wrote itself, while a switchover holds clients
 }
+
+// kept is status as written by an operator, in the leadership since then.
+type kept struct {
+	status      plan.Status
+	svc         plan.ServiceState
+	spec        plan.Spec
+	since, read time.Duration
+}
+
+// keptFor is for how long an operator goes by what it wrote itself.
+const keptFor = 3 * time.Second
 
 // memory is what the operator remembers of one pod.
 type memory struct {
@@ -347,6 +359,9 @@ func (o *operator) passDone(at time.Duration) {
 // pass reads status from a quorum, plans, and applies.
 func (o *operator) pass() {
 	gen, since, began := o.gen, o.since, o.clock()
+	if o.passHeld() {
+		return
+	}
 	var st plan.Status
 	var svc plan.ServiceState
 	var spec plan.Spec
@@ -369,8 +384,29 @@ func (o *operator) pass() {
 		ob := o.observe(st, svc, spec, began)
 		d := plan.PlanMutated(ob, o.w.opt.Plan)
 		o.w.check.decided(ob, d)
+		o.kept = &kept{status: st, svc: svc, spec: spec, since: since, read: ob.Now}
 		o.apply(d, since, 0)
 	})
+}
+
+// passHeld is a pass of a switchover that needs nothing from the API server; false: it needs an ordinary one.
+func (o *operator) passHeld() bool {
+	k := o.kept
+	if k == nil {
+		return false
+	}
+	if k.since != o.since || o.clock() > k.read+keptFor || !o.leading() {
+		o.kept = nil
+		return false
+	}
+	ob := o.observe(k.status, k.svc, k.spec, k.read)
+	d := plan.PlanMutated(ob, o.w.opt.Plan)
+	if !d.Held {
+		return false
+	}
+	o.w.check.decided(ob, d)
+	o.apply(d, k.since, 0)
+	return true
 }
 
 func (o *operator) observe(st plan.Status, svc plan.ServiceState, spec plan.Spec, read time.Duration) plan.Observed {
@@ -439,7 +475,14 @@ func (o *operator) traceStep(s plan.Step) {
 func (o *operator) finish(d plan.Decision) {
 	a := o.w.api
 	done := func(bool) { o.passDone(d.Again) }
+	if d.Held {
+		done(true)
+		return
+	}
 	cur := a.status
+	if o.kept != nil && !recorded(d) {
+		o.kept = nil
+	}
 	if cur.SpentRequest == d.Status.SpentRequest && cur.AuthVersion == d.Status.AuthVersion && cur.AuthStep == d.Status.AuthStep && cur.AuthTarget == d.Status.AuthTarget && fmt.Sprint(cur.History) == fmt.Sprint(d.Status.History) {
 		done(true)
 		return
@@ -452,18 +495,31 @@ func (o *operator) finish(d plan.Decision) {
 	}, done)
 }
 
+func recorded(d plan.Decision) bool {
+	return slices.ContainsFunc(d.Steps, func(s plan.Step) bool { _, ok := s.Action.(plan.RecordTerm); return ok })
+}
+
 // applyKube is the actions that go to the API server.
 func (o *operator) applyKube(act plan.Action, next func(bool)) bool {
 	a := o.w.api
 	switch act := act.(type) {
 	case plan.RecordTerm:
 		won := false
+		var written plan.Status
 		a.call(o, func() {
 			won = a.update(act.Expect, func(s *plan.Status) {
 				s.Lost, s.Term = false, act.Next
 				o.w.check.recorded(act.Next)
 			})
-		}, func(ok bool) { next(ok && won) })
+			written = a.read()
+		}, func(ok bool) {
+			if won = won && ok; won && o.kept != nil {
+				o.kept.status = written
+			} else {
+				o.kept = nil
+			}
+			next(won)
+		})
 		if o.w.opt.Sim.PromoteFirst && act.Next.Master != nil {
 			o.applyMember(plan.Promote{Target: plan.Target{Voter: act.Next.Master.Voter, Incarnation: act.Next.Master.Incarnation, Met: true}, Record: act.Next}, 0)
 		}
@@ -507,7 +563,7 @@ func (o *operator) applyMember(act plan.Action, since time.Duration) {
 		to(act.Target, member.Adopt{Order: order(act.Target, act.Term), Handover: act.Handover, Next: act.Next})
 	case plan.Promote:
 		to(act.Target, member.Promote{Order: order(act.Target, act.Record.Number), Voter: act.Record.Master.Voter, Rosters: act.Record.Rosters.Clone(),
-			ReplID: act.Record.Master.ReplID, GivenUp: act.Record.GivenUp, Lease: act.Record.Lease, Unfenced: act.Unfenced})
+			ReplID: act.Record.Master.ReplID, GivenUp: act.Record.GivenUp, Lease: act.Record.Lease, After: act.After, Unfenced: act.Unfenced})
 	case plan.Follow:
 		to(act.Target, member.Follow{Order: order(act.Target, act.Term), Upstream: act.Upstream, Master: act.Master.Incarnation,
 			MasterPod: act.Master.Voter, GivenUp: act.GivenUp, Primary: act.Primary})

@@ -49,6 +49,7 @@ func Random(seed int64) Options {
 	if pick(11) < 4 && s.Members >= 3 {
 		s.K = 1
 	}
+	opt.Faults.Switches = pick(17)%3 == 0
 	opt.Faults.Every = []time.Duration{600 * ms, 1200 * ms, 2500 * ms}[pick(13)%3]
 	return opt
 }

@@ -210,6 +210,10 @@ func (s *server) order(from *operator, msg member.Message) {
 		s.auth, s.authStep = msg.Version, msg.Step
 	case member.Save:
 		s.flush()
+	case member.Promote:
+		s.execute(from, s.m.TakeOver(s.clock(), msg, s.data()))
+		s.arm()
+		s.answer(from, s.report())
 	default:
 		s.execute(from, s.m.Handle(s.clock(), msg))
 		s.arm()
@@ -256,6 +260,7 @@ func (s *server) execute(from *operator, effects []fence.Effect) {
 			whole := a.Data.Whole
 			a.Data = s.data()
 			a.Data.Whole = whole
+			s.w.check.ended(s, a.Term)
 			s.w.tracef("%s adopts term %d at %v [%s]", s.pod.name, a.Term, a.Data.Position(), a.Data.History)
 			s.answer(from, a)
 		case fence.Answer:

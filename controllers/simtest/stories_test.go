@@ -44,6 +44,28 @@ func isolate(w *World, n string, d time.Duration) {
 	}
 }
 
+// request asks for another master, and does something as soon as the switchover has come so far.
+func request(w *World, when func(m, x *server) bool, then func(m, x *server)) {
+	atMaster(3*sec, func(w *World, m *server) {
+		x := m
+		for _, p := range w.pods {
+			if p.srv != nil && p.srv != m {
+				x = p.srv
+			}
+		}
+		w.api.spec.Request = x.pod.name
+		var look func()
+		look = func() {
+			if when(m, x) {
+				then(m, x)
+				return
+			}
+			w.after(200*time.Microsecond, look)
+		}
+		look()
+	})(w)
+}
+
 var stories = []story{
 	{"crash", "the master's process is killed under load, no persistence; the best replica takes over, the old master comes back empty with one full sync", nil,
 		atMaster(3*sec, func(w *World, m *server) { m.crash() }),
@@ -60,6 +82,35 @@ var stories = []story{
 				t.Errorf("master is %s", m.pod.name)
 			}
 		}},
+	{"switchover-lost-successor", "the member that is to take over dies after it was appointed: the role goes back, under a term that counts both as unfenced", nil,
+		func(w *World) {
+			request(w, func(m, x *server) bool { return m.m.Role() == member.RoleParked }, func(_, x *server) { x.crash() })
+		},
+		func(t *testing.T, w *World, r Result) {
+			if r.Terms < 3 {
+				t.Errorf("terms to %d: the appointment was to be given up", r.Terms)
+			}
+		}},
+	{"switchover-lost-leader", "the leader dies when the successor has taken over, before it could record that: the next one finds out and records it", nil,
+		func(w *World) {
+			request(w, func(_, x *server) bool { return x.m.Role() == member.RoleMaster }, func(_, _ *server) {
+				for _, o := range w.ops {
+					if o.leading() {
+						o.crash(9 * sec)
+					}
+				}
+			})
+		},
+		func(t *testing.T, w *World, r Result) {
+			want(t, int(r.Terms), 2, "terms")
+			want(t, r.Changes, 1, "changes of master")
+			want(t, r.FullSyncs, 2, "full syncs")
+		}},
+	{"switchover-lost-master", "the old master dies while its clients are held: a failover, nobody waits for a switchover that cannot be", nil,
+		func(w *World) {
+			request(w, func(m, _ *server) bool { return m.pausedUntil > 0 }, func(m, _ *server) { m.crash() })
+		},
+		func(t *testing.T, w *World, r Result) { want(t, int(r.Terms), 3, "terms") }},
 	{"partition", "the master is cut off with its clients: it stops writing before another begins, then comes back with a tail that is set aside", nil,
 		atMaster(3*sec, func(w *World, m *server) { isolate(w, m.pod.node.name, 9*sec) }),
 		func(t *testing.T, w *World, r Result) { want(t, r.Changes, 1, "changes of master") }},

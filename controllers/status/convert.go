@@ -34,7 +34,7 @@ func Read(rs *v1alpha1.ReplicaSet) plan.Status {
 
 func readTerm(t v1alpha1.TermRecord) plan.TermRecord {
 	out := plan.TermRecord{
-		Number: member.Term(t.Number), Master: readReign(t.Master), Unfenced: readReign(t.Unfenced),
+		Number: member.Term(t.Number), Master: readReign(t.Master), Unfenced: readReign(t.Unfenced), Appointed: readReign(t.Appointed),
 		Lease: t.Lease.Duration, Target: member.Voter(t.Target), Reason: t.Reason,
 		Rosters: member.Rosters{New: readRoster(t.Roster)}, Disks: slices.Clone(t.Disks),
 	}
@@ -75,7 +75,7 @@ func readRoster(r v1alpha1.Roster) member.Roster {
 // writeTerm is the inverse of readTerm.
 func writeTerm(t plan.TermRecord) *v1alpha1.TermRecord {
 	out := &v1alpha1.TermRecord{
-		Number: int64(t.Number), Master: writeReign(t.Master), Unfenced: writeReign(t.Unfenced),
+		Number: int64(t.Number), Master: writeReign(t.Master), Unfenced: writeReign(t.Unfenced), Appointed: writeReign(t.Appointed),
 		Lease: metav1.Duration{Duration: t.Lease}, Target: types.UID(t.Target), Reason: t.Reason,
 		Roster: writeRoster(t.Rosters.New), Disks: slices.Clone(t.Disks),
 	}

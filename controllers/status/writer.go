@@ -41,6 +41,9 @@ func NewWriter(c client.Client, rs *v1alpha1.ReplicaSet) *Writer {
 	return &Writer{Client: c, rs: rs.DeepCopy()}
 }
 
+// Written is the resource as this pass wrote it last, or else as it was read.
+func (w *Writer) Written() *v1alpha1.ReplicaSet { return w.rs }
+
 // Record writes the term, and with it whatever else the decision says, by compare-and-set on expect.
 // After any error the pass must end: the outcome may be unknown, and the next pass reads a quorum.
 func (w *Writer) Record(ctx context.Context, expect string, next plan.TermRecord, d plan.Decision, f Facts) error {

@@ -173,6 +173,8 @@ func (d *Driver) carryOut(o order) {
 		effects = d.m.Rejoin()
 	case member.Report:
 		effects = d.m.HearPeer(m)
+	case member.Promote:
+		effects = d.m.TakeOver(d.clock(), m, d.dataLocked(d.m.Whole()))
 	default:
 		effects = d.m.Handle(d.clock(), m)
 		if _, roster := m.(member.TakeRoster); roster {

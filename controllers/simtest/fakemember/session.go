@@ -144,6 +144,8 @@ func (m *Member) hear(s *session, f member.Frame) {
 	case member.Save:
 		p.saved = m.Persists
 		s.send(member.Frame{Re: f.ID, Message: member.Done{Term: p.machine.Term(), Incarnation: p.id.Incarnation}})
+	case member.Promote:
+		m.do(s, f.ID, p.machine.TakeOver(now, msg, p.data()))
 	default:
 		m.do(s, f.ID, p.machine.Handle(now, f.Message))
 	}

@@ -100,6 +100,7 @@ type Mutation struct {
 	ObeyUnmet          bool // rule 9: without a term, obey anybody
 	AnyTerm            bool // obey orders of older terms
 	VouchUnspoken      bool // S3: vouch by hearsay with the term lost
+	TakeBlindly        bool // rule 13: take over whatever the old master's end
 	GuardOff           bool // S2: feed and load anything
 	GiveUpAll          bool // S2: a term that lets some data go lets all go
 	ParkedFeeds        bool // S3: a parked member feeds

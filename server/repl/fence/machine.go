@@ -100,7 +100,7 @@ func (m *Machine) Handle(now time.Duration, msg member.Message) []Effect {
 	case member.Adopt:
 		return m.adopt(msg)
 	case member.Promote:
-		return m.promote(now, msg)
+		return m.TakeOver(now, msg, member.Data{})
 	case member.Follow:
 		return m.follow(msg)
 	case member.TakeRoster:
@@ -204,22 +204,51 @@ func (m *Machine) become(to member.Role) {
 	m.role = to
 }
 
-// promote begins a reign (rule 7). The term must have been adopted here: only then is the answer, by
-// which this member was chosen, still true.
-func (m *Machine) promote(now time.Duration, p member.Promote) []Effect {
+// TakeOver takes a promotion; has is the data set as it is. In a planned handover (Promote.After) a replica that holds all that
+// the old master had when it adopted the term adopts it in the same step: nobody feeds it any more, so it cannot get past that
+// place, and one record on disk does for both (rule 13).
+func (m *Machine) TakeOver(now time.Duration, p member.Promote, has member.Data) []Effect {
+	if no := m.refuse(p.Order); no != nil {
+		return []Effect{Answer{*no}}
+	}
 	if m.role == member.RoleMaster && p.Term == m.rec.Term {
 		return []Effect{m.done()}
 	}
+	if no := m.unfit(p, has); no != nil {
+		return []Effect{Answer{*no}}
+	}
+	var out []Effect
+	if m.role == member.RoleReplica {
+		out = m.stop(false)
+		m.rec.Term = p.Term
+	}
+	return append(out, m.promote(now, p)...)
+}
+
+// unfit tells why a promotion is refused, nil if it is not.
+func (m *Machine) unfit(p member.Promote, has member.Data) *member.Refusal {
+	takes := p.After != nil && m.role == member.RoleReplica && p.Term > m.rec.Term
+	var r member.Refusal
 	switch {
 	case p.Voter != m.id.Voter && !m.mut.PromoteAnyone:
-		return []Effect{Answer{m.refusal(member.RefusedIncarnation, "meant for pod %s", p.Voter)}}
-	case m.role != member.RoleParked || p.Term != m.rec.Term:
-		return []Effect{Answer{m.refusal(member.RefusedRole, "%s in term %d: adopt term %d first", m.role, m.rec.Term, p.Term)}}
+		r = m.refusal(member.RefusedIncarnation, "meant for pod %s", p.Voter)
+	case !takes && (m.role != member.RoleParked || p.Term != m.rec.Term):
+		r = m.refusal(member.RefusedRole, "%s in term %d: adopt term %d first", m.role, m.rec.Term, p.Term)
+	case p.After != nil && (has.Loading || has.Position() != *p.After) && !m.mut.TakeBlindly:
+		r = m.refusal(member.RefusedRole, "holds %v, the old master ended at %v", has.Position(), *p.After)
 	case m.reign >= p.Term:
-		return []Effect{Answer{m.refusal(member.RefusedRole, "reigned in term %d already", m.reign)}}
+		r = m.refusal(member.RefusedRole, "reigned in term %d already", m.reign)
 	case p.Rosters.New.Valid() != nil || p.Lease <= 0 || p.ReplID == "":
-		return []Effect{Answer{m.refusal(member.RefusedInvalid, "promotion without roster, lease or replication ID")}}
+		r = m.refusal(member.RefusedInvalid, "promotion without roster, lease or replication ID")
+	default:
+		return nil
 	}
+	return &r
+}
+
+// promote begins a reign (rule 7). The term must have been adopted here: only then is the answer, by
+// which this member was chosen, still true.
+func (m *Machine) promote(now time.Duration, p member.Promote) []Effect {
 	m.become(member.RoleMaster)
 	m.reign, m.wasMaster, m.whole, m.pauseUntil = p.Term, false, true, 0
 	m.master, m.masterPod = m.id.Incarnation, m.id.Voter

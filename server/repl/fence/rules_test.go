@@ -192,6 +192,12 @@ func TestRules(t *testing.T) {
 			m.rec.GivenUp = data(0, 7, 0).History
 			return m.MayLoad(data(120, 7, 0), offerA(data(5, 9, 0))).Sync == Full && m.MayLoad(data(120, 1, 0), offerA(data(5, 9, 0))).Code == member.RefusedGuard
 		}},
+		{"13: who does not hold all that the old master had does not take over", Mutation{TakeBlindly: true}, func(x Mutation) bool {
+			m := following(x)
+			p := member.Promote{Order: order(m, 2), Voter: "b", Rosters: three(), ReplID: "r2", Lease: lease, After: &member.Position{Term: 1, Offset: 120}}
+			m.TakeOver(time.Second, p, data(119, 1, 0))
+			return m.Role() == member.RoleReplica && m.Term() == 1
+		}},
 		{"S3: a parked member feeds nobody", Mutation{GuardOff: true, ParkedFeeds: true}, func(x Mutation) bool {
 			m := born(x, "a")
 			return m.MayFeed(member.Data{}, request(m, data(120, 1, 0))).Sync == Refuse
