@@ -17,6 +17,15 @@ func (d *DB) lookup(key []byte) (p *part, h uint64, at spot, ok bool) {
 
 // open prepares a write of a key: cuts get their image first, handles become stale.
 func (d *DB) open(key []byte) (p *part, h uint64, at spot, ok bool) {
+	sp := d.space
+	if m := &sp.met; m.p != nil {
+		p, h, at = m.p, m.h, m.at
+		if m.p = nil; m.gen == sp.gen && p.keyIs(at.ref, key) {
+			p.beforeWrite(h)
+			sp.gen++
+			return p, h, at, true
+		}
+	}
 	h = d.store.hash.sum(key)
 	p = d.space.partFor(h)
 	p.beforeWrite(h)
@@ -41,7 +50,8 @@ func (d *DB) Get(key []byte, now int64) (Entry, bool) {
 	return e, true
 }
 
-// Use is Peek for a command that is about to change the key, which is an access.
+// Use is Peek for a command that is about to change the key, which is an access. Where it found the key is remembered for
+// that change, so it needs the lock alone.
 func (d *DB) Use(key []byte, now int64) (Entry, bool) {
 	p, h, at, ok := d.lookup(key)
 	if !ok {
@@ -49,6 +59,7 @@ func (d *DB) Use(key []byte, now int64) (Entry, bool) {
 	}
 	e := p.entry(at.ref)
 	e.hit(h, now)
+	d.space.met = met{p, h, at, d.space.gen}
 	return e, true
 }
 

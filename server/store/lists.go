@@ -317,10 +317,19 @@ func eachIn(data []byte, at int, back bool, fn func(Elem) bool) bool {
 		}
 	}
 	for !back && at < len(data) {
-		if !fn(elemAt(data[at:])) {
+		b := data[at:]
+		if c := b[0]; c >= 0x80 && c < 0xC0 { // short text: the common case, in one look
+			n := 1 + int(c&63)
+			if !fn(Elem{b: b[1:n:n]}) {
+				return false
+			}
+			at += n + 1
+			continue
+		}
+		if !fn(elemAt(b)) {
 			return false
 		}
-		at += elemSize(data[at:])
+		at += elemSize(b)
 	}
 	return true
 }

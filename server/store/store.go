@@ -76,6 +76,15 @@ type space struct {
 	keys  int64   // how many it had when it was detached
 	walk  int     // partition at which the expiry cycle stands
 	key   []byte  // scratch of the expiry cycle
+	met   met
+}
+
+// met is what Use found, for the write that follows.
+type met struct {
+	p   *part // nil: nothing
+	h   uint64
+	at  spot
+	gen uint32
 }
 
 // part is a partition: a table and the memory of its entries.
