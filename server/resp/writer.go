@@ -200,9 +200,33 @@ func (w *Writer) Int(n int64) { w.header(':', n) }
 
 // Bulk writes a bulk string; b is copied.
 func (w *Writer) Bulk(b []byte) {
+	if len(b) < 100 {
+		w.shortBulk(b)
+		return
+	}
 	w.header('$', int64(len(b)))
 	w.buf = append(w.buf, b...)
 	w.crlf()
+}
+
+// shortBulk is Bulk for less than a hundred bytes, which most are, in one piece.
+func (w *Writer) shortBulk(b []byte) {
+	const frame = len("$00\r\n\r\n")
+	n, end := len(b), len(w.buf)
+	if cap(w.buf)-end < n+frame {
+		w.Grow(n + frame)
+	}
+	p := w.buf[end : end+n+frame]
+	p[0] = '$'
+	at := 1
+	if n >= 10 {
+		p[1] = byte('0' + n/10)
+		at = 2
+	}
+	p[at], p[at+1], p[at+2] = byte('0'+n%10), '\r', '\n'
+	at += 3 + copy(p[at+3:], b)
+	p[at], p[at+1] = '\r', '\n'
+	w.buf = w.buf[:end+at+2]
 }
 
 // BulkString is Bulk for a string.

@@ -2,7 +2,9 @@ package resp
 
 import (
 	"bytes"
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -130,6 +132,22 @@ func TestReaderRefusesNonsense(t *testing.T) {
 	for _, in := range []string{"?1\r\n", "$x\r\n", "$-2\r\n", "$99999999999\r\n", ":1\n", "\r\n", ":a\r\n", "$5\r\nab"} {
 		if v, err := NewReader(bytes.NewReader([]byte(in))).Read(); err == nil {
 			t.Errorf("%q read as %v", in, v)
+		}
+	}
+}
+
+// TestBulkOfAnyLength: short ones are written in one piece, whatever room there is.
+func TestBulkOfAnyLength(t *testing.T) {
+	text := strings.Repeat("0123456789", 30)
+	for n := range 250 {
+		for room := range 20 {
+			w := NewWriter(make([]byte, 0, n+room))
+			w.Simple("x")
+			w.Bulk([]byte(text[:n]))
+			w.Int(1)
+			if want := fmt.Sprintf("+x\r\n$%d\r\n%s\r\n:1\r\n", n, text[:n]); string(w.Bytes()) != want {
+				t.Fatalf("%d bytes with room for %d: %q", n, n+room, w.Bytes())
+			}
 		}
 	}
 }
