@@ -158,6 +158,25 @@ func find(m map[string]*Cmd, name []byte) *Cmd {
 // or the subcommand is unknown: UnknownError has the reply. It does not allocate.
 func (t *Table) Resolve(args [][]byte) *Cmd { return sub(t.Lookup(args[0]), args) }
 
+// Latest remembers the command that its owner met last.
+type Latest struct {
+	cmd  *Cmd // nil: none
+	name [16]byte
+	n    int
+}
+
+// ResolveLike is Resolve for one caller's commands, of which many are the same as the one before.
+func (t *Table) ResolveLike(l *Latest, args [][]byte) *Cmd {
+	if l.cmd != nil && string(args[0]) == string(l.name[:l.n]) {
+		return l.cmd
+	}
+	c := t.Resolve(args)
+	if l.cmd = nil; c != nil && c.subs == nil && c.Name == c.FullName && len(args[0]) <= len(l.name) {
+		l.cmd, l.n = c, copy(l.name[:], args[0])
+	}
+	return c
+}
+
 // ResolveCanonical is Resolve for a stream or a file, where renamed commands keep their own names. What a peer with
 // renamed commands sent under the new name is found too.
 func (t *Table) ResolveCanonical(args [][]byte) *Cmd {

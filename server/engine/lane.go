@@ -186,7 +186,9 @@ func (l *Lane) warm(items []Item) {
 			}
 			keys, db = keys[:0], it.Client.DB
 		}
-		keys = append(keys, it.Args[it.Cmd.FirstKey()])
+		if key := it.Args[it.Cmd.FirstKey()]; len(keys) == 0 || string(key) != string(keys[len(keys)-1]) {
+			keys = append(keys, key)
+		}
 	}
 	if len(keys) > 0 {
 		l.warmed += l.e.store.DB(db).Warm(keys)

@@ -4,8 +4,8 @@
 //	epoll_wait -> read every ready socket once -> parse every complete command -> one engine batch
 //	           -> gate -> write each connection's replies once
 //
-// System calls on this path are raw and non-blocking, so that the Go scheduler does not see them; only the wait for
-// events when there are none goes through the runtime. An idle connection holds no buffer: requests are read into the
+// System calls on this path are raw, so that the Go scheduler does not see them, and non-blocking but for a short wait for
+// events; only when there are none for longer the wait goes through the runtime. An idle connection holds no buffer: requests are read into the
 // loop's arena and replies are made in the lane's writer; what is incomplete or could not be sent is copied to the
 // connection.
 //

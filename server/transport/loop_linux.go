@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/resp"
 	"golang.org/x/sys/unix"
@@ -38,6 +39,7 @@ type loop struct {
 	kept   []*kept // see kept
 	iov    []unix.Iovec
 	free   [][]byte // buffers for incomplete requests and unsent replies
+	latest command.Latest
 
 	keptFrom  atomic.Int64 // offset that the front of kept waits for, nobody when there is none
 	releasing atomic.Bool  // a release is in the mail
@@ -141,8 +143,11 @@ func (l *loop) readMail() {
 func (l *loop) run() {
 	runtime.LockOSThread()
 	defer l.t.wg.Done()
+	running.Add(1)
+	defer running.Add(-1)
+	procs := int32(runtime.GOMAXPROCS(0))
 	for !l.stopping {
-		n := rawEpollWait(l.epfd, l.events[:])
+		n := rawEpollWait(l.epfd, l.events[:], nap(running.Load(), procs))
 		if n == 0 {
 			n, _ = unix.EpollWait(l.epfd, l.events[:], l.untilCron())
 		}
@@ -163,6 +168,20 @@ func (l *loop) run() {
 }
 
 const cronPeriod = time.Second
+
+// running is the number of loops in this process.
+var running atomic.Int32
+
+// nap is for how many milliseconds a loop waits for events with the Go scheduler unaware of it. Telling the scheduler costs
+// more than most waits take: its watcher wakes up, takes the loop's processor away, and the loop has to ask for it again.
+// But meanwhile the processor is lost to other goroutines, so there must be one for them; and a loop with nothing to do for
+// longer gives it up.
+func nap(loops, procs int32) int {
+	if loops < procs {
+		return 1
+	}
+	return 0
+}
 
 func (l *loop) untilCron() int {
 	d := time.Until(l.nextCron)
@@ -300,7 +319,7 @@ func (l *loop) parse(c *conn, buf []byte) {
 		l.args = args
 		if len(args) > from {
 			words := args[from:len(args):len(args)]
-			l.items = append(l.items, engine.Item{Client: &c.sess.Client, Cmd: l.t.e.Table.Resolve(words), Args: words, Mark: c.done})
+			l.items = append(l.items, engine.Item{Client: &c.sess.Client, Cmd: l.t.e.Table.ResolveLike(&l.latest, words), Args: words, Mark: c.done})
 		}
 		c.done += n
 	}

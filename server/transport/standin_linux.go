@@ -33,7 +33,7 @@ func (l *loop) whileBusy() {
 	for _, c := range withdrawn {
 		l.resume(c)
 	}
-	n := rawEpollWait(l.epfd, s.events[:])
+	n := rawEpollWait(l.epfd, s.events[:], 0)
 	for i := 0; i < n; i++ {
 		if int(s.events[i].Fd) != l.wakeFD { // mail may want the lock for itself: it waits
 			l.event(&s.events[i])

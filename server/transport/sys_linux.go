@@ -6,11 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The raw calls below never block: the descriptors are non-blocking and epoll_wait has a timeout of zero. Blocking ones
-// would stall the collector, since the scheduler does not know of them.
+// The raw calls below are not seen by the Go scheduler. Reads and writes never block, since the descriptors are non-blocking.
+// The wait for events may, for nap milliseconds: the collector's signal ends it, so nobody waits for it for longer than
+// the signal takes.
 
-func rawEpollWait(epfd int, events []unix.EpollEvent) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+func rawEpollWait(epfd int, events []unix.EpollEvent, nap int) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(nap), 0, 0)
 	if errno != 0 {
 		return 0
 	}
