@@ -47,6 +47,7 @@ var benches = []bench{
 	{"apply", "what a replica spends on a write, and how far three of them are behind", benchApply},
 	{"synchronous", "what it costs that a replica must hold each write, beside ours that waits for nobody", benchSynchronous},
 	{"long", "reads of single keys beside commands that read a million elements", benchLong},
+	{"append", "SET with an append-only file, appendfsync everysec and always: CPU per request and requests per second", benchAppend},
 	{"disk", "SAVE, and the load at a restart", benchDisk},
 }
 

@@ -18,6 +18,7 @@ type Waiter struct {
 	gone    func()
 	spent   time.Duration // executing, before the wait
 	long    bool          // works, in truth: see longRead
+	ended   bool          // by CLIENT UNBLOCK
 	// Kind names the reason, as CLIENT UNBLOCK and CLIENT LIST need it.
 	Kind string
 }
@@ -91,6 +92,7 @@ func (e *Engine) Unblock(c *Client, withError string) bool {
 	if w == nil || w.long {
 		return false
 	}
+	w.ended = true
 	w.giveUp()
 	if withError == "" {
 		c.Owner.Deliver(Ticket{}, w.expired)
@@ -105,6 +107,9 @@ func (e *Engine) Unblock(c *Client, withError string) bool {
 	c.Owner.Deliver(Ticket{}, func(w *resp.Writer) { w.Take(out) })
 	return true
 }
+
+// Unblocked reports whether CLIENT UNBLOCK has ended the wait: what goes on for the client is to end, too. The lock must be held.
+func (w *Waiter) Unblocked() bool { return w.ended }
 
 // Abandon takes a client that is about to be closed out of its wait, so that it swallows nothing any more. The lock must
 // be held exclusively.

@@ -143,8 +143,11 @@ func (t *transfer) run() {
 
 // goOn ends the transfer under the lock, or readies its next round and answers false.
 func (t *transfer) goOn(ctx *command.Ctx, err error, refused string, round int) (over bool) {
-	if refused != "" {
+	switch {
+	case refused != "":
 		ctx.Out.Error(refused)
+		return true
+	case t.w.Unblocked(): // the client was told so, and may use its keys again: they stay
 		return true
 	}
 	again := t.settle(ctx, false)
