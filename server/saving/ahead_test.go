@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/oplog"
@@ -112,5 +113,37 @@ func TestReplicaAheadOfTheDiskIsRefused(t *testing.T) {
 	}
 	if n.log.IDs().ID == id {
 		t.Error("S9: the history goes on")
+	}
+}
+
+// TestReplicasGetEverythingAgain: whatever ends appendfsync always while the server runs gives replicas the whole stream.
+func TestReplicasGetEverythingAgain(t *testing.T) {
+	for _, c := range [][2]string{{"appendfsync", "everysec"}, {"appendonly", "no"}} {
+		var stuck atomic.Bool
+		mem := fsys.NewMem()
+		disk := fsys.NewFaulty(mem, func(op fsys.Op) error {
+			for op.Name == "sync" && stuck.Load() {
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		})
+		b, _, err := appending(t, disk, t.TempDir(), "appendfsync always")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := eager(b.log)
+		for range 200 {
+			b.do("INCR", "n")
+		}
+		b.set(c[0], c[1])
+		stuck.Store(c[0] == "appendfsync") // nothing is synced any more
+		b.do("INCR", "n")
+		end := b.log.Offset()
+		time.Sleep(50 * time.Millisecond)
+		if at := held(); at != end {
+			t.Errorf("%v: the replica has %d of %d", c, at, end)
+		}
+		stuck.Store(false)
+		b.saver.Close()
 	}
 }

@@ -141,9 +141,6 @@ func (a *appender) hook() {
 		return
 	}
 	a.s.e.OnSettle(a.settle, a.always())
-	if !a.always() || !a.is(appendOn) {
-		a.log.LimitReplicas(oplog.NoLimit)
-	}
 }
 
 // release lets replicas have what was written, under always no more than what is on disk: a master that comes back after a
