@@ -26,8 +26,12 @@ const (
 
 var longCommands = [][]string{
 	{"KEYS", "*"}, {"HGETALL", "hash"}, {"SMEMBERS", "set"}, {"ZRANGE", "zset", "0", "-1", "WITHSCORES"}, {"LRANGE", "list", "0", "-1"},
-	{"SORT_RO", "list"}, {"SUNION", "set", "set2"}, {"SINTER", "set", "set2"},
+	{"SORT_RO", "list"}, {"SUNION", "set", "set2"}, {"SINTER", "set", "set2"}, {"ZUNION", "2", "zset", "set"},
+	{"GEOSEARCH", "zset", "FROMLONLAT", "-179", "-84", "BYRADIUS", "2000", "km"}, {"SINTERSTORE", "to", "set", "set2"}, {"ZUNIONSTORE", "to", "2", "zset", "set"},
 }
+
+// longApplied is executed on a master; what its replica's readers wait is measured.
+var longApplied = []string{"SUNIONSTORE", "to", "set", "set2"}
 
 func benchLong(o options, t *table) error {
 	for range o.rounds {
@@ -46,7 +50,7 @@ func (o options) longRound(ours bool, t *table) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(fillLong(alone.addr(), o.keys), o.longCommands(alone, "", t))
+	err = errors.Join(fillLong(alone.addr(), o.keys), o.longAll(alone, "", t))
 	alone.stop()
 	if err != nil {
 		return err
@@ -68,27 +72,36 @@ func (o options) longRound(ours bool, t *table) error {
 		defer writer.Done()
 		failed = writeSteadily(ctx, master.addr(), o.keys, &written)
 	}()
-	err = o.longCommands(replicas[0], " on a replica", t)
+	err = errors.Join(o.longAll(replicas[0], " on a replica", t),
+		o.longOne(master, replicas[0], longApplied, " applied on a replica", t))
 	stop()
 	writer.Wait()
 	return errors.Join(err, failed)
 }
 
-func (o options) longCommands(s *server, where string, t *table) error {
+func (o options) longAll(s *server, where string, t *table) error {
 	for _, args := range longCommands {
 		if where != "" && args[0] != "KEYS" && args[0] != "HGETALL" && args[0] != "SORT_RO" {
 			continue
 		}
-		var times latencies
-		n, err := longBeside(s.addr(), args, where == "", o.keys, &times)
-		if err != nil {
-			return fmt.Errorf("%s: %w", args[0], err)
+		if err := o.longOne(s, s, args, where, t); err != nil {
+			return err
 		}
-		all, name := times.take(), strings.ToUpper(args[0])+where
-		t.row(row{name: "p99 of GET beside " + name, unit: "ms", budget: 0.1}).add(s.ours, all.at(0.99))
-		t.row(row{name: "worst GET beside " + name, unit: "ms"}).add(s.ours, all.at(1))
-		t.row(row{name: name + " meanwhile, each", unit: "ms"}).add(s.ours, float64(longFor)/1e6/max(n, 0.5))
 	}
+	return nil
+}
+
+// longOne asks one server for a command, and readers of another are measured.
+func (o options) longOne(asked, s *server, args []string, where string, t *table) error {
+	var times latencies
+	n, err := longBeside(asked.addr(), s.addr(), args, where == "", o.keys, &times)
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	all, name := times.take(), strings.ToUpper(args[0])+where
+	t.row(row{name: "p99 of GET beside " + name, unit: "ms", budget: 0.1}).add(s.ours, all.at(0.99))
+	t.row(row{name: "worst GET beside " + name, unit: "ms"}).add(s.ours, all.at(1))
+	t.row(row{name: name + " meanwhile, each", unit: "ms"}).add(s.ours, float64(longFor)/1e6/max(n, 0.5))
 	return nil
 }
 
@@ -138,7 +151,7 @@ func caughtUp(replica *server, n int) error {
 
 // longBeside repeats one command for a while, and takes the times of reads beside it. It returns how often the command was
 // answered.
-func longBeside(addr string, args []string, writes bool, keys int, times *latencies) (answered float64, err error) {
+func longBeside(asked, addr string, args []string, writes bool, keys int, times *latencies) (answered float64, err error) {
 	ctx, stop := context.WithTimeout(context.Background(), longFor)
 	defer stop()
 	var readers sync.WaitGroup
@@ -150,7 +163,7 @@ func longBeside(addr string, args []string, writes bool, keys int, times *latenc
 			errs[i] = getSteadily(ctx, addr, writes, keys, times, uint64(i))
 		}()
 	}
-	conn, err := net.Dial("tcp", addr)
+	conn, err := net.Dial("tcp", asked)
 	if err != nil {
 		return 0, err
 	}
