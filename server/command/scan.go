@@ -69,7 +69,7 @@ func cmdScan(c *Ctx) {
 		return
 	}
 	o, ok := c.parseScan(2, true)
-	if !ok {
+	if !ok || c.longScanKeys(cursor, &o) {
 		return
 	}
 	c.Out.Array(2)
@@ -126,12 +126,19 @@ func cmdHscan(c *Ctx) {
 	if !ok {
 		return
 	}
-	c.Out.Array(2)
-	c.scanReply(func(emit func(parts ...[]byte)) uint64 {
-		return h.Scan(cursor, int(min(o.count, maxScan)), func(f, v []byte) {
+	scan := func(h *store.Hash, cursor uint64, n int, emit func(parts ...[]byte)) uint64 {
+		return h.Scan(cursor, n, func(f, v []byte) {
 			if o.matches(f) {
 				emit(f, v)
 			}
 		})
-	})
+	}
+	if c.longScanIn(cursor, &o, h.Len(), func(e store.Entry, cursor uint64, n int, emit func(parts ...[]byte)) uint64 {
+		h := e.Hash()
+		return scan(&h, cursor, n, emit)
+	}) {
+		return
+	}
+	c.Out.Array(2)
+	c.scanReply(func(emit func(parts ...[]byte)) uint64 { return scan(&h, cursor, int(min(o.count, maxScan)), emit) })
 }

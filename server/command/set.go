@@ -193,12 +193,19 @@ func cmdSscan(c *Ctx) {
 	if !ok {
 		return
 	}
-	c.Out.Array(2)
-	c.scanReply(func(emit func(parts ...[]byte)) uint64 {
-		return s.Scan(cursor, int(min(o.count, maxScan)), func(m []byte) {
+	scan := func(s *store.Set, cursor uint64, n int, emit func(parts ...[]byte)) uint64 {
+		return s.Scan(cursor, n, func(m []byte) {
 			if o.matches(m) {
 				emit(m)
 			}
 		})
-	})
+	}
+	if c.longScanIn(cursor, &o, s.Len(), func(e store.Entry, cursor uint64, n int, emit func(parts ...[]byte)) uint64 {
+		s := e.Set()
+		return scan(&s, cursor, n, emit)
+	}) {
+		return
+	}
+	c.Out.Array(2)
+	c.scanReply(func(emit func(parts ...[]byte)) uint64 { return scan(&s, cursor, int(min(o.count, maxScan)), emit) })
 }

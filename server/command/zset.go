@@ -296,12 +296,19 @@ func cmdZscan(c *Ctx) {
 	if !ok {
 		return
 	}
-	c.Out.Array(2)
-	c.scanReply(func(emit func(parts ...[]byte)) uint64 {
-		return z.Scan(cursor, int(min(o.count, maxScan)), func(member []byte, score float64) {
+	scan := func(z *store.ZSet, cursor uint64, n int, emit func(parts ...[]byte)) uint64 {
+		return z.Scan(cursor, n, func(member []byte, score float64) {
 			if o.matches(member) {
 				emit(member, appendDouble(nil, score))
 			}
 		})
-	})
+	}
+	if c.longScanIn(cursor, &o, z.Len(), func(e store.Entry, cursor uint64, n int, emit func(parts ...[]byte)) uint64 {
+		z := e.ZSet()
+		return scan(&z, cursor, n, emit)
+	}) {
+		return
+	}
+	c.Out.Array(2)
+	c.scanReply(func(emit func(parts ...[]byte)) uint64 { return scan(&z, cursor, int(min(o.count, maxScan)), emit) })
 }

@@ -86,13 +86,26 @@ func line(list []string, i int) string {
 
 // TestScanReturnsEveryKey compares whole walks: single steps differ by design.
 func TestScanReturnsEveryKey(t *testing.T) {
-	ours := NewDirect()
-	real := oracle.Start(t, "--save", "")
+	t.Run("at once", func(t *testing.T) { scanEverything(t, NewDirect(), oracle.Start(t, "--save", "")) })
+	t.Run("in steps", func(t *testing.T) {
+		ours, real := startLong(t)
+		scanEverything(t, ours, real)
+		for _, name := range []string{"scan", "hscan", "sscan", "zscan"} {
+			if ours.Long[name] == 0 {
+				t.Errorf("%s never went on after its handler", name)
+			}
+		}
+	})
+}
+
+func scanEverything(t *testing.T, ours *Direct, real *oracle.Server) {
 	for i := range 1000 {
 		for _, side := range []Doer{real, ours} {
 			side.Do("SET", fmt.Sprint("key:", i), "v")
 			side.Do("HSET", "big", fmt.Sprint("f", i), fmt.Sprint(i))
 			side.Do("HSET", "small", fmt.Sprint("f", i%10), fmt.Sprint(i))
+			side.Do("SADD", "set", fmt.Sprint("f", i))
+			side.Do("ZADD", "zset", fmt.Sprint(i), fmt.Sprint("f", i))
 		}
 	}
 	for _, options := range [][]string{{}, {"COUNT", "1"}, {"COUNT", "100000"}, {"MATCH", "*9*"}, {"TYPE", "hash"}, {"TYPE", "STRING", "MATCH", "*1"}, {"TYPE", "list"}} {
@@ -100,11 +113,10 @@ func TestScanReturnsEveryKey(t *testing.T) {
 			t.Errorf("SCAN %v: redis-server finds %d, ours %d", options, len(want), len(got))
 		}
 	}
-	for _, key := range []string{"big", "small", "none"} {
-		for _, options := range [][]string{{}, {"COUNT", "1"}, {"MATCH", "f*1"}} {
-			head := []string{"HSCAN", key}
+	for _, head := range [][]string{{"HSCAN", "big"}, {"HSCAN", "small"}, {"HSCAN", "none"}, {"SSCAN", "set"}, {"ZSCAN", "zset"}} {
+		for _, options := range [][]string{{}, {"COUNT", "1"}, {"COUNT", "700"}, {"COUNT", "100000"}, {"MATCH", "f*1"}, {"COUNT", "500", "MATCH", "f*1"}} {
 			if want, got := walk(t, real, head, options), walk(t, ours, head, options); !slices.Equal(want, got) {
-				t.Errorf("HSCAN %s %v: redis-server finds %d, ours %d", key, options, len(want), len(got))
+				t.Errorf("%s %v: redis-server finds %d, ours %d", head, options, len(want), len(got))
 			}
 		}
 	}

@@ -76,7 +76,7 @@ func TestLongReplies(t *testing.T) {
 		{"SDIFFSTORE", "to", "numbers", "missing"}, {"SINTERSTORE", "to", "set", "set"}, {"SDIFFSTORE", "to", "set", "set"},
 		{"ZUNIONSTORE", "to", "3", "zset", "set", "zset2", "WEIGHTS", "1", "2", "3"}, {"ZINTERSTORE", "to2", "2", "to", "zset2"}, {"ZDIFFSTORE", "to2", "2", "zset", "zset2"},
 		{"ZRANGESTORE", "to", "zset", "100", "2500", "REV"}, {"ZRANGESTORE", "zset2", "zset2", "-inf", "(80", "BYSCORE", "LIMIT", "5", "2000"},
-		{"GEOSEARCHSTORE", "to", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "12000", "km"}, {"GEORADIUS", "places", "10", "40", "12000", "km", "STOREDIST", "to2"},
+		{"GEOSEARCHSTORE", "to", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "12000", "km"}, {"GEORADIUS", "places", "10", "40", "12000", "km", "STORE", "to2"},
 		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
 	} {
 		for _, version := range []string{"2", "3"} {
