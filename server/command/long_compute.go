@@ -12,25 +12,7 @@ func (c *Ctx) longSort(o sortOptions, e store.Entry) bool {
 	return c.long(func() *Long {
 		reply := resp.NewPieces(c.Out.Proto())
 		items := make([]sortItem, 0, e.Size())
-		var room []byte
-		digits := make([]byte, 0, 24)
-		keep := func(v []byte) {
-			if len(v) > cap(room)-len(room) {
-				room = make([]byte, 0, max(64<<10, len(v)))
-			}
-			from := len(room)
-			room = append(room, v...)
-			items = append(items, sortItem{element: room[from:len(room):len(room)]})
-		}
-		cut := c.DB.CutValues(&image{
-			field: func(_ uint64, f store.Entry) { keep(f.Key()) },
-			chunk: func(_ uint64, chunk store.Chunk) {
-				chunk.Each(func(x store.Elem) bool {
-					keep(x.Bytes(digits))
-					return true
-				})
-			},
-		}, e)
+		cut := c.copyElements(e, &items)
 		l := &Long{Reply: reply}
 		l.Step, l.End = cutSteps(cut)
 		l.Rest = func() {
@@ -46,6 +28,29 @@ func (c *Ctx) longSort(o sortOptions, e store.Entry) bool {
 		}
 		return l
 	})
+}
+
+// copyElements is a cut that copies the elements of a value.
+func (c *Ctx) copyElements(e store.Entry, items *[]sortItem) *store.Cut {
+	var room []byte
+	digits := make([]byte, 0, 24)
+	keep := func(v []byte) {
+		if len(v) > cap(room)-len(room) {
+			room = make([]byte, 0, max(64<<10, len(v)))
+		}
+		from := len(room)
+		room = append(room, v...)
+		*items = append(*items, sortItem{element: room[from:len(room):len(room)]})
+	}
+	return c.DB.CutValues(&image{
+		field: func(_ uint64, f store.Entry) { keep(f.Key()) },
+		chunk: func(_ uint64, chunk store.Chunk) {
+			chunk.Each(func(x store.Elem) bool {
+				keep(x.Bytes(digits))
+				return true
+			})
+		},
+	}, e)
 }
 
 // longCopies is how many times the members that a command looks at it may have to copy; with more it is done in place.

@@ -99,7 +99,7 @@ func (c *Ctx) sort(mayStore bool) {
 	if script := c.NoBlocking; o.asIs && (o.store != nil || script) && found && e.Kind() == store.SetKind {
 		o.asIs, o.alpha, o.by = false, true, nil // a set has no order of its own that a replica would share
 	}
-	if found && o.alone() && c.isLong(e.Size()) && c.longSort(o, e) {
+	if found && o.store == nil && c.isLong(e.Size()) && (o.alone() && c.longSort(o, e) || o.looksUp(e) && c.longSortBy(o, e)) {
 		return
 	}
 	var items []sortItem
@@ -197,24 +197,33 @@ func (o *sortOptions) span(n int) (from, take int) {
 func (o *sortOptions) order(items []sortItem, follow func(pattern, element []byte) ([]byte, bool)) bool {
 	numbers := true
 	for i := range items {
-		it := &items[i]
-		by, found := it.element, true
-		if o.by != nil {
-			by, found = follow(o.by, it.element)
-		}
-		switch {
-		case !found:
-		case !o.alpha:
-			var ok bool
-			it.score, ok = sortScore(by)
-			numbers = numbers && ok
-		case o.by != nil:
-			it.by, it.found = bytes.Clone(by), true
-		}
+		numbers = o.weigh(&items[i], follow) && numbers
 	}
-	if !numbers {
-		return false
+	if numbers {
+		o.arrange(items)
 	}
+	return numbers
+}
+
+// weigh finds out what orders an item; false when that is no number, and has to be.
+func (o *sortOptions) weigh(it *sortItem, follow func(pattern, element []byte) ([]byte, bool)) (ok bool) {
+	by, found := it.element, true
+	if o.by != nil {
+		by, found = follow(o.by, it.element)
+	}
+	switch {
+	case !found:
+	case !o.alpha:
+		it.score, ok = sortScore(by)
+		return ok
+	case o.by != nil:
+		it.by, it.found = bytes.Clone(by), true
+	}
+	return true
+}
+
+// arrange puts items that were weighed into order.
+func (o *sortOptions) arrange(items []sortItem) {
 	slices.SortStableFunc(items, func(a, b sortItem) int {
 		n := o.compare(&a, &b)
 		if o.desc {
@@ -222,7 +231,6 @@ func (o *sortOptions) order(items []sortItem, follow func(pattern, element []byt
 		}
 		return n
 	})
-	return true
 }
 
 func (o *sortOptions) compare(a, b *sortItem) int {
@@ -243,15 +251,11 @@ func (c *Ctx) follow(pattern, element []byte) (value []byte, found bool) {
 	if string(pattern) == "#" {
 		return element, true
 	}
-	before, after, ok := bytes.Cut(pattern, []byte("*"))
+	key, field, ok := leadsTo(pattern, element)
 	if !ok {
 		return nil, false
 	}
-	var field []byte
-	if i := bytes.Index(after, []byte("->")); i >= 0 && i+2 < len(after) {
-		after, field = after[:i], after[i+2:]
-	}
-	e, found := c.sortLookup(slices.Concat(before, element, after))
+	e, found := c.sortLookup(key)
 	switch {
 	case !found:
 		return nil, false
@@ -262,6 +266,18 @@ func (c *Ctx) follow(pattern, element []byte) (value []byte, found bool) {
 		return h.Get(field)
 	}
 	return nil, false
+}
+
+// leadsTo is the key, and perhaps the field, to which a pattern leads from an element.
+func leadsTo(pattern, element []byte) (key, field []byte, ok bool) {
+	before, after, ok := bytes.Cut(pattern, []byte("*"))
+	if !ok {
+		return nil, nil, false
+	}
+	if i := bytes.Index(after, []byte("->")); i >= 0 && i+2 < len(after) {
+		after, field = after[:i], after[i+2:]
+	}
+	return slices.Concat(before, element, after), field, true
 }
 
 // sorted gives what is asked for of each item to emit.

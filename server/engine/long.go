@@ -42,6 +42,8 @@ type longRead struct {
 	reign uint64
 	// spent is what the work took after the handler.
 	spent time.Duration
+	// between is what comes before the next step.
+	between func()
 	// making is of a command that stores what it made.
 	making *making
 }
@@ -111,6 +113,10 @@ func (r *longRead) work() {
 	for over := false; !over; {
 		over = r.hold()
 		r.e.yield()
+		if r.between != nil {
+			r.between()
+			r.between = nil
+		}
 	}
 	if !r.wanted() {
 		return
@@ -141,6 +147,9 @@ func (r *longRead) hold() (over bool) {
 		}
 	}
 	r.spent += time.Since(start)
+	if over && r.long.Between != nil && !r.gone && !e.closed() && !r.tooLong() {
+		r.between, r.long.Between, over = r.long.Between, nil, false
+	}
 	e.mu.RUnlock()
 	if over {
 		e.lock()

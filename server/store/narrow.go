@@ -164,3 +164,16 @@ func (c Chunk) Each(fn func(Elem) bool) {
 	}
 	eachIn(c.Data, 0, false, fn)
 }
+
+// Changed tells whether the home of a key of the database has been written to since the cut of keys began: what it held
+// was delivered then.
+func (c *Cut) Changed(key []byte) bool {
+	sp := c.spaces[0].space
+	h := sp.store.hash.sum(key)
+	p := sp.partFor(h)
+	if p.keys.dir == nil {
+		return true
+	}
+	seg := p.keys.segmentFor(p, h)
+	return seg.seenBy(seg.home(h)) >= c.epoch
+}

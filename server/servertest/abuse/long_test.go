@@ -86,6 +86,17 @@ func checkLong(c *servertest.Client, what int) string {
 		return pairs(c.Do("KEYS", "p:*").Elems, "KEYS")
 	}
 	switch what {
+	case 12:
+		list := c.Do("SORT_RO", "list", "BY", "hash", "GET", "p:*:0", "GET", "#", "GET", "p:*:1").Elems
+		for i := 0; i < len(list); i += 3 {
+			if list[i].Null == list[i+2].Null {
+				return fmt.Sprintf("SORT_RO GET: not one of the keys of %s", list[i+1].Str)
+			}
+		}
+		if len(list) != 3*longPairs {
+			return fmt.Sprintf("SORT_RO GET: %d values", len(list))
+		}
+		return ""
 	case 8:
 		return sums(c.Do("ZUNION", "2", "zset", "missing", "WITHSCORES").Elems, "ZUNION")
 	case 9:
@@ -177,7 +188,7 @@ func TestLongReadsSeeOneInstant(t *testing.T) {
 			}
 		}()
 	}
-	for what := range 12 {
+	for what := range 13 {
 		readers.Add(1)
 		go func() {
 			defer readers.Done()
@@ -194,7 +205,7 @@ func TestLongReadsSeeOneInstant(t *testing.T) {
 	readers.Wait()
 	close(stop)
 	writers.Wait()
-	if begun, _ := s.Engine.LongReads(); begun < 12*60 {
+	if begun, _ := s.Engine.LongReads(); begun < 13*60 {
 		t.Errorf("only %d reads went on after their handlers", begun)
 	}
 	quiet(t, s)

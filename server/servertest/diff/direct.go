@@ -57,6 +57,13 @@ func (d *Direct) GoOn(c *command.Ctx, begin func() *command.Long) bool {
 	}
 	for !long.Step() {
 	}
+	if long.Between != nil {
+		between := long.Between
+		long.Between = nil
+		between()
+		for !long.Step() {
+		}
+	}
 	long.End()
 	if long.Rest != nil {
 		long.Rest()

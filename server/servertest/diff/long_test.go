@@ -49,6 +49,8 @@ func TestLongReplies(t *testing.T) {
 			d.Do("ZADD", "zset", strconv.Itoa(i%100), name)
 			d.Do("ZADD", "zset2", strconv.Itoa(i%90), "member:"+strconv.Itoa(i*2))
 			d.Do("XADD", "stream", strconv.Itoa(i+1), "field", name)
+			d.Do("SET", "weight:"+strconv.Itoa(i), strconv.Itoa(i*17%n))
+			d.Do("HSET", "object:"+strconv.Itoa(i), "f", name, "name", name)
 			d.Do("GEOADD", "places", fmt.Sprint(float64(i%173)*2-172), fmt.Sprint(float64(i%167)-83), name)
 		}
 		d.Do("SADD", "small", "member:4", "x", "y")
@@ -62,6 +64,9 @@ func TestLongReplies(t *testing.T) {
 		{"ZRANGE", "zset", "0", "-1", "WITHSCORES"}, {"ZRANGE", "zset", "100", "2100"}, {"ZREVRANGE", "zset", "100", "2100", "WITHSCORES"},
 		{"ZRANGEBYSCORE", "zset", "(10", "50", "WITHSCORES", "LIMIT", "7", "900"}, {"ZRANGE", "zset", "80", "20", "BYSCORE", "REV"}, {"ZREVRANGE", "zset", "2999", "2999"},
 		{"SORT", "list", "ALPHA", "LIMIT", "10", "400"}, {"SORT_RO", "zset", "ALPHA", "DESC"}, {"SORT", "set", "ALPHA"}, {"SORT", "list"}, {"SORT_RO", "numbers", "DESC"},
+		{"SORT", "list", "BY", "member*", "GET", "#", "GET", "hash->*", "LIMIT", "5", "90"}, {"SORT_RO", "numbers", "BY", "weight:*", "GET", "#", "GET", "object:*->f", "GET", "weight:*"},
+		{"SORT", "numbers", "BY", "object:*->name", "ALPHA", "DESC"}, {"SORT", "list", "BY", "nosort", "GET", "weight:*", "GET", "#", "DESC", "LIMIT", "7", "2000"}, {"SORT", "numbers", "GET", "weight:*"},
+		{"SORT", "numbers", "BY", "object:*->name", "GET", "#"},
 		{"SUNION", "set", "set2"}, {"SUNION", "set", "numbers", "set2", "set", "small", "missing"}, {"SINTER", "set", "set2"}, {"SINTER", "set2", "set", "set2"},
 		{"SDIFF", "set", "set2", "small"}, {"SDIFF", "set", "missing"},
 		{"SINTERCARD", "2", "set", "set2"}, {"SINTERCARD", "2", "set", "set2", "LIMIT", "1200"}, {"SINTERCARD", "3", "set", "set2", "set"},
