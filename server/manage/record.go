@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,19 +82,56 @@ func (s State) LoadPassword() (*PasswordHash, error) {
 // SavePassword returns when the hash is durable.
 func (s State) SavePassword(h PasswordHash) error { return s.save(passwordFile, h) }
 
+// recordRoom is how long the file of records grows before it is written anew.
+const recordRoom = 64 << 10
+
 // LoadRecord answers nil when there is no record. A damaged one is an error: pretending that there never
-// was a term would let the member vouch for what it must not (S3).
+// was a term would let the member vouch for what it must not (S3). The last line counts; behind it the beginning of another may
+// stand, which was never synced, so that no answer had left.
 func (s State) LoadRecord() (*fence.Record, error) {
-	var r fence.Record
-	ok, err := s.load(recordFile, &r)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s is damaged or cannot be read (%w): delete it to let this member rejoin without a term", filepath.Join(s.Dir, recordFile), err)
-	case !ok:
+	path := filepath.Join(s.Dir, recordFile)
+	text, err := fsys.ReadFile(s.FS, path)
+	if fsys.IsNotExist(err) {
 		return nil, nil
+	}
+	var r fence.Record
+	if err == nil {
+		if end := bytes.LastIndexByte(text, '\n'); end >= 0 {
+			text = text[:end]
+		}
+		err = json.Unmarshal(text[bytes.LastIndexByte(text, '\n')+1:], &r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged or cannot be read (%w): delete it to let this member rejoin without a term", path, err)
 	}
 	return &r, nil
 }
 
-// SaveRecord returns when the record is durable.
-func (s State) SaveRecord(r fence.Record) error { return s.save(recordFile, r) }
+// SaveRecord returns when the record is durable. It is written behind the ones before: that takes one sync, where a new file
+// takes two, and clients wait for it in every change of the master.
+func (s State) SaveRecord(r fence.Record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.Dir, recordFile)
+	before, err := fsys.ReadFile(s.FS, path)
+	if err != nil || !bytes.HasSuffix(before, []byte("\n")) || len(before)+len(text) > recordRoom {
+		return s.save(recordFile, r)
+	}
+	if s.appendSynced(path, append(text, '\n')) != nil {
+		return s.save(recordFile, r) // whatever came of it: the file is written anew
+	}
+	return nil
+}
+
+func (s State) appendSynced(path string, line []byte) error {
+	f, err := s.FS.OpenAppend(path)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(line); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
