@@ -27,9 +27,9 @@ func (n *Node) Counters() Counters {
 func (n *Node) Net() (in, out int64) { return n.bytesIn.Load(), n.bytesOut.Load() }
 
 // sent counts what a write to a replica has sent.
-func (n *Node) sent(count int, err error) (int, error) {
+func (n *Node) sent(count int, err error) error {
 	n.bytesOut.Add(int64(count))
-	return count, err
+	return err
 }
 
 // ReplicaLag is how far a replica of this server is behind.

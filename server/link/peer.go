@@ -287,7 +287,7 @@ func (p *peer) write() error {
 			return net.ErrClosed
 		}
 		if len(pend) > 0 {
-			if _, err := p.n.sent(conn.Write(pend)); err != nil {
+			if err := p.n.sent(conn.Write(pend)); err != nil {
 				return err
 			}
 			continue // what was decided meanwhile may have to be sent first

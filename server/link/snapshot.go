@@ -159,7 +159,7 @@ type bytesJob struct {
 func (j bytesJob) drop() {}
 
 func (j bytesJob) run(conn net.Conn) error {
-	if _, err := j.p.n.sent(conn.Write(j.b)); err != nil {
+	if err := j.p.n.sent(conn.Write(j.b)); err != nil {
 		return err
 	}
 	return j.p.payloadSent()
@@ -364,13 +364,13 @@ func (f *liveFeed) run(conn net.Conn) error {
 		select {
 		case b, more := <-f.in:
 			if !more {
-				if _, err := f.p.n.sent(conn.Write([]byte(f.mark))); err != nil {
+				if err := f.p.n.sent(conn.Write([]byte(f.mark))); err != nil {
 					return err
 				}
 				return f.p.payloadSent()
 			}
 			f.p.moving()
-			if _, err := f.p.n.sent(conn.Write(b)); err != nil {
+			if err := f.p.n.sent(conn.Write(b)); err != nil {
 				return err
 			}
 			f.p.moved()

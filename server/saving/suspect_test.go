@@ -95,7 +95,7 @@ func TestSuspectPartIsLeft(t *testing.T) {
 		return nil
 	})
 	b.saver.Close()
-	b, _, err = appending(t, faulty, dir, "auto-aof-rewrite-percentage 0")
+	_, _, err = appending(t, faulty, dir, "auto-aof-rewrite-percentage 0")
 	if err == nil {
 		t.Fatal("a start whose sync fails goes on")
 	}
