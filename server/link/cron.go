@@ -95,9 +95,6 @@ func (n *Node) spillLog() {
 	}
 }
 
-// segment opens a file for a part of the log; like spill's it has no name.
-func (n *Node) segment() (oplog.SegmentFile, error) { return n.spill() }
-
 // ping puts a PING into the stream when it is time: the sign of life for replicas, whose links carry it on downwards.
 func (n *Node) ping() {
 	n.mu.Lock()

@@ -245,6 +245,14 @@ func (n *Node) write(ctx context.Context, sink io.Writer, atCut func() []snapsho
 
 // spill opens the file for what a slow replica leaves behind; it has no name, so that a crash leaves nothing either.
 func (n *Node) spill() (snapshot.SpillFile, error) {
+	f, err := n.nameless()
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (n *Node) nameless() (*os.File, error) {
 	f, err := os.CreateTemp(n.s.Dir(), "temp-spill-*")
 	if err != nil {
 		return nil, err
