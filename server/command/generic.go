@@ -144,7 +144,8 @@ func cmdCopy(c *Ctx) {
 		return
 	}
 	target := c.Store.DB(index)
-	if _, found := c.lookupCounted(from); !found {
+	e, found := c.lookupCounted(from)
+	if !found {
 		c.Out.Int(0)
 		return
 	}
@@ -152,7 +153,15 @@ func cmdCopy(c *Ctx) {
 		c.Out.Int(0)
 		return
 	}
-	c.DB.Copy(from, to, target)
+	e, _ = c.DB.Peek(from) // a lookup may have deleted a key, which makes handles stale
+	if index == c.DBIndex && c.isLong(e.Size()) && c.longCopy(e, from, to) {
+		return
+	}
+	if expires := e.ExpireAt(); !c.attach(to) {
+		c.DB.Copy(from, to, target)
+	} else if expires > 0 {
+		c.DB.SetExpire(to, expires)
+	}
 	c.notifyDB(index, EventNew, "new", to)
 	c.modifiedDB(index, to)
 	c.notifyDB(index, EventGeneric, "copy_to", to)

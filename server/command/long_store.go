@@ -18,6 +18,7 @@ type Made struct {
 	noInts bool
 	zset   *scoredList // in order
 	list   *members
+	copy   *copiedCursor // COPY: of a hash fields and values in turn
 
 	loose *store.Loose // of a big result
 	rest  []byte       // of set or list: what Step has still to add
@@ -41,6 +42,10 @@ func (m *Made) Step(db *store.DB) (done bool) {
 	}
 	for range longStep {
 		switch {
+		case m.copy != nil:
+			if !m.copyOne() {
+				return true
+			}
 		case m.zset != nil && m.next < len(m.zset.items):
 			it := m.zset.items[m.next]
 			m.loose.Set(m.zset.member(it), it.score)
@@ -56,6 +61,22 @@ func (m *Made) Step(db *store.DB) (done bool) {
 	return false
 }
 
+func (m *Made) copyOne() (more bool) {
+	e, score, ok := m.copy.next()
+	switch {
+	case !ok:
+		return false
+	case m.kind == store.ZSetKind:
+		m.loose.Set(e, score)
+	case m.kind == store.HashKind:
+		value, _, _ := m.copy.next()
+		m.loose.SetField(e, value)
+	default:
+		m.loose.Add(e)
+	}
+	return true
+}
+
 func (m *Made) pop() []byte {
 	e, rest := firstMember(m.rest)
 	m.rest = rest
@@ -66,6 +87,8 @@ func (m *Made) pop() []byte {
 func (m *Made) big(db *store.DB) bool {
 	conf := &db.Store().Config
 	switch {
+	case m.copy != nil:
+		return true
 	case m.zset != nil:
 		m.kind = store.ZSetKind
 		return len(m.zset.items) > max(conf.ZSetMaxListpackEntries, longStep)
@@ -164,6 +187,32 @@ func (c *Ctx) longZrangestore(z store.ZSet, rank, n int, down bool) bool {
 			list.sort()
 			m.zset = list
 		}
+		return l
+	})
+}
+
+// longCopy copies a big table within its database; other kinds take no time to speak of.
+func (c *Ctx) longCopy(e store.Entry, from, to []byte) bool {
+	kind := e.Kind()
+	if kind != store.SetKind && kind != store.HashKind && kind != store.ZSetKind {
+		return false
+	}
+	return c.longMade(to, [][]byte{from}, func(m *Made) *Long {
+		got := &copied{}
+		cut := c.DB.CutValues(&image{field: func(_ uint64, f store.Entry) {
+			switch kind {
+			case store.ZSetKind:
+				got.add(f.Key(), f.Score())
+			case store.HashKind:
+				got.add(f.Key(), 0)
+				got.add(f.Bytes(nil), 0)
+			default:
+				got.add(f.Key(), 0)
+			}
+		}}, e)
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto())}
+		l.Step, l.End = cutSteps(cut)
+		l.Rest = func() { m.kind, m.copy = kind, &copiedCursor{l: got} }
 		return l
 	})
 }

@@ -172,6 +172,9 @@ func (r *longRead) execute(l *Lane, out *resp.Writer) (ticket Ticket, again bool
 	r.cmd.Handler(ctx)
 	l.making = nil
 	ctx.With(nil)
+	if made != nil {
+		made.Drop() // what the command did not take after all
+	}
 	ctx.Finish()
 	ctx.Out = l.Out
 	ctx.Hits, ctx.Misses = hits, misses

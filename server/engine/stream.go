@@ -240,13 +240,16 @@ func (l *Lane) invokeStream(c *Client, cmd *command.Cmd, args [][]byte) {
 	ctx.DB = l.e.store.DB(c.DB)
 	ctx.Begin(cmd, args)
 	m := l.making
+	var made *command.Made
 	if m != nil {
 		m.again = false
-		ctx.With(m.result(l))
+		made = m.result(l)
+		ctx.With(made)
 	}
 	cmd.Handler(ctx)
-	if m != nil {
+	if made != nil {
 		ctx.With(nil)
+		made.Drop() // what the command did not take after all
 	}
 	if l.making != nil {
 		if l.making.again {

@@ -16,13 +16,16 @@ type Loose struct {
 // neverBorn is the birth of an object that has no key.
 const neverBorn = math.MaxUint32
 
-// NewLoose begins a set, a sorted set or a list that is to stand at a key of the database. Attach or Drop must follow.
+// NewLoose begins a set, a hash, a sorted set or a list that is to stand at a key of the database. Attach or Drop must follow.
 func (d *DB) NewLoose(key []byte, kind Kind) *Loose {
 	l := &Loose{d: d, space: d.space}
 	p := d.space.partFor(d.store.hash.sum(key))
 	switch kind {
 	case SetKind:
 		o := p.newTable(typeSetTable)
+		o.born, l.obj = neverBorn, o
+	case HashKind:
+		o := p.newTable(typeHashTable)
 		o.born, l.obj = neverBorn, o
 	case ZSetKind:
 		o := p.newZSet()
@@ -43,6 +46,12 @@ func (l *Loose) Good() bool { return l.d.space == l.space }
 func (l *Loose) Add(member []byte) {
 	l.space.gen++
 	l.obj.(*tableObject).set(member, nil)
+}
+
+// SetField gives a hash's field a value.
+func (l *Loose) SetField(field, value []byte) {
+	l.space.gen++
+	l.obj.(*tableObject).set(field, value)
 }
 
 // Set gives a sorted set's member a score.
@@ -73,7 +82,11 @@ func (d *DB) Attach(key []byte, l *Loose) {
 		h, _ = d.forWrite(key, ZSetKind, typeZSetPack, packHeader)
 	case *tableObject:
 		o.born = d.store.epoch
-		h, _ = d.forWrite(key, SetKind, typeIntset, intsetHeader)
+		if o.typ == typeHashTable {
+			h, _ = d.forWrite(key, HashKind, typeHashPack, packHeader)
+		} else {
+			h, _ = d.forWrite(key, SetKind, typeIntset, intsetHeader)
+		}
 	case *listObject:
 		h, _ = d.forWrite(key, ListKind, typeListPack, listHeader)
 	}

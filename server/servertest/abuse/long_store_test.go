@@ -26,6 +26,9 @@ func stored(c *servertest.Client, what int, to string) string {
 	case 3:
 		c.Do("SINTERSTORE", to, "set", "set")
 		return pairs(c.Do("SMEMBERS", to).Elems, "SINTERSTORE")
+	case 5:
+		c.Do("COPY", "hash", to, "REPLACE")
+		return sums(c.Do("HGETALL", to).Elems, "COPY")
 	case 4:
 		c.Do("SDIFFSTORE", to, "set", "missing")
 		return pairs(c.Do("SMEMBERS", to).Elems, "SDIFFSTORE")
@@ -34,7 +37,7 @@ func stored(c *servertest.Client, what int, to string) string {
 	return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "GEOSEARCHSTORE")
 }
 
-const storeKinds = 6
+const storeKinds = 7
 
 // TestLongStoresAreOfOneInstant: what is stored is what the sources were at one place of the log, whoever writes meanwhile
 // and whoever syncs; so replicas that execute the same command, in the same way, have the same.
@@ -172,6 +175,7 @@ func TestLongStoresThroughUpheaval(t *testing.T) {
 func storeRequest(r *rand.Rand) string {
 	requests := [][]string{
 		{"SUNIONSTORE", "to", "set", "missing"}, {"SUNIONSTORE", "set", "set", "to"}, {"ZUNIONSTORE", "zset", "1", "zset"}, {"ZINTERSTORE", "to2", "2", "zset", "set"},
+		{"COPY", "hash", "to6"}, {"COPY", "zset", "to", "REPLACE"}, {"COPY", "hash", "set", "REPLACE"},
 		{"ZRANGESTORE", "to3", "zset", "5", "-5"}, {"SDIFFSTORE", "to4", "set", "to"}, {"ZUNIONSTORE", "to", "2", "to", "to2"},
 		{"GEOSEARCHSTORE", "to5", "zset", "FROMLONLAT", "-179.99", "-85.05", "BYRADIUS", "1000", "km"},
 	}
