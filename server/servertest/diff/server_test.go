@@ -96,7 +96,8 @@ func serverAgainstRedis(t *testing.T, s uint64) {
 			want, got = w.Elems[0], g.Elems[0]
 		}
 		if !Same(args, want, got) {
-			t.Fatalf("seed %d, command %d: %q\nredis-server: %.1000s\nours:         %.1000s", s, i, args, want, got)
+			x, y := parting(&want, &got)
+			t.Fatalf("seed %d, command %d: %q\nredis-server: %.1000s\nours:         %.1000s\n%.300s beside %.300s", s, i, args, want, got, x, y)
 		}
 	}
 	for _, side := range []Doer{real, ours} {
@@ -150,18 +151,36 @@ func checkDigests(t *testing.T, real, ours Doer) {
 // loosen prepares two replies to EXEC or to a script: inside, the commands are not known, so every nested aggregate is
 // sorted, and a number that may be a remaining time is made equal when it is near.
 func loosen(a, b *resp.Value) {
-	for i := range min(len(a.Elems), len(b.Elems)) {
-		x, y := &a.Elems[i], &b.Elems[i]
-		if x.Kind == ':' && y.Kind == ':' && x.Int > slack && near(x.Int, y.Int) {
-			y.Int = x.Int
-		}
-	}
+	nearAlike(a, b)
 	for _, v := range []*resp.Value{a, b} {
 		for i := range v.Elems {
 			timesOff(&v.Elems[i], "xinfo")
 			timesOff(&v.Elems[i], "xpending")
 			sortDeep(&v.Elems[i])
 		}
+	}
+}
+
+// parting is the first place at which two replies of the same shape are different.
+func parting(a, b *resp.Value) (x, y *resp.Value) {
+	if len(a.Elems) == len(b.Elems) {
+		for i := range a.Elems {
+			if !equal(&a.Elems[i], &b.Elems[i]) {
+				return parting(&a.Elems[i], &b.Elems[i])
+			}
+		}
+	}
+	return a, b
+}
+
+// nearAlike makes numbers at the same place equal where they are near: what a script was told may lie in an array of its own.
+func nearAlike(a, b *resp.Value) {
+	for i := range min(len(a.Elems), len(b.Elems)) {
+		x, y := &a.Elems[i], &b.Elems[i]
+		if x.Kind == ':' && y.Kind == ':' && x.Int > slack && near(x.Int, y.Int) {
+			y.Int = x.Int
+		}
+		nearAlike(x, y)
 	}
 }
 
