@@ -1,8 +1,9 @@
 package command
 
 import (
-	"encoding/binary"
 	"math/bits"
+
+	"github.com/understudy-db/understudy/server/store"
 )
 
 const errBitOffset = "bit offset is not an integer or out of range"
@@ -141,17 +142,6 @@ func (c *Ctx) bitUnit(i int) (byBit, ok bool) {
 	return false, false
 }
 
-func popcount(b []byte) (n int64) {
-	for len(b) >= 8 {
-		n += int64(bits.OnesCount64(binary.LittleEndian.Uint64(b)))
-		b = b[8:]
-	}
-	for _, x := range b {
-		n += int64(bits.OnesCount8(x))
-	}
-	return n
-}
-
 func cmdBitcount(c *Ctx) {
 	e, found := c.LookupRead(c.Args[1])
 	if !found {
@@ -188,9 +178,22 @@ func cmdBitcount(c *Ctx) {
 		c.Out.Int(0)
 		return
 	}
-	n := popcount(b[r.start : r.end+1])
+	n := int64(0)
+	switch {
+	case c.made != nil:
+		n = c.made.bits.ones
+	case c.longBits(c.Args[1], r, countBits):
+		return
+	default:
+		n = popcount(b[r.start : r.end+1])
+	}
 	n -= int64(bits.OnesCount8(b[r.start]&r.first) + bits.OnesCount8(b[r.end]&r.last))
 	c.Out.Int(n)
+}
+
+func countBits(m *Made, b []byte, part bitRange) (done bool) {
+	m.bits.ones += popcount(b[part.start : part.end+1])
+	return false
 }
 
 func cmdBitpos(c *Ctx) {
@@ -223,38 +226,32 @@ func cmdBitpos(c *Ctx) {
 		c.Out.Int(-1)
 		return
 	}
-	pos := r.find(b, bit == 1)
+	pos, later := c.bitPos(b, r, bit == 1)
+	if later {
+		return
+	}
 	if pos < 0 && bit == 0 && !endGiven { // the bits behind the string are clear
 		pos = int64(len(b)) << 3
 	}
 	c.Out.Int(pos)
 }
 
-// find returns the position of the first bit with the given value inside the range, or -1.
-func (r bitRange) find(b []byte, set bool) int64 {
-	for i := r.start; i <= r.end; i++ {
-		x := b[i]
-		if !set {
-			x = ^x
-		}
-		if i == r.start {
-			x &^= r.first
-		}
-		if i == r.end {
-			x &^= r.last
-		}
-		if x != 0 {
-			return i<<3 + int64(bits.LeadingZeros8(x))
-		}
+// bitPos is find; later is true when the command goes on after its handler, as the bit is not near the range's beginning.
+func (c *Ctx) bitPos(b []byte, r bitRange, set bool) (pos int64, later bool) {
+	if c.made != nil {
+		return c.made.bits.pos, false
 	}
-	return -1
-}
-
-var bitOps = map[string]func(a, b byte) byte{
-	"and": func(a, b byte) byte { return a & b },
-	"or":  func(a, b byte) byte { return a | b },
-	"xor": func(a, b byte) byte { return a ^ b },
-	"not": func(a, _ byte) byte { return a },
+	near := r.part(r.start, c.longBytes())
+	if pos = near.find(b, set); pos >= 0 || near.end == r.end {
+		return pos, false
+	}
+	if c.longBits(c.Args[1], r, func(m *Made, b []byte, part bitRange) bool {
+		m.bits.pos = part.find(b, set)
+		return m.bits.pos >= 0
+	}) {
+		return 0, true
+	}
+	return r.part(near.end+1, r.end-near.end).find(b, set), false
 }
 
 func cmdBitop(c *Ctx) {
@@ -272,58 +269,65 @@ func cmdBitop(c *Ctx) {
 		c.Out.Error("BITOP NOT must be called with a single source key.")
 		return
 	}
-	var sources [][]byte
-	size := 0
-	for _, key := range c.Args[3:] {
-		e, found := c.lookupCounted(key)
-		if found && !c.isString(e) {
-			return
-		}
-		var b []byte
-		if found {
-			b = e.AppendString(nil)
-		}
-		sources = append(sources, b)
-		size = max(size, len(b))
+	sources, ok := c.bitSources(c.Args[3:])
+	if ok {
+		c.storeBits(c.Args[2], bitOps[name], sources)
 	}
-	c.storeBits(c.Args[2], combine(bitOps[name], sources, size, name == "not"))
+	for i := range sources {
+		sources[i].release()
+	}
 }
 
-// combine folds the sources byte by byte; shorter ones are padded with zero bytes.
-func combine(op func(a, b byte) byte, sources [][]byte, size int, invert bool) []byte {
-	result := make([]byte, size)
-	copy(result, sources[0])
-	for _, s := range sources[1:] {
-		for i := range result {
-			b := byte(0)
-			if i < len(s) {
-				b = s[i]
+// bitSource is a string as BITOP found it: a big one is held, so that what is written to its key does not change it.
+type bitSource struct {
+	bytes []byte
+	blob  *store.Blob
+}
+
+func (s *bitSource) release() {
+	if s.blob != nil {
+		s.blob.Release()
+	}
+}
+
+// bitSources takes hold of strings; ok is false after an error reply. They have to be released.
+func (c *Ctx) bitSources(keys [][]byte) (sources []bitSource, ok bool) {
+	for _, key := range keys {
+		e, found := c.lookupCounted(key)
+		if found && !c.isString(e) {
+			return sources, false
+		}
+		var s bitSource
+		if found {
+			if s.blob = e.Blob(); s.blob != nil {
+				s.bytes = s.blob.Bytes()
+			} else {
+				s.bytes = e.AppendString(nil)
 			}
-			result[i] = op(result[i], b)
 		}
+		sources = append(sources, s)
 	}
-	if invert {
-		for i := range result {
-			result[i] = ^result[i]
-		}
-	}
-	return result
+	return sources, true
 }
 
 // storeBits stores the result of BITOP as raw bytes, or deletes the key when it is empty.
-func (c *Ctx) storeBits(key, result []byte) {
+func (c *Ctx) storeBits(key []byte, op bitOp, sources []bitSource) {
+	list, size := make([][]byte, len(sources)), 0
+	for i, s := range sources {
+		list[i] = s.bytes
+		size = max(size, len(s.bytes))
+	}
 	_, found := c.LookupWrite(key)
+	if found {
+		c.DB.Delete(key)
+	}
 	switch {
-	case len(result) > 0:
-		if found {
-			c.DB.Delete(key)
-		}
-		copy(c.DB.EditString(key, len(result)), result)
+	case size > 0:
+		combine(c.DB.EditString(key, size), op, list)
 		c.born(found, key)
 		c.touched(EventString, "set", key)
 	case found:
-		c.DB.Delete(key)
 		c.touched(EventGeneric, "del", key)
 	}
-	c.Out.Int(int64(len(result)))
+	c.Out.Int(int64(size))
 }

@@ -19,6 +19,7 @@ type Made struct {
 	zset   *scoredList // in order
 	list   *members
 	copy   *copiedCursor // COPY: of a hash fields and values in turn
+	bits   *madeBits     // BITCOUNT, BITPOS: they store nothing
 
 	loose *store.Loose // of a big result
 	rest  []byte       // of set or list: what Step has still to add

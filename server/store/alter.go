@@ -184,7 +184,9 @@ func (p *part) fill(ref uint32, s *shape, v payload, vlen int) []byte {
 		return v.bytes
 	}
 	dst := p.openValue(ref, s, vlen)
-	clear(dst[copy(dst, v.bytes):])
+	if n := copy(dst, v.bytes); s.meta&flagValBlob == 0 { // a new blob is zeroed
+		clear(dst[n:])
+	}
 	if v.blob != nil {
 		v.blob.Release()
 	}

@@ -129,7 +129,9 @@ func (d *DB) EditString(key []byte, n int) []byte {
 	p, h, at, ok := d.open(key)
 	if !ok {
 		b := p.put(&p.keys, h, at, false, key, form{typ: typeRaw, vlen: n, clock: d.store.clock.Load()})
-		clear(b)
+		if n <= maxSlot { // else it is a new blob, which is zeroed
+			clear(b)
+		}
 		return b
 	}
 	switch e := p.entry(at.ref); e.meta() & typeMask {
