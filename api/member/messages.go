@@ -73,6 +73,9 @@ type Adopted struct {
 	Data        Data        `json:"data"`
 	// WasMaster: it was master of an earlier term until it adopted this one; Data is final.
 	WasMaster bool `json:"wasMaster,omitempty"`
+	// Quiet is for how long, at least, it has vouched for nothing newer than before: what it promised to a master of an earlier
+	// term counts from that long ago at the latest. 0: not known.
+	Quiet time.Duration `json:"quiet,omitempty"`
 }
 
 // Data describes a member's data set.

@@ -261,7 +261,7 @@ func (p *pass) promisesOver(master member.Voter) (bool, string) {
 		for i := range p.o.Members {
 			m := &p.o.Members[i]
 			if p.isVoter(r, m) && m.Pod.UID != master && p.answer(m, t.Number) != nil {
-				at = append(at, m.AnswerAt)
+				at = append(at, p.promisedAt(m))
 			}
 		}
 		if len(at) < need {
@@ -276,6 +276,12 @@ func (p *pass) promisesOver(master member.Voter) (bool, string) {
 		return false, fmt.Sprintf("promises to the old master run for %v more", until-p.o.Now)
 	}
 	return true, "enough voters adopted and all promises to the old master ran out"
+}
+
+// promisedAt is when, at the latest, the member made its last promise to a master of an earlier term: a while before it adopted,
+// if it tells so. Without that the time in which a lost master was silent would be waited for twice.
+func (p *pass) promisedAt(m *Member) time.Duration {
+	return m.AnswerAt - m.Answer.Quiet
 }
 
 // handedOver: in a switchover the old master itself has adopted the term, and so has its successor, who holds as much. Nobody

@@ -128,6 +128,17 @@ func TestRules(t *testing.T) {
 			late.Leader.LastLease = 97 * sec
 			return early == "" && late.appoints(x) == "m-1"
 		}},
+		{"5: promises count from when the voter was asked last, as it tells", Mutation{NoWait: true}, func(x Mutation) bool {
+			told := func(ages ...time.Duration) string {
+				w := deposing(3).adopts(1, 99*sec).adopts(2, 99*sec)
+				w.Leader.LastLease = 97 * sec
+				for i, age := range ages {
+					w.Members[i+1].Answer.Quiet = age
+				}
+				return w.appoints(x)
+			}
+			return told(1*sec, 1*sec) == "m-1" && told(1*sec, 0) == "" && told(900*time.Millisecond, 2*sec) == ""
+		}},
 		{"5: n-q+1 voters other than the master", Mutation{NoCount: true}, func(x Mutation) bool {
 			w := deposing(3).adopts(1, 50*sec)
 			w.Leader.LastLease = 20 * sec

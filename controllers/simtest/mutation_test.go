@@ -36,6 +36,7 @@ var mutations = []mutation{
 	{"4", "an adopting master goes on writing", func(o *Options) { o.Fence.KeepWriting = true }, "S1", 1, switchover},
 	{"4", "waiting clients are answered after an adoption", func(o *Options) { o.Sim.ForgetOnStop = true }, "S1", 1, cutOffUnconfirmed},
 	{"5", "no wait for promises", func(o *Options) { o.Plan.NoWait = true }, "S1", 1, sharpEdge},
+	{"5", "voters tell the age of their first promise, not of the last", func(o *Options) { o.Fence.QuietSinceFirst = true }, "S1", 1, sharpEdge},
 	{"6", "no count of holders with k", func(o *Options) { o.Plan.NoHold = true }, "S6", 6, k1},
 	{"6", "those that are not whole count", func(o *Options) { o.Plan.NotWhole = true }, "S6", 105, k1},
 	{"6", "everybody claims to be whole", func(o *Options) { o.Fence.WholeAlways = true }, "S6", 105, k1},
@@ -248,7 +249,7 @@ func adopterCrashes(o *Options) {
 			for _, p := range w.pods { // the lowest ordinal wins among equals
 				if s := p.srv; s != nil && p != m.pod {
 					if s.m.Term() > m.m.Term() {
-						w.after(sec, s.crash)
+						w.after(50*ms, s.crash)
 						return
 					}
 					break

@@ -130,7 +130,7 @@ func (d *Driver) AckWords(offset int64) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var words []string
-	if v, ok := d.m.Voucher(offset); ok {
+	if v, ok := d.m.Voucher(d.clock(), offset); ok {
 		words = appendVoucher(words, v)
 	}
 	for _, v := range d.relayed {

@@ -126,7 +126,7 @@ func (m *Member) follow(now time.Duration) {
 		p.machine.CaughtUp()
 	}
 	p.saved = p.saved || m.Persists
-	if v, ok := p.machine.Voucher(p.offset()); ok {
+	if v, ok := p.machine.Voucher(now, p.offset()); ok {
 		m.world.vouch(up, v, now)
 	}
 }

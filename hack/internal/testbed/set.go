@@ -69,7 +69,7 @@ func (s Set) awaitService(ctx context.Context, suffix string) error {
 	ctx, cancel := context.WithTimeout(ctx, proxyTime)
 	defer cancel()
 	for {
-		conn, err := s.Dial(suffix)(ctx)
+		conn, err := s.try(ctx, suffix)
 		if err == nil {
 			return conn.Close()
 		}
@@ -79,6 +79,14 @@ func (s Set) awaitService(ctx context.Context, suffix string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// try dials once, not for long: a first packet that came before kube-proxy's rules has an entry in the kernel's table of
+// connections that leads nowhere, and so have all that repeat it.
+func (s Set) try(ctx context.Context, suffix string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, proxyTime/10)
+	defer cancel()
+	return s.Dial(suffix)(ctx)
 }
 
 // WaitMaster waits until a member other than the given one is master.

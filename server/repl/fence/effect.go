@@ -91,6 +91,7 @@ type Mutation struct {
 	AnyLease           bool // rule 1: leases of another incarnation or term count
 	NoDrift            bool // clocks: use the whole promise
 	NoWriteCheck       bool // rule 2: a master may always write ("fencing off")
+	QuietSinceFirst    bool // rule 5: tell the age of the first voucher instead of the newest
 	AnyVoter           bool // rule 3: everybody's voucher counts
 	NewRosterOnly      bool // rule 3: forget the old roster at once
 	KeepWriting        bool // rule 4: an adopting master goes on until its promises end

@@ -50,6 +50,7 @@ type Machine struct {
 	masterPod member.Voter
 	primary   string // where clients find the master, or the next one; "" when unknown
 
+	said       said
 	pauseUntil time.Duration // 0: no pause
 	promises
 }
@@ -98,7 +99,7 @@ func (m *Machine) Handle(now time.Duration, msg member.Message) []Effect {
 	}
 	switch msg := msg.(type) {
 	case member.Adopt:
-		return m.adopt(msg)
+		return m.adopt(now, msg)
 	case member.Promote:
 		return m.TakeOver(now, msg, member.Data{})
 	case member.Follow:
@@ -148,7 +149,7 @@ func (m *Machine) done() Effect {
 
 // adopt takes a higher term and stops (rule 4). A repeated order is answered again as long as nothing
 // has begun under the term.
-func (m *Machine) adopt(a member.Adopt) []Effect {
+func (m *Machine) adopt(now time.Duration, a member.Adopt) []Effect {
 	if a.Term == m.rec.Term && m.role != member.RoleParked {
 		return []Effect{Answer{m.refusal(member.RefusedRole, "already %s of term %d", m.role, m.rec.Term)}}
 	}
@@ -160,7 +161,7 @@ func (m *Machine) adopt(a member.Adopt) []Effect {
 		out = append(out, m.enter(Record{SetUID: m.id.SetUID, Term: a.Term})...)
 	}
 	return append(out, AnswerAdopted{member.Adopted{Term: m.rec.Term, Voter: m.id.Voter,
-		Incarnation: m.id.Incarnation, WasMaster: m.wasMaster, Data: member.Data{Whole: m.whole}}})
+		Incarnation: m.id.Incarnation, WasMaster: m.wasMaster, Data: member.Data{Whole: m.whole}, Quiet: m.said.quiet(now)}})
 }
 
 // stop ends whatever is done under the present term: writing, feeding, applying, acknowledging.

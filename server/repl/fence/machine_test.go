@@ -21,7 +21,7 @@ func TestParkedBoot(t *testing.T) {
 		t.Fatal("a replica that kept its term does not rejoin")
 	}
 	b.Joined()
-	if v, ok := b.Voucher(7); !ok || v.Term != 3 || v.Incarnation != b.id.Incarnation {
+	if v, ok := b.Voucher(0, 7); !ok || v.Term != 3 || v.Incarnation != b.id.Incarnation {
 		t.Fatalf("it vouches again under its term: %+v %v", v, ok)
 	}
 	if f := New(Config{ID: ident("a", 2)}, Boot{Record: &Record{SetUID: "other", Term: 9}}); f.Term() != 0 {
@@ -224,7 +224,7 @@ func TestGuard(t *testing.T) {
 	if v := unjoined.MayFeed(own, request(unjoined, own)); v.Sync != Refuse {
 		t.Error("a replica that has not joined feeds others")
 	}
-	if _, ok := unjoined.Voucher(5); ok {
+	if _, ok := unjoined.Voucher(0, 5); ok {
 		t.Error("a replica that has not joined vouches")
 	}
 }
@@ -272,7 +272,7 @@ func TestHearsay(t *testing.T) {
 		t.Fatal("the link was opened again for the same upstream")
 	}
 	m.Joined()
-	if _, ok := m.Voucher(1); !ok {
+	if _, ok := m.Voucher(0, 1); !ok {
 		t.Fatal("no voucher after the operator spoke")
 	}
 }

@@ -318,9 +318,36 @@ func (m *Machine) NextTick() time.Duration {
 }
 
 // Voucher is what this replica may say with an acknowledgement of offset; false: nothing (S3).
-func (m *Machine) Voucher(offset int64) (Voucher, bool) {
+func (m *Machine) Voucher(now time.Duration, offset int64) (Voucher, bool) {
 	if m.role != member.RoleReplica || !m.joined || (!m.spoken && !m.mut.VouchUnspoken) {
 		return Voucher{}, false
 	}
-	return Voucher{Voter: m.id.Voter, Incarnation: m.id.Incarnation, Term: m.term(), Offset: offset}, true
+	v := Voucher{Voter: m.id.Voter, Incarnation: m.id.Incarnation, Term: m.term(), Offset: offset}
+	m.said.note(now, v, m.mut.QuietSinceFirst)
+	return v, true
+}
+
+// said is the newest voucher that this incarnation gave, and when it gave it first. To the master it counts from when that
+// appended the offset, which is earlier; said again, it counts from the same instant. What an earlier incarnation said is older,
+// but not known, so one that has said nothing tells nothing.
+type said struct {
+	any    bool
+	term   member.Term
+	offset int64
+	at     time.Duration
+}
+
+func (s *said) note(now time.Duration, v Voucher, first bool) {
+	if s.any && (first || s.term == v.Term && s.offset == v.Offset) {
+		return
+	}
+	*s = said{any: true, term: v.Term, offset: v.Offset, at: now}
+}
+
+// quiet is for how long that is the newest.
+func (s *said) quiet(now time.Duration) time.Duration {
+	if !s.any {
+		return 0
+	}
+	return max(now-s.at, 0)
 }

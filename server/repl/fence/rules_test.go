@@ -133,7 +133,7 @@ func TestRules(t *testing.T) {
 		{"4: an adopter stops acknowledging", Mutation{KeepAcking: true}, func(x Mutation) bool {
 			m := following(x)
 			m.Handle(time.Second, member.Adopt{Order: order(m, 2)})
-			_, ok := m.Voucher(100)
+			_, ok := m.Voucher(0, 100)
 			return !ok
 		}},
 		{"4: the term is durable before the answer leaves", Mutation{NoPersist: true}, func(x Mutation) bool {
@@ -149,6 +149,15 @@ func TestRules(t *testing.T) {
 			p, ok := has[StopWrites](out)
 			a, _ := has[AnswerAdopted](out)
 			return ok && p < a
+		}},
+		{"5: an adopter tells the age of its newest promise", Mutation{QuietSinceFirst: true}, func(x Mutation) bool {
+			m := following(x)
+			m.Voucher(time.Second, 100)
+			m.Voucher(2*time.Second, 101)
+			m.Voucher(3*time.Second, 101) // counts from the same instant
+			out := m.Handle(5*time.Second, member.Adopt{Order: order(m, 2)})
+			i, ok := has[AnswerAdopted](out)
+			return ok && out[i].(AnswerAdopted).Adopted.Quiet == 3*time.Second
 		}},
 		{"6: what was lost is not whole", Mutation{WholeAlways: true}, func(x Mutation) bool {
 			return !New(Config{ID: ident("b", 2), Mutation: x}, Boot{Record: &Record{SetUID: "set", Term: 1}}).Whole()
@@ -207,7 +216,7 @@ func TestRules(t *testing.T) {
 			up := upstreamA()
 			m.HearPeer(member.Report{Identity: ident("a", 1), Term: 4, Master: &up})
 			m.Joined()
-			_, vouches := m.Voucher(10)
+			_, vouches := m.Voucher(0, 10)
 			return m.Role() == member.RoleReplica && !vouches
 		}},
 	} {
