@@ -157,6 +157,11 @@ func (c *Ctx) longZRange(z store.ZSet, rank, n int, down, withScores bool) bool 
 
 // longXRange replies with at most count entries of a stream, all when count is not positive.
 func (c *Ctx) longXRange(s store.Stream, start, end store.StreamID, reverse bool, count int64) bool {
+	return c.longEntries(s, start, end, reverse, count, nil)
+}
+
+// longEntries is longXRange, or XREAD of one stream when its key is given.
+func (c *Ctx) longEntries(s store.Stream, start, end store.StreamID, reverse bool, count int64, key []byte) bool {
 	return c.long(func() *Long {
 		n := int64(0)
 		r := s.Reading(start, end, reverse)
@@ -167,7 +172,14 @@ func (c *Ctx) longXRange(s store.Stream, start, end store.StreamID, reverse bool
 			return n != count
 		}
 		l.Step = func() bool { return r.Step(longStep, emit) }
-		l.Rest = func() { l.Reply.Head().Array(int(n)) }
+		l.Rest = func() {
+			head := l.Reply.Head()
+			if key != nil {
+				beginStreams(head, 1)
+				beginStream(head, key)
+			}
+			head.Array(int(n))
+		}
 		return l
 	})
 }

@@ -48,6 +48,15 @@ func (c *Ctx) takeRandom(s *store.Set) []byte {
 	return c.scratch
 }
 
+const (
+	// takeFrom is the number of members from which they are drawn in a walk through the set, if it is takeShare times as
+	// big at most.
+	takeFrom  = 1024
+	takeShare = 16
+	// sremBatch is the most members that an effect of such a draw names.
+	sremBatch = 1024
+)
+
 // popFactor: when at most one in this many members stays, those that stay are drawn instead of those that go.
 const popFactor = 5
 
@@ -76,6 +85,12 @@ func (c *Ctx) popMany(key []byte) {
 		c.Propagate(verbDel, key)
 	case stay*popFactor > count:
 		c.Out.Set(int(count))
+		if count >= takeFrom && size <= count*takeShare {
+			p := popping{c: c, key: key}
+			s.Take(int(count), c.Random, p.popped)
+			p.end()
+			break
+		}
 		for ; count > 0; count-- {
 			c.popped(key, c.takeRandom(&s))
 		}
@@ -91,16 +106,50 @@ func (c *Ctx) popped(key, member []byte) {
 	c.Propagate(verbSRem, key, member)
 }
 
+// popping replies with what is popped, and makes effects of many members each.
+type popping struct {
+	c    *Ctx
+	key  []byte
+	args [][]byte
+	room []byte
+}
+
+func (p *popping) popped(member []byte) {
+	p.c.Out.Bulk(member)
+	if len(p.args) == 0 {
+		p.args, p.room = append(p.args, verbSRem, p.key), p.room[:0]
+	}
+	p.room = append(p.room, member...)
+	p.args = append(p.args, p.room[len(p.room)-len(member):])
+	if len(p.args) == 2+sremBatch {
+		p.end()
+	}
+}
+
+func (p *popping) end() {
+	if len(p.args) > 0 {
+		p.c.Propagate(p.args...)
+		p.args = p.args[:0]
+	}
+}
+
 // popAllBut leaves n random members. They are added anew, so that the encoding becomes theirs.
 func (c *Ctx) popAllBut(key []byte, s *store.Set, n int64) {
 	var stay members
-	for ; n > 0; n-- {
-		stay.add(c.takeRandom(s))
+	s.Take(int(n), c.Random, stay.add)
+	if s.Len() >= takeFrom {
+		p := popping{c: c, key: key}
+		s.Each(func(m []byte) bool {
+			p.popped(m)
+			return true
+		})
+		p.end()
+	} else {
+		s.Each(func(m []byte) bool {
+			c.popped(key, m)
+			return true
+		})
 	}
-	s.Each(func(m []byte) bool {
-		c.popped(key, m)
-		return true
-	})
 	s.Clear()
 	stay.each(func(m []byte) { s.Add(m) })
 }

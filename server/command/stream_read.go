@@ -31,6 +31,9 @@ func (c *Ctx) xread(grouped bool) {
 	if !ok || !c.readIDs(r) {
 		return
 	}
+	if r.group == 0 && r.n == 1 && c.longXread(r) {
+		return
+	}
 	mark, served := c.Out.DeferArray(), 0
 	for i := range r.n {
 		if c.readStream(r, i) {
@@ -176,18 +179,45 @@ func (c *Ctx) readStream(r *readCall, i int) bool {
 	if !ok || top.Compare(r.ids[i]) <= 0 {
 		return false
 	}
-	c.beginStream(key)
+	beginStream(c.Out, key)
 	from, _ := r.ids[i].Next()
 	c.entries(s.Range(from, store.MaxStreamID, false), r.count)
 	return true
 }
 
-// beginStream begins a stream's part of the reply: its name, which its entries follow.
-func (c *Ctx) beginStream(key []byte) {
-	if c.Out.Proto() == 2 {
-		c.Out.Array(2)
+// longXread is xread of one stream that has very many entries to give.
+func (c *Ctx) longXread(r *readCall) bool {
+	e, found := c.DB.Peek(c.Args[r.first])
+	if !found || e.Kind() != store.StreamKind || c.hides(e) {
+		return false
 	}
-	c.Out.Bulk(key)
+	s := e.Stream()
+	if top, ok := s.Edge(false, true); !ok || top.Compare(r.ids[0]) <= 0 || !c.isLong(streamReach(&s, r.count)) {
+		return false
+	}
+	from, _ := r.ids[0].Next()
+	if !c.longEntries(s, from, store.MaxStreamID, false, r.count, append([]byte{}, c.Args[r.first]...)) {
+		return false
+	}
+	c.Hits++ // it is looked up for its entries, after its ID
+	return true
+}
+
+// beginStream begins a stream's part of the reply: its name, which its entries follow.
+func beginStream(w *resp.Writer, key []byte) {
+	if w.Proto() == 2 {
+		w.Array(2)
+	}
+	w.Bulk(key)
+}
+
+// beginStreams begins the reply with the parts of n streams.
+func beginStreams(w *resp.Writer, n int) {
+	if w.Proto() == 2 {
+		w.Array(n)
+	} else {
+		w.Map(n)
+	}
 }
 
 // readGroup is readStream for a group; a consumer that gets nothing is not made.
@@ -199,7 +229,7 @@ func (c *Ctx) readGroup(r *readCall, i int, s *store.Stream, g *store.StreamGrou
 		}
 	}
 	no := c.reader(r, g, key)
-	c.beginStream(key)
+	beginStream(c.Out, key)
 	if r.fresh[i] {
 		c.deliver(r, s, g, no, key)
 	} else {
@@ -323,19 +353,15 @@ func (c *Ctx) serveRead(r *readCall, key []byte) bool {
 		r.fed[i] = fed
 		return false
 	}
-	if c.Out.Proto() == 2 {
-		c.Out.Array(1)
-	} else {
-		c.Out.Map(1)
-	}
+	beginStreams(c.Out, 1)
 	if r.group == 0 {
-		c.beginStream(key)
+		beginStream(c.Out, key)
 		from, _ := after.Next()
 		c.entries(s.Range(from, store.MaxStreamID, false), r.count)
 		return true
 	}
 	no := c.reader(r, &g, key)
-	c.beginStream(key)
+	beginStream(c.Out, key)
 	c.deliver(r, &s, &g, no, key)
 	c.Dirty(1)
 	return true

@@ -44,7 +44,12 @@ func (w *world) zset(d *DB, m map[string]value, k []byte, old value, exists bool
 	sorted := sortedMembers(old.fields)
 	if n := len(sorted); n > 0 && w.r.Intn(3) == 0 {
 		from := w.r.Intn(n)
-		n = min(n-from, w.r.Intn(100))
+		if w.r.Intn(3) == 0 { // much, so that little stays
+			from = w.r.Intn(1 + n/10)
+			n = min(n-from, n-w.r.Intn(1+n/8))
+		} else {
+			n = min(n-from, w.r.Intn(100))
+		}
 		z.Cut(from, n)
 		for _, it := range sorted[from : from+n] {
 			delete(old.fields, it.member)

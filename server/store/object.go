@@ -227,3 +227,11 @@ func (h *handle) become(o object) {
 	binary.LittleEndian.PutUint32(v, o.base().globalID())
 	h.at, _ = p.keys.find(p, p.space.store.hash.sum(key), key)
 }
+
+// empty makes the value at a handle a small one of n bytes, which it returns; their contents are undefined.
+func (h *handle) empty(typ uint8, n int) []byte {
+	key, p := append([]byte(nil), h.p.entry(h.at.ref).Key()...), h.p
+	b := p.put(&p.keys, 0, h.at, true, key, form{typ: typ, vlen: n, expire: KeepTTL})
+	h.at, _ = p.keys.find(p, p.space.store.hash.sum(key), key)
+	return b
+}

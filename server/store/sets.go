@@ -192,9 +192,7 @@ func (s *Set) Clear() {
 		s.resize(intsetHeader, typeIntset)[0] = 0
 		return
 	}
-	key, p := append([]byte(nil), s.p.entry(s.at.ref).Key()...), s.p
-	p.put(&p.keys, 0, s.at, true, key, form{typ: typeIntset, vlen: intsetHeader, expire: KeepTTL})[0] = 0
-	s.at, _ = p.keys.find(p, p.space.store.hash.sum(key), key)
+	s.empty(typeIntset, intsetHeader)[0] = 0
 	s.obj = nil
 }
 

@@ -64,6 +64,14 @@ func (w *world) set(d *DB, m map[string]value, k []byte, old value, exists bool)
 			old.fields[string(member)] = ""
 		}
 	}
+	if n := s.Len(); n > 0 && w.r.Intn(4) == 0 {
+		s.Take(w.r.Intn(n+1), w.r.Uint64, func(member []byte) {
+			if _, has := old.fields[string(member)]; !has {
+				w.t.Fatalf("%.40q is taken, and was not there", member)
+			}
+			delete(old.fields, string(member))
+		})
+	}
 	if s.Len() != len(old.fields) {
 		w.t.Fatalf("a set has %d members, want %d", s.Len(), len(old.fields))
 	}

@@ -83,9 +83,8 @@ func (o *zsetObject) cutRange(rank, n int) {
 				member, score := o.home.scored(ref)
 				o.leaves(member, score)
 			}
-			h, _ := o.home.rehash(ref)
-			o.removeAt(h, o.fields.findRef(o.home, h, ref))
 		}
+		o.removeRefs(refs)
 		n -= len(refs)
 	}
 }

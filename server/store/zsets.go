@@ -124,11 +124,41 @@ func (z *ZSet) Cut(rank, n int) {
 		return
 	}
 	z.wrote()
-	if z.obj != nil {
+	switch keep := z.Len() - n; {
+	case z.obj == nil:
+		z.cutPacked(rank, n)
+	case n >= renewFrom && keep <= n/renewShare:
+		z.renew(rank, n)
+	default:
 		z.obj.cutRange(rank, n)
+	}
+}
+
+// A set that loses so many members that few are left is made anew of these; Reclaim frees the old one.
+const (
+	renewFrom  = 1024
+	renewShare = 4
+)
+
+// renew is Cut of nearly all members.
+func (z *ZSet) renew(rank, n int) {
+	was := z.p.space.store.CountLazy(false) // members are removed, no value is deleted
+	defer z.p.space.store.CountLazy(was)
+	old := z.obj
+	if n == old.fields.count {
+		clear(z.empty(typeZSetPack, packHeader))
+		z.obj = nil
 		return
 	}
-	z.cutPacked(rank, n)
+	z.obj = z.p.newZSet()
+	keep := func(score float64, ref uint32) bool {
+		member, _ := old.home.pair(ref)
+		z.obj.set(member, score)
+		return true
+	}
+	old.order.each(old.home, 0, rank, false, keep)
+	old.order.each(old.home, rank+n, old.fields.count, false, keep)
+	z.become(z.obj)
 }
 
 // Rank returns a member's rank and score.

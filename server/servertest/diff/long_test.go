@@ -84,6 +84,7 @@ func TestLongReplies(t *testing.T) {
 		{"ZRANGESTORE", "to", "zset", "100", "2500", "REV"}, {"ZRANGESTORE", "zset2", "zset2", "-inf", "(80", "BYSCORE", "LIMIT", "5", "2000"},
 		{"GEOSEARCHSTORE", "to", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "12000", "km"}, {"GEORADIUS", "places", "10", "40", "12000", "km", "STORE", "to2"},
 		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
+		{"XREAD", "STREAMS", "stream", "0"}, {"XREAD", "COUNT", "1700", "STREAMS", "stream", "1000"}, {"XREAD", "BLOCK", "1", "STREAMS", "stream", "2000"},
 	} {
 		for _, version := range []string{"2", "3"} {
 			ours.Ctx.Out.SetProto(int(version[0] - '0'))

@@ -49,6 +49,62 @@ func TestRandomMembers(t *testing.T) {
 	}
 }
 
+// TestPopVeryMany is TestRandomMembers for draws that walk through the set, and by chance: everybody is drawn as often.
+func TestPopVeryMany(t *testing.T) {
+	const size = 5000
+	ours := NewDirect()
+	real := oracle.Start(t, "--save", "")
+	fill := func(d Doer, prefix string) {
+		d.Do("FLUSHALL")
+		args := []string{"SADD", "s"}
+		for i := range size {
+			args = append(args, prefix+strconv.Itoa(i))
+		}
+		d.Do(args...)
+		d.Do("PEXPIREAT", "s", "4000000000000")
+	}
+	for _, prefix := range []string{"", "m"} {
+		for _, count := range []string{"300", "1023", "1024", "2500", "4100", "4166", "4167", "4700", "4999", "5000", "6000"} {
+			args := []string{"SPOP", "s", count}
+			var reply [2]resp.Value
+			for i, d := range []Doer{real, ours} {
+				fill(d, prefix)
+				ours.Effects = nil
+				reply[i] = d.Do(args...)
+			}
+			effects := ours.Effects
+			what := fmt.Sprintf("members %q: %q", prefix, args)
+			if w, g := shapeOf(reply[0]), shapeOf(reply[1]); w != g {
+				t.Errorf("%s: redis-server %s, ours %s", what, w, g)
+			}
+			for _, look := range [][]string{{"SCARD", "s"}, {"OBJECT", "ENCODING", "s"}, {"PEXPIRETIME", "s"}} {
+				if w, g := real.Do(look...), ours.Do(look...); w.String() != g.String() {
+					t.Errorf("%s: %q is %s at redis-server, ours %s", what, look, w, g)
+				}
+			}
+			var left []string
+			for _, e := range ours.Do("SMEMBERS", "s").Elems {
+				left = append(left, string(e.Str))
+			}
+			ours.Effects = effects
+			checkDraw(t, what, args, reply[1], left, size, ours)
+		}
+	}
+	const rounds = 100
+	drawn := map[string]int{}
+	for range rounds {
+		fill(ours, "m")
+		for _, e := range ours.Do("SPOP", "s", "1250").Elems {
+			drawn[string(e.Str)]++
+		}
+	}
+	for i := range size { // 25 +- 4.3: more than six deviations are no chance
+		if n := drawn["m"+strconv.Itoa(i)]; n < 2 || n > 52 {
+			t.Errorf("member %d was drawn %d times in %d, not about a quarter of them", i, n, rounds)
+		}
+	}
+}
+
 func fillSet(d Doer, prefix string, size int) {
 	d.Do("FLUSHALL")
 	d.Do("SET", "string", "v")
@@ -92,7 +148,7 @@ func checkDraw(t *testing.T, what string, args []string, reply resp.Value, left 
 	removed := []string{}
 	for _, e := range ours.Effects {
 		if e[0] == "SREM" && e[1] == "s" {
-			removed = append(removed, e[2])
+			removed = append(removed, e[2:]...)
 		}
 	}
 	if len(left) > 0 || len(args) == 2 {
