@@ -118,7 +118,7 @@ func TestReaderFollowsThePlaceToEveryTornEnd(t *testing.T) {
 	ends := []end{{0, Place{"base", 7}, 0}}
 	offset, count := int64(100), 0
 	add := func(text string, counts, whole bool, cmds int) {
-		file = n.Piece(file, counts, true, id, offset)
+		file = n.Piece(file, counts, id, id, offset)
 		file = append(file, text...)
 		n.Wrote(len(text))
 		if counts {
@@ -202,7 +202,7 @@ func TestReaderRefusesWhatIsNoCommand(t *testing.T) {
 
 func TestCommandsOfUnknownOriginHaveNoPlace(t *testing.T) {
 	var n Notes
-	file := n.Piece(nil, true, true, strings.Repeat("a", 40), 5)
+	file := n.Piece(nil, true, "", strings.Repeat("a", 40), 5)
 	file = append(file, cmd("SET", "a", "1")...)
 	file = n.End(file)
 	r := NewReader(bytes.NewReader(file), 0)

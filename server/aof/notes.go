@@ -73,15 +73,20 @@ type Notes struct {
 	time int64 // unix seconds of the latest #TS
 }
 
-// Piece appends to dst the notes that go before bytes that begin at offset of history id, or before bytes of this server's
-// own when counts is false; history tells whether anybody counts anything at all.
-func (n *Notes) Piece(dst []byte, counts, history bool, id string, offset int64) []byte {
+// Piece appends to dst the notes that go before bytes that begin at offset of history id, or before bytes that nobody counts when
+// counts is false. Those are this server's own within that history, which goes on behind them, if current is (the history at the
+// end of the file) or the file has come to it; otherwise they are what a master wrote while it had no replicas, and end what was
+// known: who has all before them lacks something.
+func (n *Notes) Piece(dst []byte, counts bool, current, id string, offset int64) []byte {
 	switch {
-	case !counts && (n.t.mode == counted || n.t.mode == unknown && history):
-		n.t.mode = own
-		return append(dst, noteOwn...)
 	case counts && (n.t.mode != counted || n.t.place != Place{id, offset}):
 		return n.At(dst, Place{id, offset})
+	case counts:
+	case id != current && (n.t.mode == unknown || id != n.t.place.ID):
+		return n.End(dst)
+	case n.t.mode != own:
+		n.t.mode = own
+		return append(dst, noteOwn...)
 	}
 	return dst
 }

@@ -246,7 +246,7 @@ func (a *appender) put(pieces []oplog.Piece, at oplog.Mark) error {
 	}
 	for i := range pieces {
 		p := &pieces[i]
-		buf = notes.Piece(buf, p.Counts, at.ID != "", p.ID, p.Offset)
+		buf = notes.Piece(buf, p.Counts, at.ID, p.ID, p.Offset)
 		buf = append(buf, p.Data...)
 		notes.Wrote(len(p.Data))
 		if len(buf) >= writeSize {
@@ -255,7 +255,7 @@ func (a *appender) put(pieces []oplog.Piece, at oplog.Mark) error {
 			}
 		}
 	}
-	if a.tells(&notes, at) {
+	if a.tells(&notes, at, len(pieces) > 0) {
 		buf = notes.At(buf, aof.Place{ID: at.ID, Offset: at.Offset})
 		a.lastNote = time.Now()
 	}
@@ -295,13 +295,13 @@ func (a *appender) tear(size int64, err error) error {
 }
 
 // tells reports whether the place at the end must be told though no command follows: a new history at once, what only
-// replicas get (PING) once in a while.
-func (a *appender) tells(n *aof.Notes, at oplog.Mark) bool {
+// replicas get (PING) together with commands, or once in a while.
+func (a *appender) tells(n *aof.Notes, at oplog.Mark, writes bool) bool {
 	if !at.Whole || at.ID == "" {
 		return false
 	}
 	p := n.Place()
-	return p.ID != at.ID || p.Offset != at.Offset && time.Since(a.lastNote) > syncPeriod
+	return p.ID != at.ID || p.Offset != at.Offset && (writes || time.Since(a.lastNote) > syncPeriod)
 }
 
 func (a *appender) syncedNow() {
@@ -501,6 +501,7 @@ func (a *appender) finish() error {
 	if a.cur == nil {
 		return nil
 	}
+	a.lastNote = time.Time{} // the end is told, whatever came last
 	err := a.bring()
 	if err == nil && a.inc != nil {
 		if end := a.inc.notes.End(nil); len(end) > 0 && a.cur.Behind() == 0 {

@@ -357,3 +357,34 @@ func TestSwitchedOnAndOffWhileItRuns(t *testing.T) {
 		t.Fatal(err, got)
 	}
 }
+
+// TestUncountedWritesEndWhatTheFileKnows: writes of a master without a backlog count for nobody, so who had all before them may not
+// go on as if they were not there.
+func TestUncountedWritesEndWhatTheFileKnows(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		mem, dir := fsys.NewMem(), t.TempDir()
+		b, _, err := appending(t, mem, dir, "appendfsync always")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := b.log.IDs().ID
+		b.do("SET", "a", "1")
+		end := b.log.Offset()
+		b.e.Exclusive(b.log.FreeBacklog)
+		b.do("SET", "b", "uncounted")
+		if again {
+			b.e.Exclusive(func() { b.log.CreateBacklog() })
+			b.do("SET", "c", "1")
+		}
+		n, loaded, err := appending(t, mem, dir, "appendfsync always")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.do("GET", "b") == "(nil)" || again != (loaded.ReplID != "") {
+			t.Errorf("again %v: recovered to %d of %q", again, loaded.ReplOffset, loaded.ReplID)
+		}
+		if n.log.CanServe("r", id, end+1) == nil || n.log.CanServe("r", n.log.IDs().ID2, end) == nil {
+			t.Errorf("again %v: a replica goes on past writes that it does not have", again)
+		}
+	}
+}
