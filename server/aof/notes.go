@@ -45,10 +45,10 @@ func (t *tracker) command(n int) {
 	}
 }
 
-// note reads a line that begins with '#'; those of others change nothing.
-func (t *tracker) note(line []byte) {
+// note reads a line that begins with '#'; those of others change nothing. placed means that it tells a place.
+func (t *tracker) note(line []byte) (placed bool) {
 	if !bytes.HasPrefix(line, []byte(notePrefix)) {
-		return
+		return false
 	}
 	words := bytes.Fields(line[len(notePrefix):])
 	switch {
@@ -58,13 +58,15 @@ func (t *tracker) note(line []byte) {
 		offset, err := strconv.ParseInt(string(words[2]), 10, 64)
 		if err != nil || offset < 0 {
 			t.mode = unknown
-			return
+			return false
 		}
 		t.mode, t.place = counted, Place{string(words[1]), offset}
+		return true
 	case len(words) >= 3 && string(words[0]) == "aux": // has no place
 	default: // the end, or a note of a later version
 		t.mode = unknown
 	}
+	return false
 }
 
 // Notes writes the notes that a part needs, and no more. The zero value begins a part.

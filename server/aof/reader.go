@@ -14,6 +14,9 @@ type Reader struct {
 	// Place is the place in the stream after the last batch, as far as the file tells it. Set it to where the part before
 	// ended.
 	Place Place
+	// Stretch, when set, is told what the bytes of the units that were returned are to the stream, in their order: at the next
+	// call of Batch.
+	Stretch func(Stretch)
 
 	r      io.Reader
 	buf    []byte
@@ -26,11 +29,25 @@ type Reader struct {
 	t      tracker // at parsed
 	aux    auxReader
 	args   [][]byte
-	whole  struct { // the end of the last whole unit
+	runs   []stretchAt // up to parsed
+	whole  struct {    // the end of the last whole unit
 		bytes, cmds int
 		t           tracker
 	}
 	cmds [][][]byte
+}
+
+// Stretch is a run of a part's bytes that mean the same to the stream, without the notes between them.
+type Stretch struct {
+	Place  Place  // before the bytes; ID is "" when nothing is known of them
+	Counts bool   // they are the stream's; otherwise this server's own
+	Data   []byte // valid until the call returns; none when a note tells a place
+}
+
+// stretchAt is where one lies in the buffer.
+type stretchAt struct {
+	from, to int
+	t        tracker // before it
 }
 
 // Truncated is a part that ends in the middle of a unit.
@@ -103,6 +120,7 @@ func (r *Reader) Batch() ([][][]byte, error) {
 // begin gives up what the last batch returned.
 func (r *Reader) begin() {
 	n := r.whole.bytes
+	r.tell(n)
 	r.pos += int64(n)
 	r.buf = r.buf[:copy(r.buf, r.buf[n:])]
 	r.t = r.whole.t
@@ -138,7 +156,34 @@ func (r *Reader) fill() error {
 func (r *Reader) again() {
 	r.parser.Reset()
 	r.parsed, r.inTx, r.t = 0, false, r.whole.t
-	r.args, r.cmds = r.args[:0], r.cmds[:0]
+	r.args, r.cmds, r.runs = r.args[:0], r.cmds[:0], r.runs[:0]
+}
+
+// tell passes on what the first n bytes of the buffer are, which are whole units.
+func (r *Reader) tell(n int) {
+	for _, s := range r.runs {
+		if s.from >= n {
+			break // it is parsed again
+		}
+		st := Stretch{Counts: s.t.mode == counted, Data: r.buf[s.from:min(s.to, n)]}
+		if s.t.mode != unknown {
+			st.Place = s.t.place
+		}
+		r.Stretch(st)
+	}
+	r.runs = r.runs[:0]
+}
+
+// run notes that a command of n bytes comes next in the buffer, or a place that a note has told.
+func (r *Reader) run(n int) {
+	last := len(r.runs) - 1
+	switch {
+	case r.Stretch == nil:
+	case n > 0 && last >= 0 && r.runs[last].to == r.parsed: // no note between
+		r.runs[last].to += n
+	default:
+		r.runs = append(r.runs, stretchAt{r.parsed, r.parsed + n, r.t})
+	}
 }
 
 // next takes one command or note from the buffer; more is false when it is not complete.
@@ -170,6 +215,7 @@ func (r *Reader) next() (more bool, err error) {
 	r.args = args
 	cmd := args[first:len(args):len(args)]
 	r.cmds = append(r.cmds, cmd)
+	r.run(n)
 	r.t.command(n)
 	switch {
 	case bytes.EqualFold(cmd[0], []byte("multi")):
@@ -189,7 +235,9 @@ func (r *Reader) note(rest []byte) (more bool, err error) {
 	if i < 0 {
 		return false, nil
 	}
-	r.t.note(rest[:i+1])
+	if r.t.note(rest[:i+1]) {
+		r.run(0)
+	}
 	r.aux.note(rest[:i+1])
 	r.passed(i + 1)
 	return true, nil

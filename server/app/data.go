@@ -49,7 +49,7 @@ func (a *App) bring() error {
 	if err != nil {
 		return err
 	}
-	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta, Placed: a.saver.Placed})
+	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta, Tail: loaded.Tail, Placed: a.saver.Placed})
 	if a.loaded != nil {
 		a.loaded()
 	}

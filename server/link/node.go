@@ -112,6 +112,7 @@ func New(o Options) *Node {
 type Boot struct {
 	Loaded bool          // there was a file, even an empty one
 	Meta   snapshot.Meta // of that file
+	Tail   *oplog.Tail   // what the file has of the stream before that place; nil: nothing
 	// Placed is called, with the engine's lock held, when the data has its place and nothing has followed yet. Nil: nobody
 	// asks.
 	Placed func()
@@ -130,9 +131,9 @@ func (n *Node) Booted(b Boot) {
 		switch {
 		case b.Meta.ReplID == "" || b.Meta.ReplOffset < 0:
 		case follows, n.o.Managed != nil: // a member's next reign opens a history anyway (Lead)
-			n.log.Follow(b.Meta.ReplID, b.Meta.ReplOffset)
+			n.log.Follow(b.Meta.ReplID, b.Meta.ReplOffset, b.Tail)
 		default: // S9: the history that this server may have had as master ends at the file's end
-			n.log.Restore(b.Meta.ReplID, b.Meta.ReplOffset)
+			n.log.Restore(b.Meta.ReplID, b.Meta.ReplOffset, b.Tail)
 			for _, key := range b.Meta.Dropped { // replicas that continue from there still have them
 				n.e.Propagate(key.DB, oplog.ToReplicas, []byte("DEL"), []byte(key.Name))
 			}

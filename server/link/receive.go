@@ -186,7 +186,7 @@ func (u *upstream) swap(res loadResult) (err error) {
 		if err := u.n.e.LoadLibraries(res.meta.Libraries, engine.Instead); err != nil {
 			u.n.logf(repl.Warning, fmt.Sprintf("MASTER <-> REPLICA sync: a function library of the master cannot be loaded: %v", err))
 		}
-		u.n.log.Follow(followID(res.r.full.ID), res.r.full.Offset)
+		u.n.log.Follow(followID(res.r.full.ID), res.r.full.Offset, nil)
 		u.n.noteIDs()
 		u.n.dropPeers()
 		u.n.bornEmpty, u.n.kept = false, ""

@@ -95,7 +95,7 @@ const reclaimStep = 500
 func (n *Node) loseLocked() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.log.Follow(newID(), 0)
+	n.log.Follow(newID(), 0, nil)
 	n.noteIDs()
 	n.dropPeers()
 	if m := n.o.Managed; m != nil && m.Lost != nil {

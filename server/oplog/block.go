@@ -7,6 +7,9 @@ const (
 	minBlockSize = 16 << 10
 )
 
+// sizeOfBlocks is the size for a backlog of so many bytes.
+func sizeOfBlocks(backlog int64) int { return int(min(max(backlog/16, minBlockSize), blockSize)) }
+
 // run is a stretch of bytes of one block with the same targets. It ends where the next one starts.
 type run struct {
 	at     int    // index of the first byte in the block

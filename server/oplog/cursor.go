@@ -35,7 +35,7 @@ type Cursor struct {
 }
 
 // Replica opens a cursor after the byte numbered offset: the reader holds everything up to there. ErrGone means that
-// the backlog starts later or ends earlier.
+// the backlog starts later or ends earlier. Whether what follows is what a replica needs CanServe tells.
 func (l *Log) Replica(offset int64) (*Cursor, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -260,7 +260,7 @@ func TestSegmentsUnderConcurrency(t *testing.T) {
 		}
 		l.Append(p, ToReplicas)
 		if i%1000 == 999 {
-			l.Follow(l.IDs().ID, l.Offset())
+			l.Follow(l.IDs().ID, l.Offset(), nil)
 			pin.Close()
 			pin, _ = l.Replica(l.Offset())
 		}

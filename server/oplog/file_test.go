@@ -77,7 +77,7 @@ func TestFileEndsWithItsHistory(t *testing.T) {
 	if pieces, at, err := c.Whole(nil); err != nil || len(pieces) != 4 || at.Pos != l.WholePos() {
 		t.Fatalf("%d pieces up to %d: %v", len(pieces), at.Pos, err)
 	}
-	l.Follow(strings.Repeat("x", 40), 7)
+	l.Follow(strings.Repeat("x", 40), 7, nil)
 	if _, _, err := c.Whole(nil); !errors.Is(err, ErrReset) {
 		t.Fatal(err)
 	}

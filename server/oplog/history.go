@@ -50,19 +50,21 @@ func (l *Log) FreeBacklog() {
 
 // Restore is the place of a master that starts from a file which ended at offset of history id (S9): it opens a new
 // history, and the old one is its second ID up to the recovered offset, so that replicas which have no more than that
-// continue by partial resync.
-func (l *Log) Restore(id string, offset int64) {
+// continue by partial resync; those that are behind as well, as far back as the tail goes, which may be nil.
+func (l *Log) Restore(id string, offset int64, tail *Tail) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.placeLocked(IDs{ID: l.newID(), ID2: id, Second: offset + 1}, offset)
+	l.adoptLocked(tail, id, offset)
 }
 
 // Follow puts the log at offset of the master's history id: after a full sync, or at the start of a replica that loaded
-// its file. Nothing earlier is kept; replicas of this server have to ask anew.
-func (l *Log) Follow(id string, offset int64) {
+// its file. Nothing earlier is kept but the tail of that file; replicas of this server have to ask anew.
+func (l *Log) Follow(id string, offset int64, tail *Tail) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.placeLocked(IDs{ID: id, ID2: noID, Second: -1}, offset)
+	l.adoptLocked(tail, id, offset)
 }
 
 // Shift ends the current history here and opens a new one, of which the old is the second: a promotion. With an empty
@@ -114,7 +116,7 @@ func (l *Log) placeLocked(ids IDs, offset int64) {
 }
 
 func (l *Log) keepLocked() {
-	l.backlog, l.start, l.selected = true, l.offset.Load(), NoDB
+	l.backlog, l.start, l.selected, l.gaps = true, l.offset.Load(), NoDB, nil
 	l.wantLocked()
 }
 
@@ -152,7 +154,7 @@ func (l *Log) CanServe(who, id string, next int64) *Refusal {
 		return refuse("Partial resynchronization not accepted: Requested offset for second ID was %d, but I can reply up to %d", next, l.ids.Second)
 	}
 	end := l.offset.Load()
-	if !l.backlog || next < l.start+1 || next > end+1 {
+	if !l.backlog || next < l.start+1 || next > end+1 || l.withinLocked(next-1) {
 		text := fmt.Sprintf("Unable to partial resync with replica %s for lack of backlog (Replica request was: %d).", who, next)
 		if next > end+1 {
 			text += fmt.Sprintf(" Warning: replica %s tried to PSYNC with an offset that is greater than the master replication offset (%d).", who, end)

@@ -49,6 +49,7 @@ type Log struct {
 	size    int64    // repl-backlog-size
 	backlog bool     // replicas are served
 	start   int64    // offset before the first byte that replicas can be given
+	gaps    []gap    // fillers in the tail of a file: see Tail
 	pos     int64    // physical position after the last byte
 	blocks  []*block
 	spare   []*block // reset blocks, at most maxSpare
@@ -155,7 +156,7 @@ func (l *Log) eraLocked() int {
 // maxSpare is how many blocks are kept for the next ones: an eighth of the backlog.
 func (l *Log) maxSpare() int { return int(min(l.size/8/int64(l.blockSize()), maxSpare)) }
 
-func (l *Log) blockSize() int { return int(min(max(l.size/16, minBlockSize), blockSize)) }
+func (l *Log) blockSize() int { return sizeOfBlocks(l.size) }
 
 func (l *Log) take() *block {
 	var b *block

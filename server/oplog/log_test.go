@@ -166,7 +166,7 @@ func TestHistories(t *testing.T) {
 
 	// S9: a restart opens a history of its own and shares the old one up to the recovered byte, no further.
 	r := New(Options{NewID: counting()})
-	r.Restore(c, 14)
+	r.Restore(c, 14, nil)
 	if ids := r.IDs(); ids.ID == c || ids.ID2 != c || ids.Second != 15 || r.Offset() != 14 {
 		t.Fatalf("after restart %+v at %d", ids, r.Offset())
 	}
@@ -180,7 +180,7 @@ func TestHistories(t *testing.T) {
 	if r.IDs().ID == before || r.Wanted() != 0 {
 		t.Fatal("freeing the backlog must end the history")
 	}
-	r.Follow(b, 1000)
+	r.Follow(b, 1000, nil)
 	serve(r, b, 1001, "ok")
 	serve(r, b, 1000, "Unable to partial resync")
 	if r.Selected() != NoDB {
@@ -202,7 +202,7 @@ func TestResetEndsReplicaCursors(t *testing.T) {
 	if got := read(t, f); got != "old" {
 		t.Fatalf("the file's cursor lost bytes: %q", got)
 	}
-	l.Follow(RandomID(), 7)
+	l.Follow(RandomID(), 7, nil)
 	if _, err := f.Read(nil, 10); !errors.Is(err, ErrReset) {
 		t.Fatalf("file cursor after a full sync: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/snapshot"
 )
@@ -80,6 +81,7 @@ func (s *Saver) loadAppended(ctx context.Context) (loaded Loaded, found bool, er
 	})
 	l := &partsLoader{a: a, ctx: ctx, d: d, repair: true, locked: s.e.Exclusive, applier: s.e.NewApplier("append-only file")}
 	defer l.applier.Close()
+	l.tail = oplog.NewTail(s.cfg.Int(settings.ReplBacklogSize))
 	meta, err := l.load(m)
 	if err != nil {
 		return Loaded{}, true, err
@@ -89,7 +91,7 @@ func (s *Saver) loadAppended(ctx context.Context) (loaded Loaded, found bool, er
 		s.load.keys, s.load.expired = meta.Keys, meta.Expired
 	})
 	s.logf(settings.LogNotice, "DB loaded from append only file: %.3f seconds", s.now().Sub(s.load.began).Seconds())
-	return Loaded{Found: true, Meta: meta, Durable: a.recallVow()}, true, nil
+	return Loaded{Found: true, Meta: meta, Durable: a.recallVow(), Tail: l.tail}, true, nil
 }
 
 func (a *appender) fatal(err error) error {
@@ -148,7 +150,20 @@ type partsLoader struct {
 	meta    snapshot.Meta
 	place   aof.Place
 	applier *engine.Applier
-	read    int64 // bytes of the parts before
+	read    int64       // bytes of the parts before
+	tail    *oplog.Tail // of the stream; nil: nobody asks
+}
+
+// stretch takes what a part says of the stream into the tail.
+func (l *partsLoader) stretch(s aof.Stretch) {
+	switch {
+	case s.Counts:
+		l.tail.Add(s.Place.ID, s.Place.Offset, s.Data)
+	case s.Place.ID == "":
+		l.tail.Lose()
+	default:
+		l.tail.Own()
+	}
 }
 
 func (l *partsLoader) load(m *aof.Manifest) (snapshot.Meta, error) {
@@ -261,6 +276,9 @@ func (l *partsLoader) commands(p aof.Part, in io.Reader, pos int64, last bool) e
 	s := l.a.s
 	r := aof.NewReader(in, pos)
 	r.Place = l.place
+	if l.tail != nil {
+		r.Stretch = l.stretch
+	}
 	for {
 		cmds, err := r.Batch()
 		if err != nil {

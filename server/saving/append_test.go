@@ -30,7 +30,7 @@ func appending(t *testing.T, fs fsys.FS, dir, directives string) (*bench, Loaded
 	}
 	b.e.Exclusive(func() {
 		if loaded.ReplID != "" {
-			b.log.Restore(loaded.ReplID, loaded.ReplOffset)
+			b.log.Restore(loaded.ReplID, loaded.ReplOffset, loaded.Tail)
 		} else {
 			b.log.CreateBacklog()
 		}

@@ -23,7 +23,7 @@ func without(t *testing.T, fs fsys.FS, dir string) *bench {
 	}
 	b.e.Exclusive(func() {
 		if loaded.ReplID != "" {
-			b.log.Restore(loaded.ReplID, loaded.ReplOffset)
+			b.log.Restore(loaded.ReplID, loaded.ReplOffset, loaded.Tail)
 		}
 		b.saver.Placed()
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/fsys"
+	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/snapshot"
 )
@@ -25,6 +26,8 @@ type Loaded struct {
 	// Durable: everything that this server has ever acknowledged is in what was loaded, however it ended.
 	Durable bool
 	snapshot.Meta
+	// Tail is the end of the stream as far as the file has its bytes, nil when it has none.
+	Tail *oplog.Tail
 }
 
 // Load reads the file at start. Clients may be connected when the caller has set engine.Loading, which it
