@@ -148,3 +148,35 @@ func TestKilledReplicaServesItsOwnReplicas(t *testing.T) {
 		t.Errorf("%s full syncs of the middle", full)
 	}
 }
+
+// TestNoReplicaIsAheadOfAKilledMaster: what replicas only get (here GETACK and PUBLISH) leaves the master when its file tells so, too. So
+// whatever came last before the end, they continue.
+func TestNoReplicaIsAheadOfAKilledMaster(t *testing.T) {
+	for _, policy := range []string{"always", "everysec"} {
+		t.Run(policy, func(t *testing.T) {
+			master := StartProcess(t, append(noDelay, "--appendonly", "yes", "--appendfsync", policy, "--repl-ping-replica-period", "1")...)
+			ours, theirs := StartProcess(t), StartRedis(t)
+			replicate(t, ours, master)
+			replicate(t, theirs, master)
+			for round := range 10 {
+				for range 20 + 7*round {
+					master.Must("SET", "a", "1")
+					if round%2 == 0 {
+						master.Must("WAIT", "2", "1000")
+					} else {
+						master.Must("PUBLISH", "news", "something")
+					}
+				}
+				master.Kill()
+				master.Start()
+				for _, r := range []Peer{ours, theirs} {
+					AwaitLink(t, r)
+				}
+				if full := master.Info("sync_full"); full != "0" {
+					t.Errorf("round %d: %s full syncs", round, full)
+				}
+				MustAgree(t, master, ours, theirs)
+			}
+		})
+	}
+}

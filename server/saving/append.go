@@ -72,7 +72,9 @@ type appender struct {
 	unsynced bool
 	at       engine.Synced // what was written ends there
 	lastSync time.Time
-	lastNote time.Time
+	lastNote time.Time   // when a place was told without commands
+	fresh    bool        // commands came after that
+	noted    bool        // such a place is to be synced by the goroutine
 	orphans  []fsys.File // to be closed when the sync under way is over
 	vowed    bool        // see vow.go
 	needed   int64       // the parts before this increment are history
@@ -255,10 +257,7 @@ func (a *appender) put(pieces []oplog.Piece, at oplog.Mark) error {
 			}
 		}
 	}
-	if a.tells(&notes, at, len(pieces) > 0) {
-		buf = notes.At(buf, aof.Place{ID: at.ID, Offset: at.Offset})
-		a.lastNote = time.Now()
-	}
+	buf, soon := a.place(buf, &notes, at, len(pieces) == 0)
 	aux := a.aux.Load()
 	if at.Whole && aux != nil && *aux != inc.aux {
 		for _, x := range a.s.parseAux(*aux) {
@@ -281,7 +280,8 @@ func (a *appender) put(pieces []oplog.Piece, at oplog.Mark) error {
 	}
 	inc.notes = notes
 	if inc.size > size {
-		a.unsynced = true
+		a.noted = a.noted || soon
+		a.unsynced = a.unsynced || !soon || aux != nil
 		a.size.Add(inc.size - size)
 	}
 	return nil
@@ -294,18 +294,8 @@ func (a *appender) tear(size int64, err error) error {
 	return err
 }
 
-// tells reports whether the place at the end must be told though no command follows: a new history at once, what only
-// replicas get (PING) together with commands, or once in a while.
-func (a *appender) tells(n *aof.Notes, at oplog.Mark, writes bool) bool {
-	if !at.Whole || at.ID == "" {
-		return false
-	}
-	p := n.Place()
-	return p.ID != at.ID || p.Offset != at.Offset && (writes || time.Since(a.lastNote) > syncPeriod)
-}
-
 func (a *appender) syncedNow() {
-	a.unsynced = false
+	a.unsynced, a.noted = false, false
 	a.lastSync = time.Now()
 	a.synced(a.at)
 }
@@ -396,6 +386,9 @@ func (a *appender) sync() {
 		return
 	}
 	policy := a.s.cfg.Enum(settings.AppendFsync)
+	if a.noted {
+		a.unsynced, a.noted = true, false
+	}
 	a.write(policy == settings.FsyncAlways)
 	if policy == settings.FsyncAlways {
 		a.vow()
