@@ -64,7 +64,7 @@ func writeElement(w *resp.Writer, e store.Elem) {
 		return
 	}
 	b := e.Bytes(nil)
-	if len(b) > blobFrom {
+	if len(b) >= blobFrom {
 		if blob := e.Blob(); blob != nil {
 			w.BulkRef(resp.Blob(blob))
 			return

@@ -102,7 +102,7 @@ func emitName(w *resp.Writer, f store.Entry) { w.Bulk(f.Key()) }
 
 func emitValue(w *resp.Writer, f store.Entry) {
 	v := f.Bytes(nil)
-	if len(v) > blobFrom {
+	if len(v) >= blobFrom {
 		if b := f.Blob(); b != nil {
 			w.BulkRef(b)
 			return

@@ -181,7 +181,7 @@ func (c *Ctx) value(e store.Entry) {
 		return
 	}
 	n := e.StrLen()
-	if n > blobFrom {
+	if n >= blobFrom {
 		if b := e.Blob(); b != nil {
 			c.Out.BulkRef(resp.Blob(b))
 			return

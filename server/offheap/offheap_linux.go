@@ -2,6 +2,7 @@ package offheap
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -14,6 +15,11 @@ const (
 	arenaPages = 64 // 4 MiB: what is asked of the kernel at once
 	warmPages  = 32 // freed pages that keep their memory, for the next to come
 	osPage     = 4096
+
+	// Freed blobs that keep their memory, for others of their size: so many, up to so big, and so many bytes in all.
+	keptBlobs = 64
+	keptBlob  = 256 << 10
+	keptBytes = 2 << 20
 )
 
 // Pages is a store.Pages over anonymous memory.
@@ -21,6 +27,9 @@ type Pages struct {
 	mu   sync.Mutex
 	warm []*store.Page // free, resident
 	cold []*store.Page // free, given back to the kernel: addresses only
+
+	kept  [][]byte // freed blobs, the latest last
+	bytes int      // in kept
 }
 
 // New returns an empty pool.
@@ -71,10 +80,30 @@ func (p *Pages) FreePage(page *store.Page) {
 // AllocBlob implements store.Pages. When the process has no mappings left the memory comes from the Go heap.
 func (p *Pages) AllocBlob(n int) []byte {
 	size := (n + osPage - 1) &^ (osPage - 1)
+	if b := p.takeKept(size); b != nil {
+		return b
+	}
 	if base := mapBytes(size); base != nil {
 		return unsafe.Slice((*byte)(base), size)
 	}
 	return make([]byte, n|1) // an odd length marks it
+}
+
+// takeKept returns the latest of the freed blobs of a size, whose memory is the most likely to be in a cache.
+func (p *Pages) takeKept(size int) []byte {
+	if size > keptBlob {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.kept) - 1; i >= 0; i-- {
+		if b := p.kept[i]; len(b) == size {
+			p.kept = slices.Delete(p.kept, i, i+1)
+			p.bytes -= size
+			return b
+		}
+	}
+	return nil
 }
 
 // FreeBlob implements store.Pages.
@@ -82,6 +111,22 @@ func (p *Pages) FreeBlob(b []byte) {
 	if len(b)%osPage != 0 || len(b) == 0 {
 		return
 	}
+	if len(b) > keptBlob {
+		unmap(b)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept = append(p.kept, b)
+	p.bytes += len(b)
+	for len(p.kept) > keptBlobs || p.bytes > keptBytes { // what is of a size that nobody wants any more goes first
+		p.bytes -= len(p.kept[0])
+		unmap(p.kept[0])
+		p.kept = slices.Delete(p.kept, 0, 1)
+	}
+}
+
+func unmap(b []byte) {
 	if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))); err != nil {
 		// A hole would need one mapping more than the process may have: the memory goes, its addresses stay.
 		if err := unix.Madvise(b, unix.MADV_DONTNEED); err != nil {

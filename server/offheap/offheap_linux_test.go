@@ -58,13 +58,52 @@ func TestPagesAreApartAndComeBack(t *testing.T) {
 
 func TestBlobs(t *testing.T) {
 	p := New()
-	for _, n := range []int{1, 4096, 4097, 20000, 1 << 20} {
-		b := p.AllocBlob(n)
-		if len(b) < n || !bytes.Equal(b, make([]byte, len(b))) {
-			t.Fatalf("a blob of %d bytes has %d or is not zeroed", n, len(b))
+	for _, n := range []int{1, 4096, 4097, 20000, keptBlob, keptBlob + 1, 1 << 20} {
+		a, b := p.AllocBlob(n), p.AllocBlob(n)
+		if len(a) < n || len(b) < n || &a[0] == &b[0] {
+			t.Fatalf("blobs of %d bytes have %d and %d, or are the same", n, len(a), len(b))
 		}
-		b[0], b[len(b)-1] = 1, 1
+		a[0], a[len(a)-1], b[0], b[len(b)-1] = 1, 1, 2, 2
+		if a[0] != 1 || a[len(a)-1] != 1 {
+			t.Fatalf("blobs of %d bytes overlap", n)
+		}
+		p.FreeBlob(a)
+		if c := p.AllocBlob(n); n <= keptBlob && &c[0] != &a[0] {
+			t.Fatalf("a freed blob of %d bytes was not used again", n)
+		}
 		p.FreeBlob(b)
+	}
+}
+
+// What freed blobs keep is bounded, and the sizes that were freed last are kept.
+func TestFreedBlobsGoBack(t *testing.T) {
+	p := New()
+	before := rss(t)
+	for _, size := range []int{4096, 16 << 10, 64 << 10, keptBlob, 1 << 20} {
+		var all [][]byte
+		for range 64 << 20 / size {
+			b := p.AllocBlob(size)
+			for i := 0; i < len(b); i += osPage {
+				b[i] = 1
+			}
+			all = append(all, b)
+		}
+		for _, b := range all {
+			p.FreeBlob(b)
+		}
+		kept := 0
+		for _, b := range p.kept {
+			kept += len(b)
+		}
+		if kept != p.bytes || kept > keptBytes || len(p.kept) > keptBlobs {
+			t.Fatalf("%d blobs of %d bytes are kept, counted as %d", len(p.kept), kept, p.bytes)
+		}
+		if last := p.kept[len(p.kept)-1]; size <= keptBlob && len(last) != size {
+			t.Fatalf("blobs of %d bytes were freed, of %d are kept", size, len(last))
+		}
+		if grown := rss(t) - before; grown > keptBytes+4<<20 {
+			t.Fatalf("%d KiB stay resident after freeing 64 MiB in blobs of %d bytes", grown>>10, size)
+		}
 	}
 }
 

@@ -117,6 +117,9 @@ func (p *part) put(t *table, h uint64, at spot, found bool, key []byte, f form) 
 			p.dropValue(b, &s)
 			return s.rewrite(b, f)
 		}
+		if v, ok := p.overwriteBlob(b, &s, len(key), f); ok {
+			return v
+		}
 		return p.replaceEntry(at, b, &s, key, f)
 	}
 	f.expire = max(f.expire, 0)
@@ -138,6 +141,28 @@ func (s *shape) rewrite(b []byte, f form) []byte {
 		return b[s.val : s.val+f.vlen]
 	}
 	return b[s.val:]
+}
+
+// overwriteBlob is put for a value that is a blob and stays one, in the slot as it is. So does the blob's memory, when it has
+// the size and nobody else holds it: to map memory and to touch it for the first time costs more than to fill it.
+func (p *part) overwriteBlob(b []byte, s *shape, klen int, f form) (v []byte, ok bool) {
+	const same = flagExpire | flagKeyBlob | flagValBlob
+	if meta, _ := measure(klen, f); s.meta&flagValBlob == 0 || (meta^s.meta)&same != 0 {
+		return nil, false
+	}
+	atomic.StoreUint32(header(b), f.clock<<8|uint32(s.meta&^typeMask|f.typ))
+	if f.expire != 0 {
+		binary.LittleEndian.PutUint64(b[headerBytes:], uint64(f.expire))
+	}
+	i := binary.LittleEndian.Uint32(b[s.val:])
+	blob := p.blobs[i]
+	if blob.refs.Load() == 1 && blob.takes(f.vlen) {
+		blob.data = blob.whole[:f.vlen]
+		return blob.data, true
+	}
+	blob.Release()
+	p.blobs[i] = p.space.store.newBlob(f.vlen, f.vlen)
+	return p.blobs[i].data, true
 }
 
 func (p *part) replaceEntry(at spot, b []byte, s *shape, key []byte, f form) []byte {
@@ -260,7 +285,7 @@ func (p *part) resizeBlob(i uint32, n int) []byte {
 		capacity = room(n)
 	}
 	fresh := p.space.store.newBlob(n, capacity)
-	copy(fresh.data, blob.data)
+	clear(fresh.data[copy(fresh.data, blob.data):])
 	blob.Release()
 	p.blobs[i] = fresh
 	return fresh.data

@@ -32,6 +32,13 @@ func (b *Blob) Release() {
 	}
 }
 
+// takes reports whether n bytes would be given a blob of just this size.
+func (b *Blob) takes(n int) bool { return n <= len(b.whole) && len(b.whole)-n < blobStep }
+
+// blobStep is what sizes of blobs may be rounded up to a multiple of, see Pages.
+const blobStep = 4 << 10
+
+// newBlob makes a blob of n bytes, contents undefined, that can grow to a capacity.
 func (s *Store) newBlob(n, capacity int) *Blob {
 	whole := s.mem.AllocBlob(capacity)
 	s.blobs.bytes.Add(int64(len(whole)))

@@ -32,6 +32,7 @@ type conn struct {
 	inBatch     bool
 
 	query   []byte // received and not executed: an incomplete command, or what came while held
+	reach   int    // what the next read asks for, 0: readSize
 	out     []chunk
 	outLen  int64
 	kept    *kept // the latest output that waits for others, nil when none does; keptLen counts all of it
@@ -383,42 +384,3 @@ func (d *detached) Kill(string)                                 { d.Conn.Close()
 func (d *detached) Detach(func(net.Conn, []byte))               {}
 func (d *detached) RemoteAddr() string                          { return d.remote }
 func (d *detached) LocalAddr() string                           { return d.local }
-
-// buffer returns an empty buffer for at least n bytes.
-func (l *loop) buffer(n int) []byte {
-	if k := len(l.free); k > 0 && n <= smallBuffer {
-		b := l.free[k-1]
-		l.free = l.free[:k-1]
-		return b
-	}
-	return make([]byte, 0, max(n, smallBuffer))
-}
-
-const (
-	smallBuffer = 1 << 10
-	freeBuffers = 256
-)
-
-func (l *loop) recycle(b []byte) {
-	if cap(b) >= smallBuffer && cap(b) <= 4*smallBuffer && len(l.free) < freeBuffers {
-		l.free = append(l.free, b[:0])
-	}
-}
-
-// room makes room in a query buffer for the next read: up to need when that is known and believable, else for one read.
-// An announced length is not believed at once: memory grows as bytes arrive.
-func (l *loop) room(b []byte, need int) []byte {
-	want := len(b) + readSize
-	if need > len(b) {
-		want = min(max(need, len(b)+1), max(2*len(b), believed))
-	}
-	if cap(b)-len(b) >= 512 && (need == 0 || cap(b) >= min(need, want)) {
-		return b
-	}
-	if cap(b) >= want {
-		return b
-	}
-	grown := append(make([]byte, 0, want), b...)
-	l.recycle(b)
-	return grown
-}

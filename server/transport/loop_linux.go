@@ -13,10 +13,8 @@ import (
 )
 
 const (
-	arenaSize  = 1 << 20  // requests of one batch
-	readSize   = 16 << 10 // one read of a connection
-	believed   = 64 << 10 // of an announced length, memory is made for so much before anything of it came
-	batchItems = 4096     // commands of one batch
+	arenaSize  = 1 << 20 // requests of one batch
+	batchItems = 4096    // commands of one batch
 	maxEvents  = 1024
 )
 
@@ -39,6 +37,7 @@ type loop struct {
 	kept   []*kept // see kept
 	iov    []unix.Iovec
 	free   [][]byte // buffers for incomplete requests and unsent replies
+	spare  spares   // bigger ones
 	latest command.Latest
 
 	keptFrom  atomic.Int64 // offset that the front of kept waits for, nobody when there is none
@@ -221,75 +220,6 @@ func (l *loop) event(ev *unix.EpollEvent) {
 	l.readable(c)
 }
 
-// readable reads once from c and puts its complete commands into the batch.
-func (l *loop) readable(c *conn) {
-	if c.inBatch { // two events for one connection: its commands are being batched already
-		return
-	}
-	if len(c.query) > 0 {
-		l.readBig(c)
-		return
-	}
-	if len(l.arena)-l.used < readSize || len(l.items) >= batchItems {
-		l.process()
-	}
-	room := l.arena[l.used : l.used+readSize]
-	n, errno := l.readFrom(c, room)
-	if l.lost(c, n, errno) || n <= 0 {
-		return
-	}
-	l.used += n
-	l.in.Add(int64(n))
-	l.reads.Add(1)
-	l.parse(c, room[:n:n])
-	if n == readSize && c.first == c.last && c.done == 0 && c.broken == nil && c.parser.Need() > n {
-		c.inBatch = false // nothing but the beginning of a big command: there may be more of it
-		l.batch = l.batch[:len(l.batch)-1]
-		c.query = append(l.buffer(min(c.parser.Need(), believed)), room...)
-		l.readBig(c)
-	}
-}
-
-// readAtOnce bounds what one wake reads of a big command, so that others have their turn.
-const readAtOnce = 1 << 20
-
-// readBig reads on where an incomplete command was left, as long as more of it is there.
-func (l *loop) readBig(c *conn) {
-	for got := 0; got < readAtOnce; {
-		need := c.parser.Need()
-		c.query = l.room(c.query, need)
-		space := c.query[len(c.query):cap(c.query)]
-		n, errno := l.readFrom(c, space)
-		if got > 0 && n <= 0 {
-			break // what came before is to be looked at first; the next wake tells of an end
-		}
-		if l.lost(c, n, errno) || n <= 0 {
-			return
-		}
-		l.in.Add(int64(n))
-		l.reads.Add(1)
-		got += n
-		c.query = c.query[:len(c.query)+n]
-		if n < len(space) || len(c.query) >= need {
-			break
-		}
-	}
-	c.account()
-	l.parse(c, c.query)
-}
-
-// lost closes c when its peer is gone.
-func (l *loop) lost(c *conn, n int, errno unix.Errno) bool {
-	if errno != 0 && retry(errno) {
-		return false
-	}
-	if errno != 0 || n == 0 {
-		l.close(c)
-		return true
-	}
-	return false
-}
-
 // parse adds the complete commands at the start of buf to the batch. buf stays as it is until the batch is processed.
 func (l *loop) parse(c *conn, buf []byte) {
 	c.sess.QueryBytes.Store(int64(len(buf)))
@@ -458,7 +388,7 @@ func (l *loop) keepRest(c *conn) {
 		n := copy(c.query, rest)
 		c.query = c.query[:n]
 	default:
-		c.query = append(l.buffer(max(len(rest), min(c.parser.Need(), believed))), rest...)
+		c.query = append(l.queryBuffer(len(rest), c.parser.Need()), rest...)
 	}
 	c.buf, c.done = nil, 0
 	before, whole := c.parser.Held()

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"testing"
+	"time"
+
+	"github.com/understudy-db/understudy/server/resp"
+)
+
+// TestLongValuesComeInAnyPieces sends pipelines of values of all sizes, cut at random places, and compares what is kept.
+func TestLongValuesComeInAnyPieces(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	rnd := rand.New(rand.NewSource(1))
+	sizes := []int{1, 100, 600, 1 << 10, 4000, 15 << 10, 16 << 10, 16<<10 + 100, 64 << 10, 127 << 10, 129 << 10, 1 << 20}
+	for round := range 60 {
+		c := dial(t, r.addr)
+		most := len(sizes)
+		if round%2 == 0 {
+			most -= 3 // none that is read into a buffer of its own from the start
+		}
+		var sent []byte
+		var values [][]byte
+		for len(sent) < 1<<20 {
+			v := bytes.Repeat([]byte{byte('a' + rnd.Intn(26))}, sizes[rnd.Intn(most)]+rnd.Intn(3))
+			rnd.Read(v[:min(len(v), 8)])
+			sent = resp.AppendCommand(sent, []byte("SET"), fmt.Appendf(nil, "k%d", len(values)), v)
+			values = append(values, v)
+		}
+		go func() {
+			piece := []int{3000, 16 << 10, 40 << 10, 1 << 20}[round%4]
+			for i := 0; len(sent) > 0; i++ {
+				n := min(1+rnd.Intn(piece), len(sent))
+				if _, err := c.Write(sent[:n]); err != nil {
+					return // the reader tells
+				}
+				if sent = sent[n:]; i%8 == 0 {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+		}()
+		for i := range values {
+			if v, err := c.r.Read(); err != nil || v.String() != "OK" {
+				t.Fatalf("round %d: SET %d of %d bytes: %v, %v", round, i, len(values[i]), v, err)
+			}
+		}
+		for i, want := range values {
+			c.send("GET", fmt.Sprintf("k%d", i))
+			if v, err := c.r.Read(); err != nil || !bytes.Equal(v.Str, want) {
+				t.Fatalf("round %d: key %d has %d bytes, of %d that were sent, or others: %v", round, i, len(v.Str), len(want), err)
+			}
+		}
+		c.Close()
+	}
+}
+
+// TestSpareBuffersAreBounded checks what a loop keeps, and that it does not hand out buffers that are much too big.
+func TestSpareBuffersAreBounded(t *testing.T) {
+	var s spares
+	held := func() (n int) {
+		for _, b := range s.list {
+			n += cap(b)
+		}
+		return n
+	}
+	for i := range 1000 {
+		s.put(make([]byte, 10, 5<<10+i<<10))
+		if n := held(); n != s.bytes || n > spareBytes || len(s.list) > spareBuffers {
+			t.Fatalf("%d buffers of %d bytes are kept, counted as %d", len(s.list), n, s.bytes)
+		}
+	}
+	s = spares{}
+	s.put(make([]byte, 10, 64<<10))
+	for _, n := range []int{65 << 10, 1 << 10, 31 << 10} {
+		if b := s.take(n); b != nil {
+			t.Errorf("a buffer of %d bytes was given for %d", cap(b), n)
+		}
+	}
+	if b := s.take(40 << 10); cap(b) != 64<<10 || len(b) != 0 || s.bytes != 0 {
+		t.Errorf("a buffer of %d bytes, %d of them in use; %d bytes are kept", cap(b), len(b), s.bytes)
+	}
+}
