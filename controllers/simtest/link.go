@@ -256,7 +256,7 @@ func (s *server) ack() {
 		return
 	}
 	var words []fence.Voucher
-	if v, ok := s.m.Voucher(s.clock(), s.log.end()); ok {
+	if v, ok := s.m.Voucher(l.heardAt, s.log.end()); ok {
 		words = append(words, v)
 	}
 	var below []member.Voter

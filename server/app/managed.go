@@ -46,7 +46,7 @@ func (a *App) managedLinks() *link.Managed {
 		Hello:    func() string { return m.driver.Hello() },
 		Offer:    func(answer string) string { return m.driver.Offer(answer) },
 		Admit:    func(hello string) (string, string) { return m.driver.Admit(hello) },
-		AckWords: func(offset int64) []string { return m.driver.AckWords(offset) },
+		AckWords: func(offset int64, silent time.Duration) []string { return m.driver.AckWords(offset, silent) },
 		Vouched:  func(words []string) { m.driver.Vouched(words) },
 		Joined:   func(full bool) { m.driver.Joined(full) },
 		Lost:     func() { m.driver.Lost() },

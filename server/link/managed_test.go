@@ -32,7 +32,9 @@ func (v *vouchers) managed() *link.Managed {
 			}
 			return v.set, ""
 		},
-		AckWords: func(offset int64) []string { return []string{"VOUCH", v.name, strconv.FormatInt(offset, 10)} },
+		AckWords: func(offset int64, _ time.Duration) []string {
+			return []string{"VOUCH", v.name, strconv.FormatInt(offset, 10)}
+		},
 		Vouched: func(words []string) {
 			v.mu.Lock()
 			v.got = append(v.got, strings.Join(words, " "))
@@ -190,7 +192,7 @@ func TestParkedMemberGoesOnInItsDatabase(t *testing.T) {
 func TestVouchersComeUpAChainAtOnce(t *testing.T) {
 	top, middle, end := &vouchers{set: "s", name: "top"}, &vouchers{set: "s", name: "middle"}, &vouchers{set: "s", name: "end"}
 	relays := middle.managed()
-	relays.AckWords = func(offset int64) []string {
+	relays.AckWords = func(offset int64, _ time.Duration) []string {
 		middle.mu.Lock()
 		defer middle.mu.Unlock()
 		if len(middle.got) == 0 {

@@ -43,8 +43,9 @@ type Managed struct {
 	Offer func(answer string) (refusal string)
 	// Admit judges a replica's REPLCONF MEMBER: the answer, or a refusal (sent as -FENCED).
 	Admit func(hello string) (answer, refusal string)
-	// AckWords are a replica's vouchers for an offset; Vouched takes those that a replica sent, or relayed.
-	AckWords func(offset int64) []string
+	// AckWords are a replica's vouchers for an offset, of which nothing came from the upstream for so long; Vouched takes those
+	// that a replica sent, or relayed.
+	AckWords func(offset int64, silent time.Duration) []string
 	Vouched  func(words []string)
 	// Joined is called, with the engine's lock held, when the link to the upstream is in the stream.
 	Joined func(full bool)

@@ -124,7 +124,7 @@ func (u *upstream) settings() repl.ReplicaSettings {
 
 // ackWords are what an acknowledgement of offset says besides: how far this server's append-only file is on disk, as Redis
 // 7.2 tells it, and a member's vouchers. What the file still lacks of offset is owed.
-func (u *upstream) ackWords(offset int64) (words []string) {
+func (u *upstream) ackWords(offset int64, silent repl.Millis) (words []string) {
 	if synced := u.n.e.FileSynced().Offset; synced >= 0 {
 		words = append(words, "FACK", itoa(synced))
 		if synced < offset && u.asked {
@@ -133,7 +133,7 @@ func (u *upstream) ackWords(offset int64) (words []string) {
 	}
 	u.asked = false
 	if m := u.n.o.Managed; m != nil && m.AckWords != nil {
-		words = append(words, m.AckWords(offset)...)
+		words = append(words, m.AckWords(offset, time.Duration(max(silent-1, 0))*time.Millisecond)...)
 	}
 	return words
 }

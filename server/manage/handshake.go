@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/server/repl/fence"
@@ -125,12 +126,13 @@ func (d *Driver) Lost() {
 	d.changed()
 }
 
-// AckWords are the words behind REPLCONF ACK <offset>: the own voucher and those of the own replicas.
-func (d *Driver) AckWords(offset int64) []string {
+// AckWords are the words behind REPLCONF ACK <offset>: the own voucher and those of the own replicas. For silent nothing has come
+// from the upstream, so nobody appended what is vouched for after that.
+func (d *Driver) AckWords(offset int64, silent time.Duration) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var words []string
-	if v, ok := d.m.Voucher(d.clock(), offset); ok {
+	if v, ok := d.m.Voucher(d.clock()-silent, offset); ok {
 		words = appendVoucher(words, v)
 	}
 	for _, v := range d.relayed {

@@ -489,7 +489,7 @@ func TestReplicaRejoinsWithItsRecord(t *testing.T) { // S3
 	if !w.node.heard("follow b") {
 		t.Error("the node does not follow")
 	}
-	if words := w.d.AckWords(10); len(words) != 0 {
+	if words := w.d.AckWords(10, 0); len(words) != 0 {
 		t.Errorf("vouches before it joined: %v", words)
 	}
 	// The upstream answers the handshake.
@@ -508,7 +508,7 @@ func TestReplicaRejoinsWithItsRecord(t *testing.T) { // S3
 		t.Fatalf("refused: %s", no)
 	}
 	w.d.Joined(true)
-	if words := w.d.AckWords(10); len(words) != 5 || words[1] != string(podUID) || words[3] != "4" {
+	if words := w.d.AckWords(10, 0); len(words) != 5 || words[1] != string(podUID) || words[3] != "4" {
 		t.Errorf("voucher %v", words)
 	}
 	if w.d.Report().Data.Whole {

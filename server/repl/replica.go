@@ -33,8 +33,9 @@ type ReplicaSettings struct {
 	// the master answers and returns why it is refused, or "". A master that does not know the option is refused too.
 	Hello func() string
 	Offer func(answer string) string
-	// AckWords are further words of REPLCONF ACK for the offset acknowledged: vouchers.
-	AckWords func(offset int64) []string
+	// AckWords are further words of REPLCONF ACK for the offset acknowledged: vouchers. For so long nothing has come from the
+	// master.
+	AckWords func(offset int64, silent Millis) []string
 }
 
 // ReplicaState is the replica's side of the link.
@@ -365,7 +366,7 @@ func (r *Replica) ack(now Millis, offset int64) {
 	}
 	args := []string{"REPLCONF", "ACK", strconv.FormatInt(offset, 10)}
 	if r.s.AckWords != nil {
-		args = append(args, r.s.AckWords(offset)...)
+		args = append(args, r.s.AckWords(offset, now-r.lastIO)...)
 	}
 	r.out = append(r.out, Send{AppendCommand(nil, args...)})
 }

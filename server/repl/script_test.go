@@ -244,7 +244,7 @@ func (st *stage) set(t *testing.T, pairs []string) {
 				}
 				return ""
 			}
-			st.s.AckWords = func(offset int64) []string { return []string{"VOUCH", v, strconv.FormatInt(offset, 10)} }
+			st.s.AckWords = func(offset int64, _ Millis) []string { return []string{"VOUCH", v, strconv.FormatInt(offset, 10)} }
 		default:
 			t.Fatalf("unknown setting %q", k)
 		}

@@ -317,17 +317,18 @@ func (m *Machine) NextTick() time.Duration {
 	return next
 }
 
-// Voucher is what this replica may say with an acknowledgement of offset; false: nothing (S3).
-func (m *Machine) Voucher(now time.Duration, offset int64) (Voucher, bool) {
+// Voucher is what this replica may say with an acknowledgement of offset, which it had reached at a time at the latest; false:
+// nothing (S3).
+func (m *Machine) Voucher(reached time.Duration, offset int64) (Voucher, bool) {
 	if m.role != member.RoleReplica || !m.joined || (!m.spoken && !m.mut.VouchUnspoken) {
 		return Voucher{}, false
 	}
 	v := Voucher{Voter: m.id.Voter, Incarnation: m.id.Incarnation, Term: m.term(), Offset: offset}
-	m.said.note(now, v, m.mut.QuietSinceFirst)
+	m.said.note(reached, v, m.mut.QuietSinceFirst)
 	return v, true
 }
 
-// said is the newest voucher that this incarnation gave, and when it gave it first. To the master it counts from when that
+// said is the newest voucher that this incarnation gave, and when it had reached what that covers. To the master it counts from when that
 // appended the offset, which is earlier; said again, it counts from the same instant. What an earlier incarnation said is older,
 // but not known, so one that has said nothing tells nothing.
 type said struct {
@@ -337,11 +338,11 @@ type said struct {
 	at     time.Duration
 }
 
-func (s *said) note(now time.Duration, v Voucher, first bool) {
+func (s *said) note(reached time.Duration, v Voucher, first bool) {
 	if s.any && (first || s.term == v.Term && s.offset == v.Offset) {
 		return
 	}
-	*s = said{any: true, term: v.Term, offset: v.Offset, at: now}
+	*s = said{any: true, term: v.Term, offset: v.Offset, at: reached}
 }
 
 // quiet is for how long that is the newest.
