@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -281,5 +282,33 @@ func agree(ctx context.Context, master, replica *soaked) error {
 		}
 		last = fmt.Sprint(seen)
 	}
-	return fmt.Errorf("master and replica do not agree after a minute without writes: %s", last)
+	return fmt.Errorf("master and replica do not agree after a minute without writes: %s\n%s", last, parting(m, c))
+}
+
+// parting lists the first keys that are different.
+func parting(m, c *respclient.Client) string {
+	var out []string
+	names := map[string]bool{}
+	for _, peer := range []*respclient.Client{m, c} {
+		list, err := peer.Do("KEYS", "*")
+		keys, ok := list.([]any)
+		if err != nil || !ok {
+			return fmt.Sprintf("KEYS: %v %v", list, err)
+		}
+		for _, key := range keys {
+			names[fmt.Sprint(key)] = true
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(names)) {
+		var seen [2]string
+		for i, peer := range []*respclient.Client{m, c} {
+			digest, err := peer.Do("DEBUG", "DIGEST-VALUE", key)
+			at, _ := peer.Do("PEXPIRETIME", key)
+			seen[i] = fmt.Sprint(digest, err, " expires ", at)
+		}
+		if seen[0] != seen[1] && len(out) < 10 {
+			out = append(out, fmt.Sprintf("%s: %s beside %s", key, seen[0], seen[1]))
+		}
+	}
+	return strings.Join(out, "\n")
 }

@@ -364,3 +364,20 @@ func TestInfoTellsTheMemoryOfTheStream(t *testing.T) {
 	link.Stall(false)
 	MustAgree(t, master, a, b)
 }
+
+// TestReloadLeavesNothingOutSilently: a key that has expired, and is not deleted yet, when DEBUG RELOAD loads the data anew is not
+// gone before the replicas are told so: what is written to it afterwards would find the old value there.
+func TestReloadLeavesNothingOutSilently(t *testing.T) {
+	master, replica := StartProcess(t, noDelay...), Start(t)
+	replicate(t, replica, master)
+	master.Must("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+	master.Must("SADD", "set", "old")
+	master.Must("PEXPIRE", "set", "1")
+	Await(t, "the expiry", func() bool { return replica.Do("SCARD", "set").Int == 0 })
+	master.Must("DEBUG", "RELOAD")
+	master.Must("SADD", "set", "new")
+	MustAgree(t, master, replica)
+	if got := replica.Must("SMEMBERS", "set").String(); got != "*[new]" && got != `*["new"]` {
+		t.Errorf("the replica has %s", got)
+	}
+}

@@ -134,7 +134,8 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) error {
 		s.e.Store().FlushAll()
 	}
 	s.load.began = s.now()
-	meta, err := s.loadFile(context.Background(), s.Path(), !s.e.Is(engine.Replica), nil)
+	// A key that has expired is left out only where nobody hears of it: replicas wait for its deletion.
+	meta, err := s.loadFile(context.Background(), s.Path(), !s.e.Is(engine.Replica) && s.e.Log.Wanted() == 0, nil)
 	s.load.keys, s.load.expired = meta.Keys, meta.Expired
 	if err == nil {
 		err = s.e.LoadLibraries(meta.Libraries, how)
