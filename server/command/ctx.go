@@ -126,6 +126,7 @@ type Ctx struct {
 	skip        Skip // ForcePropagate's, for this command
 	effects     effects
 	scratch     []byte
+	scores      []float64 // scratch of ZADD
 	rnd         uint64
 }
 

@@ -54,15 +54,25 @@ func (c *Ctx) hset() (created int, ok bool) {
 		c.Out.Error(c.Cmd.ArityError())
 		return 0, false
 	}
-	h, ok := c.hashToWrite(c.Args[1])
-	if !ok {
+	key := c.Args[1]
+	e, found := c.LookupWrite(key)
+	if found && e.Kind() != store.HashKind {
+		c.Out.Error(errWrongType)
 		return 0, false
+	}
+	var h store.Hash
+	if found && len(c.Args) == 4 {
+		h, _ = c.DB.HashForWrite(key)
+	} else {
+		h, _ = c.DB.HashDraft(key)
 	}
 	for i := 2; i < len(c.Args); i += 2 {
 		if h.Set(c.Args[i], c.Args[i+1]) {
 			created++
 		}
 	}
+	h.Store()
+	c.born(found, key)
 	c.touched(EventHash, "hset", c.Args[1])
 	c.Dirty((len(c.Args)-2)/2 - 1)
 	return created, true

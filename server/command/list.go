@@ -88,11 +88,17 @@ func (c *Ctx) push(head, onlyExisting bool) {
 		c.Out.Int(0)
 		return
 	}
-	l, _ := c.DB.ListForWrite(key)
-	c.born(found, key)
+	var l store.List
+	if found && len(c.Args) == 3 {
+		l, _ = c.DB.ListForWrite(key)
+	} else {
+		l, _ = c.DB.ListDraft(key)
+	}
 	for _, v := range c.Args[2:] {
 		l.Push(head, v)
 	}
+	l.Store()
+	c.born(found, key)
 	c.Out.Int(int64(l.Len()))
 	c.touched(EventList, pushEvent(head), key)
 	c.Dirty(len(c.Args) - 3)

@@ -40,14 +40,20 @@ func cmdSadd(c *Ctx) {
 		c.Out.Error(errWrongType)
 		return
 	}
-	s, _ := c.DB.SetForWrite(key)
-	c.born(found, key)
+	var s store.Set
+	if found && len(c.Args) == 3 {
+		s, _ = c.DB.SetForWrite(key)
+	} else {
+		s, _ = c.DB.SetDraft(key)
+	}
 	added := 0
 	for _, m := range c.Args[2:] {
 		if s.Add(m) {
 			added++
 		}
 	}
+	s.Store()
+	c.born(found, key)
 	if added > 0 {
 		c.touched(EventSet, "sadd", key)
 		c.Dirty(added - 1)

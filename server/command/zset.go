@@ -63,13 +63,16 @@ func (c *Ctx) zadd(o zaddOptions) {
 	if !c.parseZadd(&o) {
 		return
 	}
-	scores := make([]float64, 0, 8)
+	scores := c.scores[:0]
 	for i := o.at; i < len(c.Args); i += 2 {
 		score, ok := c.floatArg(i)
 		if !ok {
 			return
 		}
 		scores = append(scores, score)
+	}
+	if cap(scores) <= 1<<10 {
+		c.scores = scores
 	}
 	key := c.Args[1]
 	e, found := c.LookupWrite(key)
@@ -81,16 +84,11 @@ func (c *Ctx) zadd(o zaddOptions) {
 		c.zaddReply(&o, 0, 0, 0, false)
 		return
 	}
-	z, _ := c.DB.ZSetForWrite(key)
-	c.born(found, key)
+	z := c.zsetToAdd(key, found && len(scores) == 1)
 	added, updated, score, done := 0, 0, 0.0, false
 	for i, s := range scores {
 		var created, changed bool
 		score, created, changed, done = o.apply(&z, c.Args[o.at+1+2*i], s)
-		if math.IsNaN(score) {
-			c.Out.Error("resulting score is not a number (NaN)")
-			return
-		}
 		switch {
 		case created:
 			added++
@@ -98,11 +96,27 @@ func (c *Ctx) zadd(o zaddOptions) {
 			updated++
 		}
 	}
+	z.Store()
+	if math.IsNaN(score) {
+		c.Out.Error("resulting score is not a number (NaN)")
+		return
+	}
+	c.born(found, key)
 	if added+updated > 0 {
 		c.touched(EventZSet, o.event(), key)
 		c.Dirty(added + updated - 1)
 	}
 	c.zaddReply(&o, added, updated, score, done)
+}
+
+// zsetToAdd opens a sorted set for new members: in place for a single one, else as a draft, which is to be stored.
+func (c *Ctx) zsetToAdd(key []byte, inPlace bool) (z store.ZSet) {
+	if inPlace {
+		z, _ = c.DB.ZSetForWrite(key)
+	} else {
+		z, _ = c.DB.ZSetDraft(key)
+	}
+	return z
 }
 
 func (o *zaddOptions) event() string {

@@ -122,11 +122,17 @@ func (p *part) put(t *table, h uint64, at spot, found bool, key []byte, f form) 
 		}
 		return p.replaceEntry(at, b, &s, key, f)
 	}
+	_, v := p.create(t, h, key, f)
+	return v
+}
+
+// create makes an entry whose key is not in the table, and returns its place and the bytes for its value.
+func (p *part) create(t *table, h uint64, key []byte, f form) (spot, []byte) {
 	f.expire = max(f.expire, 0)
 	ref, s := p.write(key, 0, false, f)
-	seg := t.insert(p, h, ref)
-	p.countExpiry(seg, false, f.expire)
-	return p.openValue(ref, &s, f.vlen)
+	at := t.insert(p, h, ref)
+	p.countExpiry(at.seg, false, f.expire)
+	return at, p.openValue(ref, &s, f.vlen)
 }
 
 // rewrite turns an entry that fits into f where it stands.

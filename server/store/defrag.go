@@ -203,9 +203,9 @@ func (p *part) join(seg *segment) bool {
 	t.charge(p, -(segBytes + int64(len(other.buckets))*bucketBytes))
 	t.count -= len(moved)
 	for _, m := range moved {
-		s := t.insert(p, m.h, m.ref)
+		at := t.insert(p, m.h, m.ref)
 		if m.exp {
-			s.vol++
+			at.seg.vol++
 		}
 	}
 	return true

@@ -7,6 +7,7 @@ import (
 
 // lookup finds a key without any side effect.
 func (d *DB) lookup(key []byte) (p *part, h uint64, at spot, ok bool) {
+	d.store.noDraft()
 	h = d.store.hash.sum(key)
 	if p = d.space.partOf(h); p == nil {
 		return nil, h, spot{}, false
@@ -17,6 +18,7 @@ func (d *DB) lookup(key []byte) (p *part, h uint64, at spot, ok bool) {
 
 // open prepares a write of a key: cuts get their image first, handles become stale.
 func (d *DB) open(key []byte) (p *part, h uint64, at spot, ok bool) {
+	d.store.noDraft()
 	sp := d.space
 	if m := &sp.met; m.p != nil {
 		p, h, at = m.p, m.h, m.at
@@ -244,7 +246,7 @@ func (d *DB) install(key []byte, f form, v payload) {
 		p.unlink(at)
 		p.dropEntry(at.ref)
 	}
-	p.countExpiry(p.keys.insert(p, h, ref), false, f.expire)
+	p.countExpiry(p.keys.insert(p, h, ref).seg, false, f.expire)
 }
 
 // Copy copies src with its expiry to dst in another or the same DB, replacing what is there, and reports whether src

@@ -108,7 +108,7 @@ func listOf(v value) []string {
 }
 
 func (w *world) list(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	l, wrong := d.ListForWrite(k)
+	l, wrong := pick(w, d.ListForWrite, d.ListDraft)(k)
 	if wrong != (exists && old.kind != ListKind) {
 		w.t.Fatal("wrong type")
 	}
@@ -122,6 +122,7 @@ func (w *world) list(d *DB, m map[string]value, k []byte, old value, exists bool
 	if l.Len() != len(list) {
 		w.t.Fatalf("a list has %d elements, want %d", l.Len(), len(list))
 	}
+	l.Store()
 	old.kind, old.fields = ListKind, make(map[string]string, len(list))
 	for i, v := range list {
 		old.fields[strconv.Itoa(i)] = v

@@ -346,8 +346,16 @@ func (w *world) transfer(i int, k []byte, old value, exists bool) {
 	}
 }
 
+// pick draws one of two ways to open a value for writing: in place, or as a draft.
+func pick[F any](w *world, inPlace, draft F) F {
+	if w.r.Intn(2) == 0 {
+		return draft
+	}
+	return inPlace
+}
+
 func (w *world) hash(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	h, wrong := d.HashForWrite(k)
+	h, wrong := pick(w, d.HashForWrite, d.HashDraft)(k)
 	if wrong != (exists && old.kind != HashKind) {
 		w.t.Fatal("wrong type")
 	}
@@ -380,6 +388,7 @@ func (w *world) hash(d *DB, m map[string]value, k []byte, old value, exists bool
 	if h.Len() != len(old.fields) {
 		w.t.Fatalf("a hash has %d fields, want %d", h.Len(), len(old.fields))
 	}
+	h.Store()
 	m[string(k)] = old
 	if len(old.fields) == 0 {
 		d.Delete(k)

@@ -27,7 +27,7 @@ func membersOf(e Entry) map[string]string {
 
 // zset changes a sorted set by members and by ranks, and compares its order and its borders with the model's.
 func (w *world) zset(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	z, wrong := d.ZSetForWrite(k)
+	z, wrong := pick(w, d.ZSetForWrite, d.ZSetDraft)(k)
 	if wrong != (exists && old.kind != ZSetKind) {
 		w.t.Fatal("wrong type")
 	}
@@ -57,6 +57,7 @@ func (w *world) zset(d *DB, m map[string]value, k []byte, old value, exists bool
 		sorted = slices.Delete(sorted, from, from+n)
 	}
 	checkZSet(w.t, w.r, &z, sorted)
+	z.Store()
 	m[string(k)] = old
 	if len(old.fields) == 0 {
 		d.Delete(k)

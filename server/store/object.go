@@ -137,10 +137,11 @@ func (s *Store) countFreed(b *objectBase) {
 // handle is what the handles of all kinds but strings have: a place in the store, valid until the next write of its DB
 // that does not go through it.
 type handle struct {
-	p   *part
-	at  spot
-	gen uint32
-	rw  bool // made for writing
+	p     *part
+	at    spot
+	gen   uint32
+	rw    bool   // made for writing
+	draft *draft // where a small value's bytes are meanwhile; nil: in the store
 }
 
 func (e Entry) handle() handle { return handle{p: e.p, at: spot{ref: e.ref}, gen: e.gen} }
@@ -148,19 +149,21 @@ func (e Entry) handle() handle { return handle{p: e.p, at: spot{ref: e.ref}, gen
 // forWrite opens the value of a kind at key, a new one of type empty with n zero bytes when there is none.
 func (d *DB) forWrite(key []byte, kind Kind, empty uint8, n int) (h handle, wrongType bool) {
 	p, hash, at, ok := d.open(key)
-	if ok {
-		if p.entry(at.ref).Kind() != kind {
-			return handle{}, true
-		}
-	} else {
-		clear(p.put(&p.keys, hash, spot{}, false, key, form{typ: empty, vlen: n, clock: d.store.clock.Load()}))
-		at, _ = p.keys.find(p, hash, key)
+	if !ok {
+		var v []byte
+		at, v = p.create(&p.keys, hash, key, form{typ: empty, vlen: n, clock: d.store.clock.Load()})
+		clear(v)
+	} else if p.entry(at.ref).Kind() != kind {
+		return handle{}, true
 	}
 	return handle{p: p, at: at, gen: d.space.gen, rw: true}, false
 }
 
 // object is the object of a big value, nil for a small one.
 func (h *handle) object() object {
+	if h.draft != nil {
+		return nil
+	}
 	b := h.p.slab.at(h.at.ref)
 	if s := shapeOf(b); isObject(s.meta) {
 		return h.p.space.object(b[s.val:])
@@ -184,17 +187,30 @@ func (h *handle) wrote() {
 }
 
 // typ is the type of the entry.
-func (h *handle) typ() uint8 { return h.p.entry(h.at.ref).meta() & typeMask }
+func (h *handle) typ() uint8 {
+	if h.draft != nil {
+		return h.draft.typ
+	}
+	return h.p.entry(h.at.ref).meta() & typeMask
+}
 
 // bytes are a small value's bytes. They may be a blob that a cut holds: writable is for writing.
 func (h *handle) bytes() []byte {
+	if h.draft != nil {
+		return h.draft.b
+	}
 	b := h.p.slab.at(h.at.ref)
 	s := shapeOf(b)
 	return h.p.valueBytes(b, &s)
 }
 
 // resize gives a small value n bytes and perhaps another type, and returns them for writing.
-func (h *handle) resize(n int, typ uint8) []byte { return h.p.resize(&h.at, n, typ) }
+func (h *handle) resize(n int, typ uint8) []byte {
+	if h.draft != nil {
+		return h.draft.resize(n, typ)
+	}
+	return h.p.resize(&h.at, n, typ)
+}
 
 // writable returns a small value's bytes for writing: a blob that a cut holds is copied.
 func (h *handle) writable() []byte { return h.resize(len(h.bytes()), h.typ()) }
@@ -220,6 +236,17 @@ func (h *handle) splice(start, end, n int) []byte {
 // become makes the small value at a handle the object o, whose elements it has already.
 func (h *handle) become(o object) {
 	p := h.p
+	if d := h.draft; d != nil {
+		h.draft = nil
+		if d.fresh {
+			var v []byte
+			h.at, v = p.create(&p.keys, d.hash, d.key, form{typ: o.entryType(), vlen: 4, clock: p.space.store.clock.Load()})
+			binary.LittleEndian.PutUint32(v, o.base().globalID())
+			d.end()
+			return
+		}
+		d.end()
+	}
 	e := p.slab.at(h.at.ref)
 	s := shapeOf(e)
 	key := append([]byte(nil), p.keyBytes(e, &s)...)

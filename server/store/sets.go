@@ -122,6 +122,10 @@ func (s *Set) Add(member []byte) (added bool) {
 // leaveInts turns an intset into a pack, or into a table when it has many members or will get one of n bytes that no
 // pack takes.
 func (s *Set) leaveInts(n int) {
+	if n <= setPackMember && intsetLen(s.bytes()) == 0 {
+		packSetLen(s.resize(packHeader, typeSetPack), 0)
+		return
+	}
 	ints := append([]byte(nil), s.bytes()...)
 	count := intsetLen(ints)
 	if n > setPackMember || count >= setPackEntries {

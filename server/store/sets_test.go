@@ -28,7 +28,7 @@ func (w *world) member(spread int) []byte {
 }
 
 func (w *world) set(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	s, wrong := d.SetForWrite(k)
+	s, wrong := pick(w, d.SetForWrite, d.SetDraft)(k)
 	if wrong != (exists && old.kind != SetKind) {
 		w.t.Fatal("wrong type")
 	}
@@ -75,6 +75,7 @@ func (w *world) set(d *DB, m map[string]value, k []byte, old value, exists bool)
 	if s.Len() != len(old.fields) {
 		w.t.Fatalf("a set has %d members, want %d", s.Len(), len(old.fields))
 	}
+	s.Store()
 	m[string(k)] = old
 	if len(old.fields) == 0 {
 		d.Delete(k)

@@ -46,6 +46,7 @@ type Store struct {
 	hinted    atomic.Bool // a part has hints for the expiry
 	seenPool  []*seenArray
 	scratch   []byte // of one operation
+	draft     draft
 	fragSlack int64
 	blobs     *blobStats // shared with siblings
 	dead      []*space   // detached keyspaces to be freed

@@ -175,15 +175,15 @@ func (t *table) findRef(p *part, h uint64, ref uint32) spot {
 }
 
 // insert adds a ref whose key is not in the table.
-func (t *table) insert(p *part, h uint64, ref uint32) *segment {
+func (t *table) insert(p *part, h uint64, ref uint32) spot {
 	if t.dir == nil {
 		t.start(p)
 	}
 	for {
 		seg := t.segmentFor(p, h)
-		if seg.place(h, ref) {
+		if bucket, slot, ok := seg.place(h, ref); ok {
 			t.count++
-			return seg
+			return spot{seg, bucket, slot, ref}
 		}
 		t.grow(p, seg)
 	}
@@ -209,13 +209,13 @@ func (t *table) reserve(p *part, depth uint8) {
 }
 
 // place puts ref into its home or, when that is full, into the emptiest of the next buckets.
-func (s *segment) place(h uint64, ref uint32) bool {
+func (s *segment) place(h uint64, ref uint32) (bucket, slot uint32, ok bool) {
 	home, mask := s.home(h), uint32(len(s.buckets)-1)
 	n, slot := s.buckets[home].free()
 	if n > 0 {
 		s.buckets[home].put(slot, tagOf(h), 0, ref)
 		s.count++
-		return true
+		return home, slot, true
 	}
 	best, shift := 0, uint32(0)
 	for d := uint32(1); d <= maxShift; d++ {
@@ -224,12 +224,13 @@ func (s *segment) place(h uint64, ref uint32) bool {
 		}
 	}
 	if best == 0 || s.buckets[home].shift>>24 == awayMax {
-		return false
+		return 0, 0, false
 	}
-	s.buckets[(home+shift)&mask].put(slot, tagOf(h), shift, ref)
+	bucket = (home + shift) & mask
+	s.buckets[bucket].put(slot, tagOf(h), shift, ref)
 	s.buckets[home].shift += awayUnit
 	s.count++
-	return true
+	return bucket, slot, true
 }
 
 func (b *bucket) put(slot uint32, tag uint8, shift uint32, ref uint32) {
@@ -312,9 +313,9 @@ func (t *table) grow(p *part, seg *segment) {
 	}
 	t.count -= len(moved)
 	for _, m := range moved {
-		s := t.insert(p, m.h, m.ref)
+		at := t.insert(p, m.h, m.ref)
 		if m.exp {
-			s.vol++
+			at.seg.vol++
 		}
 	}
 }
