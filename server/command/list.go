@@ -94,9 +94,7 @@ func (c *Ctx) push(head, onlyExisting bool) {
 	} else {
 		l, _ = c.DB.ListDraft(key)
 	}
-	for _, v := range c.Args[2:] {
-		l.Push(head, v)
-	}
+	l.PushAll(head, c.Args[2:])
 	l.Store()
 	c.born(found, key)
 	c.Out.Int(int64(l.Len()))

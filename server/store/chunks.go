@@ -223,6 +223,14 @@ func (t *chunks) edge(c *chunkCursor, last bool) bool {
 // seek puts c on the leaf of the element at pos < count and returns how many elements of the leaf come before it.
 func (t *chunks) seek(c *chunkCursor, pos uint64) (rest int) {
 	c.node[t.height] = t.root
+	switch pos { // the ends, without a search
+	case 0:
+		t.descend(c, t.height, false)
+		return 0
+	case t.count - 1:
+		t.descend(c, t.height, true)
+		return t.size(c) - 1
+	}
 	for l := t.height; l > 0; l-- {
 		b := t.slot(c.node[l])
 		i := 0

@@ -69,6 +69,20 @@ func (l *List) Push(head bool, v []byte) {
 	l.obj.push(head, v)
 }
 
+// PushAll is Push of several elements, one after the other.
+func (l *List) PushAll(head bool, vs [][]byte) {
+	for len(vs) > 0 {
+		if l.obj == nil {
+			l.Push(head, vs[0])
+			vs = vs[1:]
+			continue
+		}
+		l.check()
+		l.wrote()
+		vs = vs[l.obj.pushSome(head, vs):]
+	}
+}
+
 // insertPacked puts an element at an offset of a small list.
 func (l *List) insertPacked(at int, e *packedElem) {
 	b := l.splice(at, at, e.size)

@@ -1,5 +1,7 @@
 package store
 
+import "encoding/binary"
+
 // listObject is a big list: a tree of chunks that hold elements as listpack.go encodes them. An element from blobElem
 // bytes on is a chunk of its own, a blob.
 type listObject struct {
@@ -62,9 +64,76 @@ func (o *listObject) copyTo(p *part) object {
 
 // push adds an element at an end.
 func (o *listObject) push(head bool, v []byte) {
+	one := [1][]byte{v}
+	o.pushSome(head, one[:])
+}
+
+// pushSome adds some of the elements at an end, one after the other, and returns how many: the first at least.
+func (o *listObject) pushSome(head bool, vs [][]byte) int {
+	if n := o.pushInto(head, vs); n > 0 {
+		return n
+	}
 	var c chunkCursor
 	o.tree.edge(&c, !head)
-	o.place(&c, head, v)
+	o.place(&c, head, vs[0])
+	return 1
+}
+
+// pushInto adds the first elements at an end, as many as the outermost leaf has the room for where it stands, if the path to
+// it is the tree's alone: this is nearly always so, and costs one look at the path.
+func (o *listObject) pushInto(head bool, vs [][]byte) (n int) {
+	const tall = 3
+	var counts [tall][]byte
+	t := &o.tree
+	if t.root == 0 || t.height > tall {
+		return 0
+	}
+	node := t.nodes[t.root]
+	for l := t.height; l > 0 && node.held == 1; l-- {
+		b, i := t.home.slab.at(node.ref), 0
+		if !head {
+			i = innerLen(b) - 1
+		}
+		e := childAt(b, i)
+		counts[l-1], node = e[4:], t.nodes[childID(e)]
+	}
+	if node.held > 1 {
+		return 0
+	}
+	b := t.home.slab.at(node.ref)
+	if *header(b)&flagValBlob != 0 {
+		return 0
+	}
+	n = putAtEnd(b[:t.home.slab.size(node.ref)], head, vs, o.home.plainFrom())
+	for _, sum := range counts[:t.height] {
+		binary.LittleEndian.PutUint64(sum, binary.LittleEndian.Uint64(sum)+uint64(n))
+	}
+	t.count += uint64(n)
+	return n
+}
+
+// putAtEnd puts elements shorter than plain at an end of a leaf's slot, as many as it has the room for, and returns how many.
+func putAtEnd(b []byte, head bool, vs [][]byte, plain int) int {
+	from, to := window(b)
+	for n, v := range vs {
+		e := packElem(v)
+		first, last := from, to+e.size
+		if head {
+			first, last = from-e.size, to
+		}
+		if len(v) >= plain || first < leafHeader || last > len(b) || last-first > chunkRoom {
+			vs = vs[:n]
+			break
+		}
+		if head {
+			e.put(b[first:])
+		} else {
+			e.put(b[to:])
+		}
+		from, to = first, last
+	}
+	setWindow(b, from, to)
+	return len(vs)
 }
 
 // place adds an element right before all of c's leaf, or behind: in it, or in a new leaf beside it.

@@ -148,9 +148,20 @@ func (w *world) listOp(l *List, list []string) []string {
 	case op < 40 || len(list) == 0:
 		l.Push(false, v)
 		return append(list, string(v))
-	case op < 60:
+	case op < 50:
 		l.Push(true, v)
 		return slices.Insert(list, 0, string(v))
+	case op < 60:
+		vs, head := [][]byte{v, w.element(), w.element()}, op < 55
+		l.PushAll(head, vs)
+		for _, v := range vs {
+			at := len(list)
+			if head {
+				at = 0
+			}
+			list = slices.Insert(list, at, string(v))
+		}
+		return list
 	case op < 75:
 		i := w.r.Intn(len(list) + 1)
 		l.Insert(i, v)

@@ -32,13 +32,28 @@ func packAt(b []byte, start int) packItem {
 
 func packFind(b, field []byte) (packItem, bool) {
 	for at := packHeader; at < len(b); {
-		it := packAt(b, at)
-		if string(b[it.field:it.fieldEnd]) == string(field) {
-			return it, true
+		from, width := at, 1
+		n := int(b[at])
+		if n >= 0x80 {
+			n, width = varint(b[at:])
 		}
-		at = it.end
+		at += width + n
+		if n == len(field) && same(b[at-n:at], field) {
+			return packAt(b, from), true
+		}
+		n, width = int(b[at]), 1
+		if n >= 0x80 {
+			n, width = varint(b[at:])
+		}
+		at += width + n
 	}
 	return packItem{}, false
+}
+
+// same compares texts of equal length, their ends first, where names that count differ.
+func same(a, b []byte) bool {
+	last := len(a) - 1
+	return last < 0 || a[last] == b[last] && string(a) == string(b)
 }
 
 func packItemLen(flen, vlen int) int { return varintLen(flen) + flen + varintLen(vlen) + vlen }

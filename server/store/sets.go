@@ -296,8 +296,12 @@ func setPackAt(b []byte, start int) (from, end int) {
 // setPackFind returns the place of a member with its length.
 func setPackFind(b, member []byte) (start, end int, found bool) {
 	for at := packHeader; at < len(b); {
-		from, end := setPackAt(b, at)
-		if string(b[from:end]) == string(member) {
+		n, width := int(b[at]), 1
+		if n >= 0x80 {
+			n, width = varint(b[at:])
+		}
+		end := at + width + n
+		if n == len(member) && same(b[end-n:end], member) {
 			return at, end, true
 		}
 		at = end

@@ -287,6 +287,14 @@ type hashed struct {
 func (s *segment) drain(p *part, dst []hashed) []hashed {
 	for i := range s.buckets {
 		b := &s.buckets[i]
+		if i+1 < len(s.buckets) { // the next ones come from memory together meanwhile
+			next := &s.buckets[i+1]
+			for j, tag := range next.tags {
+				if tag != 0 {
+					p.slab.touch(next.refs[j])
+				}
+			}
+		}
 		for j, tag := range b.tags {
 			if tag != 0 {
 				h, exp := p.rehash(b.refs[j])

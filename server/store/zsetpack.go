@@ -51,6 +51,14 @@ func zpackScore(b []byte) (score float64, n int) {
 	}
 }
 
+// zpackScoreLen is the length of a score that begins with c.
+func zpackScoreLen(c byte) int {
+	if c < zpackInt16 {
+		return 1
+	}
+	return int([...]uint8{3, 5, 5, 9}[(c-zpackInt16)&3])
+}
+
 func appendZpackItem(dst, member []byte, score float64) []byte {
 	dst = append(binary.AppendUvarint(dst, uint64(len(member))), member...)
 	if n := int32(score); float64(n) == score {
@@ -82,15 +90,21 @@ func zpackFind(b, member []byte) (zpackItem, bool) {
 // zpackPlace finds a member and, in the same pass, the place among the other members where it belongs with a score.
 func zpackPlace(b, member []byte, score float64) (old zpackItem, exists bool, at int) {
 	for start := packHeader; start < len(b); {
-		it := zpackAt(b, start)
-		name := b[it.member:it.memberEnd]
-		switch {
-		case len(name) == len(member) && string(name) == string(member):
-			old, exists = it, true
-		case at == 0 && (it.score > score || it.score == score && bytes.Compare(name, member) > 0):
-			at = start
+		n, width := int(b[start]), 1
+		if n >= 0x80 {
+			n, width = varint(b[start:])
 		}
-		start = it.end
+		end := start + width + n
+		name := b[end-n : end]
+		switch {
+		case n == len(member) && same(name, member):
+			old, exists = zpackAt(b, start), true
+		case at == 0:
+			if s, _ := zpackScore(b[end:]); s > score || s == score && bytes.Compare(name, member) > 0 {
+				at = start
+			}
+		}
+		start = end + zpackScoreLen(b[end])
 	}
 	if at == 0 {
 		at = len(b)
