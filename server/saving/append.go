@@ -73,7 +73,7 @@ type appender struct {
 	at       engine.Synced // what was written ends there
 	lastSync time.Time
 	lastNote time.Time   // when a place was told without commands
-	fresh    bool        // commands came after that
+	lone     int         // how often that was since the last commands
 	noted    bool        // such a place is to be synced by the goroutine
 	orphans  []fsys.File // to be closed when the sync under way is over
 	vowed    bool        // see vow.go
