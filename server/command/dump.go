@@ -27,7 +27,11 @@ func cmdDump(c *Ctx) {
 		c.Out.Null()
 		return
 	}
-	p := snapshot.AppendValue(c.scratch[:0], e, c.Conf == nil || !c.Conf.NoCompression)
+	compress := c.Conf == nil || !c.Conf.NoCompression
+	if c.longDump(e, compress) {
+		return
+	}
+	p := snapshot.AppendValue(c.scratch[:0], e, compress)
 	c.Out.Bulk(p)
 	if cap(p) <= maxRoom {
 		c.scratch = p[:0]
@@ -94,23 +98,39 @@ func cmdRestore(c *Ctx) {
 		c.Out.Error(errRestoreTTL)
 		return
 	}
-	value, err := rdb.CheckFooter(c.Args[3], c.Conf != nil && c.Conf.AnyChecksum)
-	if err != nil {
-		c.Out.Error(errPayload)
+	if c.longRestore(c.Args[3]) {
 		return
 	}
-	room := c.freeKey()
-	if err := snapshot.ReadValue(c.Store, c.DB, room, value); err != nil {
-		if c.Conf != nil && c.Conf.BadPayload != nil {
-			c.Conf.BadPayload(key, err)
-		}
-		c.Out.Error(errBadData)
+	room, ok := c.readRestored(key, c.Args[3])
+	if !ok {
 		return
 	}
 	if r.at != 0 && !r.absTTL {
 		r.at = int64(uint64(r.at) + uint64(c.Now)) // wraps as in Redis
 	}
 	c.restored(&r, key, room, taken)
+}
+
+// readRestored makes a value of what DUMP wrote, under a key that it returns, unless it is made already: then there is no
+// such key. ok is false after an error reply.
+func (c *Ctx) readRestored(key, payload []byte) (room []byte, ok bool) {
+	if c.made != nil && c.made.loose != nil {
+		return nil, true
+	}
+	value, err := rdb.CheckFooter(payload, c.Conf != nil && c.Conf.AnyChecksum)
+	if err != nil {
+		c.Out.Error(errPayload)
+		return nil, false
+	}
+	room = c.freeKey()
+	if err := snapshot.ReadValue(c.Store, c.DB, room, value); err != nil {
+		if c.Conf != nil && c.Conf.BadPayload != nil {
+			c.Conf.BadPayload(key, err)
+		}
+		c.Out.Error(errBadData)
+		return nil, false
+	}
+	return room, true
 }
 
 // freeKey is a key that is not there: a value is read under it first, so that a damaged one leaves the old value alone.
@@ -124,10 +144,12 @@ func (c *Ctx) freeKey() []byte {
 	}
 }
 
-// restored puts the value that was read at room under its key.
+// restored puts the value that was read at room, or made before, under its key.
 func (c *Ctx) restored(r *restoring, key, room []byte, taken bool) {
 	if r.at != 0 && c.past(r.at) {
-		c.DB.Delete(room)
+		if room != nil {
+			c.DB.Delete(room)
+		}
 		c.Out.OK()
 		if taken {
 			c.DB.Delete(key)
@@ -136,8 +158,10 @@ func (c *Ctx) restored(r *restoring, key, room []byte, taken bool) {
 		}
 		return
 	}
-	c.DB.Delete(key)
-	c.DB.Rename(room, key)
+	if !c.attach(key) {
+		c.DB.Delete(key)
+		c.DB.Rename(room, key)
+	}
 	c.Notify(EventNew, "new", key)
 	if r.at != 0 {
 		c.DB.SetExpire(key, max(r.at, 1))

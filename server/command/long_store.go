@@ -20,6 +20,7 @@ type Made struct {
 	list   *members
 	copy   *copiedCursor // COPY: of a hash fields and values in turn
 	bits   *madeBits     // BITCOUNT, BITPOS: they store nothing
+	value  *madeValue    // RESTORE
 
 	loose *store.Loose // of a big result
 	rest  []byte       // of set or list: what Step has still to add
@@ -45,6 +46,10 @@ func (m *Made) Step(db *store.DB) (done bool) {
 		switch {
 		case m.copy != nil:
 			if !m.copyOne() {
+				return true
+			}
+		case m.value != nil:
+			if !m.readOne(db) {
 				return true
 			}
 		case m.zset != nil && m.next < len(m.zset.items):
@@ -90,15 +95,17 @@ func (m *Made) big(db *store.DB) bool {
 	switch {
 	case m.copy != nil:
 		return true
+	case m.value != nil:
+		return m.value.in != nil
 	case m.zset != nil:
 		m.kind = store.ZSetKind
-		return len(m.zset.items) > max(conf.ZSetMaxListpackEntries, longStep)
+		return len(m.zset.items) > flatMost(m.kind, conf)
 	case m.set != nil:
 		m.kind, m.rest = store.SetKind, m.set.buf
-		return m.set.n > max(conf.SetMaxIntsetEntries, 2*longStep)
+		return m.set.n > flatMost(m.kind, conf)
 	case m.list != nil:
 		m.kind, m.rest = store.ListKind, m.list.buf
-		return m.list.n > 2*longStep && len(m.list.buf) > 4<<10
+		return m.list.n > flatMost(m.kind, conf) && len(m.list.buf) > 4<<10
 	}
 	return false
 }

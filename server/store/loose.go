@@ -42,22 +42,23 @@ func (d *DB) NewLoose(key []byte, kind Kind) *Loose {
 // Good tells whether the database has still the keyspace in which the value is made.
 func (l *Loose) Good() bool { return l.d.space == l.space }
 
-// Add adds a member to a set.
-func (l *Loose) Add(member []byte) {
+// Add adds a member to a set and reports whether it is new.
+func (l *Loose) Add(member []byte) bool {
 	l.space.gen++
-	l.obj.(*tableObject).set(member, nil)
+	return l.obj.(*tableObject).set(member, nil)
 }
 
-// SetField gives a hash's field a value.
-func (l *Loose) SetField(field, value []byte) {
+// SetField gives a hash's field a value and reports whether the field is new.
+func (l *Loose) SetField(field, value []byte) bool {
 	l.space.gen++
-	l.obj.(*tableObject).set(field, value)
+	return l.obj.(*tableObject).set(field, value)
 }
 
-// Set gives a sorted set's member a score.
-func (l *Loose) Set(member []byte, score float64) {
+// Set gives a sorted set's member a score and reports whether the member is new.
+func (l *Loose) Set(member []byte, score float64) bool {
 	l.space.gen++
-	l.obj.(*zsetObject).set(member, score)
+	created, _ := l.obj.(*zsetObject).set(member, score)
+	return created
 }
 
 // Push adds an element at a list's tail.

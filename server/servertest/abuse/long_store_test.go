@@ -29,6 +29,12 @@ func stored(c *servertest.Client, what int, to string) string {
 	case 5:
 		c.Do("COPY", "hash", to, "REPLACE")
 		return sums(c.Do("HGETALL", to).Elems, "COPY")
+	case 6:
+		c.Do("RESTORE", to, "0", string(c.Do("DUMP", "set").Str), "REPLACE")
+		return pairs(c.Do("SMEMBERS", to).Elems, "DUMP and RESTORE")
+	case 7:
+		c.Do("RESTORE", to, "0", string(c.Do("DUMP", "zset").Str), "REPLACE")
+		return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "DUMP and RESTORE")
 	case 4:
 		c.Do("SDIFFSTORE", to, "set", "missing")
 		return pairs(c.Do("SMEMBERS", to).Elems, "SDIFFSTORE")
@@ -37,7 +43,7 @@ func stored(c *servertest.Client, what int, to string) string {
 	return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "GEOSEARCHSTORE")
 }
 
-const storeKinds = 7
+const storeKinds = 9
 
 // TestLongStoresAreOfOneInstant: what is stored is what the sources were at one place of the log, whoever writes meanwhile
 // and whoever syncs; so replicas that execute the same command, in the same way, have the same.

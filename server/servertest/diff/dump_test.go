@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/servertest/oracle"
 )
 
@@ -69,8 +70,21 @@ func collection(n, size int) []dumpCase {
 
 // TestDumpGoesBothWays: what ours dumps redis-server restores to an equal value, and the other way round, and the copy has
 // the encoding that the value has there.
-func TestDumpGoesBothWays(t *testing.T) {
-	ours := NewDirect()
+func TestDumpGoesBothWays(t *testing.T) { bothWays(t, 0) }
+
+// TestLongDumpGoesBothWays is the same where all that can goes on after its handler.
+func TestLongDumpGoesBothWays(t *testing.T) {
+	ours := bothWays(t, 1)
+	for _, name := range []string{"dump", "restore"} {
+		if n := ours.Long[name]; n < 50 {
+			t.Errorf("%s went on after its handler %d times", name, n)
+		}
+	}
+}
+
+func bothWays(t *testing.T, longFrom int) (ours *Direct) {
+	ours = NewDirect()
+	ours.Ctx.Conf.LongFrom = longFrom
 	real := oracle.Start(t, "--save", "", "--enable-debug-command", "yes")
 	ours.Ctx.Store.Config.HashMaxListpackEntries = 512 // as redis-server's default
 	for _, c := range dumpCases() {
@@ -107,15 +121,26 @@ func TestDumpGoesBothWays(t *testing.T) {
 			}
 		}
 	}
+	return ours
 }
 
 // TestRestoreAnswersAsRedis compares the refusals, the options, the effects and the events.
 func TestRestoreAnswersAsRedis(t *testing.T) {
+	for _, longFrom := range []int{0, 1} {
+		restoreAnswers(t, longFrom)
+	}
+}
+
+func restoreAnswers(t *testing.T, longFrom int) {
 	ours := NewDirect()
+	ours.Ctx.Conf.LongFrom = longFrom
 	real := oracle.Start(t, "--save", "")
 	good := string(ours.dump("SET", "v", "hello"))
 	newer := strings.Replace(good, "\x0a\x00", "\x0b\x01", 1)
+	many, twice, short := manyMembers(600, 600), manyMembers(599, 600), manyMembers(600, 601)
 	for _, args := range [][]string{
+		{"k", "0", many}, {"k", "0", many}, {"k", "0", twice, "REPLACE"}, {"k", "0", short, "REPLACE"}, {"k", "0", many[:5000], "REPLACE"}, {"k", "0", many + "x", "REPLACE"},
+		{"k", "100000000", many, "REPLACE"}, {"k", "99999999999999", many, "REPLACE", "ABSTTL"}, {"k", "1", many, "ABSTTL", "REPLACE"}, {"k", "1", many, "ABSTTL"}, {"k", "0", many}, {"k", "0", twice}, {"k", "0", many, "REPLACE", "FREQ", "9", "x"},
 		{"k", "0", good}, {"k", "0", good}, {"k", "0", good, "REPLACE"}, {"k", "0", good, "bogus"}, {"k", "x", good, "REPLACE"}, {"k", "-1", good, "REPLACE"},
 		{"k", "0", "", "REPLACE"}, {"k", "0", "short", "REPLACE"}, {"k", "0", newer, "REPLACE"}, {"k", "0", good + "x", "REPLACE"}, {"k", "0", "x" + good, "REPLACE"},
 		{"k", "0", good, "REPLACE", "IDLETIME"}, {"k", "0", good, "REPLACE", "IDLETIME", "x"}, {"k", "0", good, "REPLACE", "IDLETIME", "-1"}, {"k", "0", good, "REPLACE", "IDLETIME", "77"},
@@ -127,7 +152,7 @@ func TestRestoreAnswersAsRedis(t *testing.T) {
 		if w, g := real.Do(cmd...), ours.Do(cmd...); w.String() != g.String() {
 			t.Errorf("%q: redis-server %s, ours %s", cmd, w, g)
 		}
-		for _, look := range [][]string{{"GET", "k"}, {"EXISTS", "k", "other"}, {"DUMP", "nothing"}} {
+		for _, look := range [][]string{{"GET", "k"}, {"SCARD", "k"}, {"EXISTS", "k", "other"}, {"DUMP", "nothing"}} {
 			if w, g := real.Do(look...), ours.Do(look...); w.String() != g.String() {
 				t.Errorf("%q after %q: redis-server %s, ours %s", look, cmd, w, g)
 			}
@@ -138,10 +163,22 @@ func TestRestoreAnswersAsRedis(t *testing.T) {
 	}
 	ours.Do("FLUSHALL")
 	ours.Effects, ours.Events = nil, nil
-	ours.Do("RESTORE", "k", "1000", good)
-	if e := ours.Effects; len(e) == 0 || !slices.Equal(e[len(e)-1][:2], []string{"restore", "k"}) || e[len(e)-1][2] == "1000" || e[len(e)-1][4] != "ABSTTL" {
-		t.Errorf("the effects of a RESTORE with a TTL are %q", e)
+	for _, payload := range []string{good, many} {
+		ours.Do("RESTORE", "k", "1000", payload, "REPLACE")
+		if e := ours.Effects; len(e) == 0 || !slices.Equal(e[len(e)-1][:2], []string{"restore", "k"}) || e[len(e)-1][2] == "1000" || e[len(e)-1][5] != "ABSTTL" {
+			t.Errorf("the effects of a RESTORE with a TTL are %.100q", e)
+		}
 	}
+}
+
+// manyMembers is a dump of a set of 600 members at most, so many of which differ: one is there twice when it claims more than
+// that, and it ends early when it claims more than 600.
+func manyMembers(different, claimed int) string {
+	p := rdb.AppendLen([]byte{byte(rdb.TypeSet)}, uint64(claimed))
+	for i := range min(claimed, 600) {
+		p = rdb.AppendString(p, fmt.Append(nil, "member ", i%different), false)
+	}
+	return string(rdb.AppendFooter(p, 0))
 }
 
 // dump is what DUMP says of a value that a command makes at a key.
