@@ -318,15 +318,13 @@ func (c *Ctx) storeBits(key []byte, op bitOp, sources []bitSource) {
 		size = max(size, len(s.bytes))
 	}
 	_, found := c.LookupWrite(key)
-	if found {
-		c.DB.Delete(key)
-	}
 	switch {
 	case size > 0:
-		combine(c.DB.EditString(key, size), op, list)
+		combine(c.DB.MakeString(key, size), op, list)
 		c.born(found, key)
 		c.touched(EventString, "set", key)
 	case found:
+		c.DB.Delete(key)
 		c.touched(EventGeneric, "del", key)
 	}
 	c.Out.Int(int64(size))

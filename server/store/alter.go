@@ -215,9 +215,7 @@ func (p *part) fill(ref uint32, s *shape, v payload, vlen int) []byte {
 		return v.bytes
 	}
 	dst := p.openValue(ref, s, vlen)
-	if n := copy(dst, v.bytes); s.meta&flagValBlob == 0 { // a new blob is zeroed
-		clear(dst[n:])
-	}
+	clear(dst[copy(dst, v.bytes):])
 	if v.blob != nil {
 		v.blob.Release()
 	}

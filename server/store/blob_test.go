@@ -55,3 +55,26 @@ func TestBigValueIsOverwrittenInPlace(t *testing.T) {
 		t.Fatalf("%d bytes are counted for no blob", n)
 	}
 }
+
+// usedPages gives memory that was used before.
+type usedPages struct{ goPages }
+
+func (usedPages) AllocBlob(n int) []byte { return bytes.Repeat([]byte{0xff}, n) }
+
+// TestWhatIsNewOfStringsIsZero: a blob's memory has whatever was in it.
+func TestWhatIsNewOfStringsIsZero(t *testing.T) {
+	s := New(Options{Seed: 1, Pages: usedPages{}})
+	d := s.DB(0)
+	key := []byte("k")
+	for _, was := range []string{"", "7", "text", string(bytes.Repeat([]byte("v"), 20_000))} {
+		d.Delete(key)
+		if was != "" {
+			d.SetString(key, []byte(was), 0)
+		}
+		for _, n := range []int{30_000, 90_000, 2 << 20} {
+			if b := d.EditString(key, n); len(b) != n || string(b[:len(was)]) != was || len(bytes.Trim(b[len(was):], "\x00")) > 0 {
+				t.Errorf("a string of %d bytes that had %d is wrong", n, len(was))
+			}
+		}
+	}
+}

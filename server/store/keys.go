@@ -125,15 +125,19 @@ func canonicalInt(b []byte) (int64, bool) {
 	return 0, false
 }
 
+// MakeString sets a key to a string of n bytes, which it returns to be filled: their contents are undefined.
+func (d *DB) MakeString(key []byte, n int) []byte {
+	p, h, at, ok := d.open(key)
+	return p.put(&p.keys, h, at, ok, key, form{typ: typeRaw, vlen: n, clock: d.store.clock.Load()})
+}
+
 // EditString gives the string at key n bytes, zeroing what is new, and returns them for writing until the next write
 // of the DB. A missing key is created; a key of another kind is the caller's error.
 func (d *DB) EditString(key []byte, n int) []byte {
 	p, h, at, ok := d.open(key)
 	if !ok {
 		b := p.put(&p.keys, h, at, false, key, form{typ: typeRaw, vlen: n, clock: d.store.clock.Load()})
-		if n <= maxSlot { // else it is a new blob, which is zeroed
-			clear(b)
-		}
+		clear(b)
 		return b
 	}
 	switch e := p.entry(at.ref); e.meta() & typeMask {
