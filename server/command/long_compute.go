@@ -30,6 +30,27 @@ func (c *Ctx) longSort(o sortOptions, e store.Entry) bool {
 	})
 }
 
+// longSortStore is SORT with STORE of a value alone: the list is made of a copy.
+func (c *Ctx) longSortStore(o sortOptions, e store.Entry) bool {
+	return c.longMade(o.store, c.Args[1:2], func(m *Made) *Long {
+		items := make([]sortItem, 0, e.Size())
+		cut := c.copyElements(e, &items)
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto())}
+		l.Step, l.End = cutSteps(cut)
+		l.Rest = func() {
+			if !o.order(items, nil) {
+				return // to be said in the last hold
+			}
+			start, end := o.window(len(items))
+			m.list = &members{}
+			for _, it := range items[start:end] {
+				m.list.add(it.element)
+			}
+		}
+		return l
+	})
+}
+
 // copyElements is a cut that copies the elements of a value.
 func (c *Ctx) copyElements(e store.Entry, items *[]sortItem) *store.Cut {
 	var room []byte

@@ -7,11 +7,6 @@ import (
 	"github.com/understudy-db/understudy/server/store"
 )
 
-// looksUp tells that the reply takes more than the value, and that the copy of the value has the order that it needs.
-func (o *sortOptions) looksUp(e store.Entry) bool {
-	return !o.asIs || len(o.gets) > 0 && e.Kind() == store.ListKind
-}
-
 // sortSteps is the number of items between two looks at the clock.
 const sortSteps = 16
 
@@ -34,7 +29,9 @@ func (c *Ctx) longSortBy(o sortOptions, e store.Entry) bool {
 		if o.by == nil {
 			r.o.by = nil
 		}
-		r.copies = c.copyElements(e, &r.items)
+		if !r.copy(c, e) {
+			return nil
+		}
 		r.past = c.newPast(append(slices.Clone(r.o.gets), r.o.by))
 		r.l = &Long{Reply: resp.NewPieces(proto), Step: r.step, End: r.end, Between: r.between}
 		return r.l
@@ -48,16 +45,40 @@ type sortRun struct {
 	again   *Ctx // to do all of it in one hold
 	proto   int
 	items   []sortItem
-	copies  *store.Cut
+	copies  func() (done bool) // a step of copying the value
+	copyEnd func()
 	copied  bool
+	inOrder bool // the copy is what LIMIT and DESC leave
 	past    *past
 	at      int
 	noScore bool
 	ordered bool
 }
 
+// copy begins to copy the value. In its own order a sorted set is read by place; a set has none, and of a list all is copied.
+func (r *sortRun) copy(c *Ctx, e store.Entry) (ok bool) {
+	if r.o.asIs && e.Kind() == store.ZSetKind {
+		z := e.ZSet()
+		from, n := r.o.span(z.Len())
+		reading := z.Reading(from, n, r.o.desc)
+		if reading == nil {
+			return false
+		}
+		got := &copied{}
+		r.inOrder, r.copyEnd = true, reading.End
+		r.copies = func() bool {
+			return reading.Step(longStep, func(member []byte, _ float64) {
+				r.items = append(r.items, sortItem{element: got.keep(member)})
+			})
+		}
+		return true
+	}
+	r.copies, r.copyEnd = cutSteps(c.copyElements(e, &r.items))
+	return true
+}
+
 func (r *sortRun) end() {
-	r.copies.End()
+	r.copyEnd()
 	r.past.cut.End()
 }
 
@@ -71,7 +92,7 @@ func (r *sortRun) step() (done bool) {
 		r.again.sort(false)
 		return true
 	case !r.copied:
-		r.copied = r.copies.Step(longStep)
+		r.copied = r.copies()
 		return false
 	case r.ordered:
 		return r.get()
@@ -98,11 +119,13 @@ func (r *sortRun) between() {
 		return
 	case !r.o.asIs:
 		r.o.arrange(r.items)
-	case r.o.desc:
+	case r.o.desc && !r.inOrder:
 		slices.Reverse(r.items)
 	}
-	start, end := r.o.window(len(r.items))
-	r.items = r.items[start:end]
+	if !r.inOrder {
+		start, end := r.o.window(len(r.items))
+		r.items = r.items[start:end]
+	}
 	r.l.Reply.Head().Array(len(r.items) * max(len(r.o.gets), 1))
 }
 

@@ -21,10 +21,8 @@ type sortOptions struct {
 	store        []byte   // nil: reply
 }
 
-// alone tells that the value's elements are all that is looked at, and nothing is written.
-func (o *sortOptions) alone() bool {
-	return o.by == nil && !o.asIs && len(o.gets) == 0 && o.store == nil
-}
+// alone tells that the value's elements are all that is looked at.
+func (o *sortOptions) alone() bool { return o.by == nil && !o.asIs && len(o.gets) == 0 }
 
 func cmdSort(c *Ctx) { c.sort(true) }
 
@@ -99,7 +97,11 @@ func (c *Ctx) sort(mayStore bool) {
 	if script := c.NoBlocking; o.asIs && (o.store != nil || script) && found && e.Kind() == store.SetKind {
 		o.asIs, o.alpha, o.by = false, true, nil // a set has no order of its own that a replica would share
 	}
-	if found && o.store == nil && c.isLong(e.Size()) && (o.alone() && c.longSort(o, e) || o.looksUp(e) && c.longSortBy(o, e)) {
+	if c.made != nil && c.made.list != nil {
+		c.storeList(o.store, c.made.list)
+		return
+	}
+	if found && c.isLong(o.reach(e)) && c.sortsLong(o, e) {
 		return
 	}
 	var items []sortItem
@@ -126,6 +128,28 @@ func (c *Ctx) sort(mayStore bool) {
 			c.Out.Null()
 		}
 	})
+}
+
+// sortsLong tells that the command goes on after its handler.
+func (c *Ctx) sortsLong(o sortOptions, e store.Entry) bool {
+	switch {
+	case o.store == nil && o.alone():
+		return c.longSort(o, e)
+	case o.store == nil:
+		return c.longSortBy(o, e)
+	case o.alone():
+		return c.longSortStore(o, e)
+	}
+	return false // the keys that are looked up would have to be watched, all of them
+}
+
+// reach is the number of elements of a big value that are looked at.
+func (o *sortOptions) reach(e store.Entry) int {
+	if !o.asIs || e.Size() == 0 {
+		return e.Size()
+	}
+	start, end := o.window(e.Size())
+	return end - start
 }
 
 // sortLookup is LookupRead; SORT is a command that writes, so it deletes what has expired.
@@ -296,19 +320,26 @@ func (c *Ctx) sorted(o *sortOptions, items []sortItem, emit func(v []byte, found
 func (c *Ctx) sortStore(o *sortOptions, items []sortItem) {
 	var result members
 	c.sorted(o, items, func(v []byte, _ bool) { result.add(v) })
+	c.storeList(o.store, &result)
+}
+
+// storeList makes a list of elements, perhaps the one that was made of them before.
+func (c *Ctx) storeList(key []byte, result *members) {
 	c.Out.Int(int64(result.n))
 	if result.n == 0 {
-		if c.DB.Delete(o.store) {
-			c.touched(EventGeneric, "del", o.store)
+		if c.DB.Delete(key) {
+			c.touched(EventGeneric, "del", key)
 		}
 		return
 	}
-	_, found := c.LookupWrite(o.store)
-	c.DB.Delete(o.store)
-	l, _ := c.DB.ListForWrite(o.store)
-	result.each(func(v []byte) { l.Push(false, v) })
-	c.born(found, o.store)
-	c.touched(EventList, "sortstore", o.store)
+	_, found := c.LookupWrite(key)
+	if !c.attach(key) {
+		c.DB.Delete(key)
+		l, _ := c.DB.ListForWrite(key)
+		result.each(func(v []byte) { l.Push(false, v) })
+	}
+	c.born(found, key)
+	c.touched(EventList, "sortstore", key)
 	c.Dirty(result.n - 1)
 }
 

@@ -66,6 +66,9 @@ func TestLongReplies(t *testing.T) {
 		{"SORT", "list", "ALPHA", "LIMIT", "10", "400"}, {"SORT_RO", "zset", "ALPHA", "DESC"}, {"SORT", "set", "ALPHA"}, {"SORT", "list"}, {"SORT_RO", "numbers", "DESC"},
 		{"SORT", "list", "BY", "member*", "GET", "#", "GET", "hash->*", "LIMIT", "5", "90"}, {"SORT_RO", "numbers", "BY", "weight:*", "GET", "#", "GET", "object:*->f", "GET", "weight:*"},
 		{"SORT", "numbers", "BY", "object:*->name", "ALPHA", "DESC"}, {"SORT", "list", "BY", "nosort", "GET", "weight:*", "GET", "#", "DESC", "LIMIT", "7", "2000"}, {"SORT", "numbers", "GET", "weight:*"},
+		{"SORT", "zset", "BY", "nosort", "GET", "object:*->f", "GET", "#"}, {"SORT", "zset", "BY", "nosort", "DESC", "LIMIT", "100", "2000"}, {"SORT_RO", "zset", "BY", "nosort", "GET", "#", "LIMIT", "2990", "100"},
+		{"SORT", "list", "ALPHA", "STORE", "to"}, {"SORT", "numbers", "LIMIT", "3", "2500", "DESC", "STORE", "to2"}, {"SORT", "zset", "ALPHA", "LIMIT", "9000", "1", "STORE", "to"}, {"SORT", "list", "STORE", "to"}, {"SORT", "set2", "ALPHA", "STORE", "set2"},
+		{"SUNIONSTORE", "set2", "set", "numbers"},
 		{"SORT", "numbers", "BY", "object:*->name", "GET", "#"},
 		{"SUNION", "set", "set2"}, {"SUNION", "set", "numbers", "set2", "set", "small", "missing"}, {"SINTER", "set", "set2"}, {"SINTER", "set2", "set", "set2"},
 		{"SDIFF", "set", "set2", "small"}, {"SDIFF", "set", "missing"},
@@ -98,7 +101,7 @@ func TestLongReplies(t *testing.T) {
 				t.Errorf("%q did not go on after its handler", args)
 			}
 			for _, key := range []string{"to", "to2", "set2", "set3", "zset2"} {
-				for _, look := range [][]string{{"OBJECT", "ENCODING", key}, {"SMEMBERS", key}, {"ZRANGE", key, "0", "-1", "WITHSCORES"}} {
+				for _, look := range [][]string{{"OBJECT", "ENCODING", key}, {"SMEMBERS", key}, {"ZRANGE", key, "0", "-1", "WITHSCORES"}, {"LRANGE", key, "0", "-1"}} {
 					if (args[0] == "COPY" || strings.Contains(strings.Join(args, " "), "STORE")) && !Same(look, real.Do(look...), ours.Do(look...)) {
 						t.Errorf("RESP%s after %q: %q differs", version, args, look)
 					}
