@@ -14,7 +14,12 @@ type draft struct {
 	hash  uint64
 }
 
-func (d *draft) end() { d.key, d.fresh, d.open = nil, false, false }
+func (d *draft) end() {
+	d.key, d.fresh, d.open = nil, false, false
+	if cap(d.b) > maxSlot {
+		d.b = nil // a rare one; it does not stay
+	}
+}
 
 // noDraft is called by all that look for a key.
 func (s *Store) noDraft() {
@@ -85,9 +90,6 @@ func (h *handle) Store() {
 	}
 	copy(v, d.b)
 	d.end()
-	if cap(d.b) > maxSlot {
-		d.b = nil // a rare one; it does not stay
-	}
 }
 
 // HashDraft is HashForWrite for a command that sets several fields; see draftFor.
