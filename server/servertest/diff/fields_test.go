@@ -72,6 +72,9 @@ func busyServers(t *testing.T) (theirs, ours [2]*servertest.Client) {
 		c.Do("SELECT", "0")
 		c.Do("NOSUCH")
 		c.Do("GET")
+		if n := c.Must("WAIT", "1", "10000").Int; n != 1 {
+			t.Fatalf("%d replicas have everything", n)
+		}
 	}
 	return theirs, ours
 }
