@@ -189,12 +189,14 @@ func (l *loop) room(b []byte, need int) []byte {
 type spares struct {
 	list  [][]byte // the latest last
 	bytes int
+	least int // the fewest that there were since trim
 }
 
-// What a loop keeps of them.
+// What a loop keeps of them while they are in use. It is a bound for what many clients with long commands have under way
+// together: what nobody took for a second goes.
 const (
-	spareBuffers = 32
-	spareBytes   = 2 << 20
+	spareBuffers = 128
+	spareBytes   = 32 << 20
 )
 
 // take returns a buffer for n bytes that is not much too big, nil when there is none.
@@ -223,4 +225,13 @@ func (s *spares) put(b []byte) {
 func (s *spares) remove(i int) {
 	s.bytes -= cap(s.list[i])
 	s.list = slices.Delete(s.list, i, i+1)
+	s.least = min(s.least, len(s.list))
+}
+
+// trim lets go those that were not needed since the last call.
+func (s *spares) trim() {
+	for range s.least {
+		s.remove(0)
+	}
+	s.least = len(s.list)
 }

@@ -65,8 +65,8 @@ func TestSpareBuffersAreBounded(t *testing.T) {
 		}
 		return n
 	}
-	for i := range 1000 {
-		s.put(make([]byte, 10, 5<<10+i<<10))
+	for i := range 300 {
+		s.put(make([]byte, 10, 5<<10+i<<12))
 		if n := held(); n != s.bytes || n > spareBytes || len(s.list) > spareBuffers {
 			t.Fatalf("%d buffers of %d bytes are kept, counted as %d", len(s.list), n, s.bytes)
 		}
@@ -80,5 +80,26 @@ func TestSpareBuffersAreBounded(t *testing.T) {
 	}
 	if b := s.take(40 << 10); cap(b) != 64<<10 || len(b) != 0 || s.bytes != 0 {
 		t.Errorf("a buffer of %d bytes, %d of them in use; %d bytes are kept", cap(b), len(b), s.bytes)
+	}
+
+	s = spares{}
+	for range 10 {
+		s.put(make([]byte, 0, 64<<10))
+	}
+	s.trim()
+	for range 4 { // of ten, no more than four were needed at once
+		if s.take(64<<10) == nil {
+			t.Fatal("buffers of a second ago are gone")
+		}
+	}
+	for range 4 {
+		s.put(make([]byte, 0, 64<<10))
+	}
+	if s.trim(); len(s.list) != 4 {
+		t.Errorf("%d buffers stay, 4 were used", len(s.list))
+	}
+	s.trim()
+	if s.trim(); len(s.list) != 0 || s.bytes != 0 {
+		t.Errorf("%d buffers stay though nobody uses any", len(s.list))
 	}
 }

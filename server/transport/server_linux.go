@@ -189,6 +189,7 @@ func (l *loop) shutdown() {
 
 // cron closes connections that were idle for longer than the directive timeout.
 func (l *loop) cron(now time.Time) {
+	l.spare.trim()
 	idle := l.t.sessions.IdleTimeout()
 	for _, c := range l.conns {
 		if c == nil {
