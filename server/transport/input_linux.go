@@ -31,7 +31,7 @@ func (l *loop) readable(c *conn) {
 		l.readBig(c)
 		return
 	}
-	if len(l.arena)-l.used < rest+reach || len(l.items) >= batchItems {
+	if len(l.arena)-l.used < rest+reach || len(l.items) >= batchItems || len(l.items)*l.replyEach > arenaSize {
 		l.process()
 	}
 	room := l.arena[l.used:]

@@ -31,6 +31,9 @@ type loop struct {
 	used   int
 	args   [][]byte
 	items  []engine.Item
+	// replyEach is what a reply of the latest batch took: long ones are not gathered beyond what the lane's buffer has room for.
+	replyEach int
+
 	batch  []*conn // connections with something in items, in order
 	paused []*conn // held back by CLIENT PAUSE
 	astray []*conn // wait for the master
@@ -266,6 +269,7 @@ func (l *loop) process() {
 	l.t.sessions.EvictIfCrowded() // what was read counts before anybody asks
 	if len(l.items) > 0 {
 		l.lane.Run(l.items)
+		l.replyEach = l.lane.Out.Len() / len(l.items)
 	}
 	for i, c := range l.batch {
 		if l.batch[i] = nil; c != nil { // nil: it was taken out
