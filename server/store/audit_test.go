@@ -92,11 +92,7 @@ func recountStream(o object) (slots, tables int64, ok bool) {
 			}
 		}
 		tables = 4 * int64(max(cap(o.mem.refs)-4, 0))
-		if !o.torn {
-			tables += streamBytes
-			tables += groupsHeld(o)
-		}
-		return slots, tables, true
+		return slots, tables + streamBytes + groupsHeld(o), true // one that is being freed is charged for to its end
 	}
 	return 0, 0, false
 }
