@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,10 +56,16 @@ func TestLazyfree(t *testing.T) {
 		}
 		real.Do("SET", "end", "")
 		ours.Do("SET", "end", "")
-		if d := DiffEffects(theirStream.Until("end"), ourStream.Until("end")); d != "" {
+		if d := DiffEffects(withoutEvictor(theirStream.Until("end")), withoutEvictor(ourStream.Until("end"))); d != "" {
 			t.Errorf("lazyfree-lazy-%s: %s", on, d)
 		}
 	}
+}
+
+// withoutEvictor leaves out the write that makes others give way: whether redis-server still refuses it depends on how soon its
+// thread has freed what was evicted lazily.
+func withoutEvictor(list [][]string) [][]string {
+	return slices.DeleteFunc(list, func(words []string) bool { return slices.Equal(words, []string{"SET", "x", "y"}) })
 }
 
 // lazilyFreed lets the big set go in one way.
