@@ -60,7 +60,7 @@ func TestRedisLoadsASnapshotTakenUnderWrites(t *testing.T) {
 	stop := writer(&lock, s, r)
 	var want map[string]value
 	var w sink
-	snap := Start(&lock, s, &w, Options{AtCut: func() []Aux { want = image(s); return []Aux{{"redis-ver", "7.0.15"}} }})
+	snap := Start(&lock, s, &w, Options{Spill: spillTo(t.TempDir()), AtCut: func() []Aux { want = image(s); return []Aux{{"redis-ver", "7.0.15"}} }})
 	err := snap.Wait()
 	stop()
 	if err != nil {
