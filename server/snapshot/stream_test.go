@@ -105,7 +105,7 @@ func TestStreamsUnderWrites(t *testing.T) {
 	stop := writerOf(&lock, func() { mutateStream(st.DB(0), r) })
 	var want string
 	var w sink
-	snap := Start(&lock, st, &w, Options{AtCut: func() []Aux { want = streamText(st.DB(0)); return nil }})
+	snap := Start(&lock, st, &w, Options{Spill: spillTo(t.TempDir()), AtCut: func() []Aux { want = streamText(st.DB(0)); return nil }})
 	err := snap.Wait()
 	stop()
 	if err != nil {
