@@ -21,7 +21,7 @@ func manyOf(name, key string, i, j int, twice bool, element func(i int) []string
 }
 
 // TestManyElements adds several elements by one command: to new keys and known ones, across the borders of encodings, and
-// with elements that come twice. Replies, encodings, data, effects and events are compared.
+// with elements that come twice. Replies, encodings, data and effects are compared.
 func TestManyElements(t *testing.T) {
 	ours := NewDirect()
 	ours.Ctx.Store.Config.HashMaxListpackEntries = 512 // as the directive's default
