@@ -17,6 +17,8 @@ type Gen struct {
 	current *command.Cmd // being made
 	now     int64        // unix milliseconds, for absolute times
 	ids     int          // drawn for streams
+
+	relStep, relStride int64 // the last relative time, and the way to the next one
 }
 
 // unsuited commands are not drawn (nor scripts, which random text is not): their replies are random by nature, or they end or bind the connection.
@@ -32,7 +34,7 @@ var unsuited = map[string]bool{
 	"slowlog|get":     true, "slowlog|len": true, // what took long
 	"memory|usage": true, "memory|help": true, "memory|doctor": true, "memory|stats": true, "memory|malloc-stats": true,
 	"latency|doctor": true, "latency|graph": true, "latency|help": true, "latency|histogram": true, "latency|history": true, "latency|latest": true, "latency|reset": true,
-	"object|idletime": true, "object|freq": true, "object|help": true, "command|help": true,
+	"object|idletime": true, "object|help": true, "command|help": true,
 	"command": true, "command|info": true, "command|docs": true, "command|list": true, "command|count": true,
 	"command|getkeys": true, "command|getkeysandflags": true,
 }
@@ -40,13 +42,11 @@ var unsuited = map[string]bool{
 // rare commands would empty the key space too often; so are blocking ones, which take their time.
 var rare = map[string]bool{"flushall": true, "flushdb": true, "swapdb": true, "move": true}
 
-// timed commands set an expiry.
-var timed = map[string]bool{"set": true, "setex": true, "psetex": true, "getex": true, "expire": true, "pexpire": true, "expireat": true, "pexpireat": true, "restore": true}
-
 // NewGen draws from the commands that suits accepts.
 func NewGen(seed uint64, table *command.Table, now int64, suits func(*command.Cmd) bool) *Gen {
 	g := &Gen{r: rand.New(rand.NewPCG(seed, 1)), now: now,
 		keys: []string{"a", "b", "c", "key:1", "key:2", "key:3", "", "\x00\xff\r\n", strings.Repeat("long", 40)}}
+	g.relStep, g.relStride = g.r.Int64N(relTimes), 1+2*g.r.Int64N(relTimes/2)
 	for _, c := range table.All() {
 		if len(c.Subs) == 0 && c.Handler != nil && !unsuited[c.FullName] && c.Group != "scripting" && suits(c) {
 			g.cmds = append(g.cmds, c)
@@ -70,7 +70,9 @@ func (g *Gen) Next() []string {
 	if g.chance(20) {
 		args[0] = strings.ToUpper(args[0])
 	}
-	if shape := streamShapes[c.FullName]; shape != nil {
+	if shape := clockShapes[c.FullName]; shape != nil && g.chance(8) {
+		return shape(g, args)
+	} else if shape := streamShapes[c.FullName]; shape != nil {
 		args = shape(g, args)
 	} else if c.FullName == "restore" || c.FullName == "restore-asking" {
 		args = g.restore(args)
@@ -84,9 +86,8 @@ func (g *Gen) Next() []string {
 		args = args[:len(args)-1]
 	case g.chance(2):
 		args = append(args, g.noise())
-	case timed[c.FullName]: // a small number in the place of a time would be over at different commands
 	case g.chance(1) && len(args) > 2:
-		args[1+g.r.IntN(len(args)-1)] = g.noise()
+		args[1+g.r.IntN(len(args)-1)] = g.noiseFor(c.FullName)
 	}
 	if c.FullName == "zrank" || c.FullName == "zrevrank" { // take a word more since 7.2
 		args = args[:min(len(args), 3)]
@@ -163,8 +164,7 @@ func (g *Gen) value(args []string, a *command.Arg) []string {
 func (g *Gen) integer(name string) string {
 	switch {
 	case name == "seconds" || name == "milliseconds":
-		// Nothing between 1 and the length of a test: the two sides would not expire at the same command.
-		return pick(g, []string{"1000000", "50000000", "10000000000", "9223372036854775807", "0", "-1", "9223372036854775", "x", "-9223372036854775808"})
+		return g.relative(name)
 	case strings.HasSuffix(name, "index1") || strings.HasSuffix(name, "index2") || name == "destination-db":
 		return pick(g, []string{"0", "1", "1", "2", "15", "16", "-1", "x"})
 	case name == "numkeys":
@@ -183,21 +183,6 @@ func (g *Gen) float() string {
 	}
 	return pick(g, []string{"0.1", "0.2", "-0.3", "3", "1e5", "1e-5", "5.0e3", "1.797e308", "-inf", "+inf", "nan", "0x1p3", "0x.8", ".5", "5.", ".", "e5", "1e", " 1",
 		"1 ", "1e4931", "1e4932", "-1e4932", "1e-4940", "1e-5000", "100000000000000000000", "0.00000000000000001", "123456789012345678", "1e20", "\x31\x00", "--1", "+-1", "1_0", "010", "0x", "1e+5", "1e+-5"})
-}
-
-func (g *Gen) time(name string) string {
-	at := g.now + int64(g.r.IntN(1_000_000)) + 3_600_000
-	if strings.Contains(name, "seconds") && !strings.Contains(name, "milli") {
-		at /= 1000
-	}
-	if g.chance(15) {
-		odd := []string{"0", "-1", "9223372036854775807", "9223372036854775", "x", "1", "1000000000"}
-		if g.current.FullName == "set" {
-			odd = odd[:5] // a key born expired goes with the next read there, with the next write here
-		}
-		return pick(g, odd)
-	}
-	return strconv.FormatInt(at, 10)
 }
 
 func (g *Gen) pattern() string {

@@ -21,6 +21,10 @@ func (g *Gen) restore(args []string) []string {
 		ttl = strconv.FormatInt(g.now+3_600_000, 10)
 	case absolute:
 		ttl = strconv.FormatInt(g.now-3_600_000, 10)
+	case g.chance(20):
+		if ttl = g.relative("milliseconds"); ttl == "9223372036854775807" { // overflows there
+			ttl = "0"
+		}
 	}
 	args = append(args, pick(g, g.keys), ttl, p)
 	if g.chance(70) {
@@ -29,6 +33,12 @@ func (g *Gen) restore(args []string) []string {
 	if absolute {
 		args = append(args, g.token("ABSTTL"))
 	}
+	args = g.maybe(8, args, func(g *Gen, a []string) []string {
+		return append(a, g.token("IDLETIME"), pick(g, []string{"0", "100", "-1", "x"}))
+	})
+	args = g.maybe(8, args, func(g *Gen, a []string) []string {
+		return append(a, g.token("FREQ"), pick(g, []string{"0", "5", "255", "256", "-1", "x"}))
+	})
 	return args
 }
 
