@@ -7,4 +7,4 @@ import (
 	"github.com/understudy-db/understudy/server/app"
 )
 
-func main() { os.Exit(app.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(app.Main(app.Args(), os.Stdin, os.Stdout, os.Stderr)) }

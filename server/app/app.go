@@ -56,6 +56,7 @@ type App struct {
 	transport *transport.Server
 	certs     *certs.Certs
 	oom       *oomScore
+	title     *procTitle
 	relay     *relay.Relay // nil: no primary port
 	runID     string
 	ending    ending
@@ -90,7 +91,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 		return nil, err
 	}
 	a.scripts = a.newScripts()
-	a.certs, a.oom = certs.New(cfg), newOOMScore(cfg)
+	a.certs, a.oom, a.title = certs.New(cfg), newOOMScore(cfg), newProcTitle(cfg)
 	if err := a.certs.Load(); err != nil {
 		return nil, fmt.Errorf("Failed to configure TLS. Check logs for more info: %w", err) //nolint:staticcheck // Redis' text
 	}
@@ -121,6 +122,7 @@ func New(cfg *settings.Settings, logs io.Writer) (*App, error) {
 	cfg.OnChange(a.changeTLSPort, "tls-port")
 	cfg.OnChange(a.changeBind, "bind")
 	cfg.OnChange(a.changeOOMScore, "oom-score-adj", "oom-score-adj-values")
+	cfg.OnChange(func() error { a.title.show(); return nil }, "proc-title-template")
 	return a, nil
 }
 
@@ -144,6 +146,7 @@ func (a *App) renameCommands() error {
 // Start loads the data set, listens and serves. It returns when clients can connect.
 func (a *App) Start() error {
 	a.Engine.Start()
+	a.title.show()
 	_ = a.changeOOMScore() // logged; not to be able to is no reason not to serve
 	if err := errors.Join(a.listen(), a.listenHTTP()); err != nil {
 		a.Close()

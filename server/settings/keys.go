@@ -37,6 +37,7 @@ var (
 	RDBSaveIncremental     = boolKey("rdb-save-incremental-fsync")
 	Daemonize              = boolKey("daemonize")
 	AlwaysShowLogo         = boolKey("always-show-logo")
+	SetProcTitle           = boolKey("set-proc-title")
 	ProtectedMode          = boolKey("protected-mode")
 	StopWritesOnSaveError  = boolKey("stop-writes-on-bgsave-error")
 	ReplDisableTCPNoDelay  = boolKey("repl-disable-tcp-nodelay")
@@ -59,6 +60,7 @@ var (
 	Managed                = boolKey("managed")
 	Supervise              = boolKey("supervise")
 
+	ProcTitleTemplate    = stringKey("proc-title-template")
 	TLSCertFile          = stringKey("tls-cert-file")
 	TLSKeyFile           = stringKey("tls-key-file")
 	TLSKeyFilePass       = stringKey("tls-key-file-pass")

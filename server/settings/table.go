@@ -9,7 +9,6 @@ const (
 	notFork      = "nothing forks: snapshots are cut inside the process"
 	notAllocator = "memory is kept in the server's own slabs, which need no defragmentation"
 	notThreads   = "background work is scheduled by the Go runtime"
-	notTitle     = "the process keeps its name"
 	notSyslog    = "logs go to logfile or standard output"
 	notLazy      = "big values are always released in the background"
 	notRehash    = "tables grow in steps that never stall a batch"
@@ -27,7 +26,7 @@ var table = []Directive{
 	boolean("rdb-del-sync-files", false).inert("files made for a full sync never stay"),
 	boolean("activerehashing", true).inert(notRehash),
 	boolean("stop-writes-on-bgsave-error", true),
-	boolean("set-proc-title", true).fixed().inert(notTitle),
+	boolean("set-proc-title", true).fixed(),
 	boolean("dynamic-hz", true).inert(notThreads),
 	boolean("lazyfree-lazy-eviction", false),
 	boolean("lazyfree-lazy-expire", false),
@@ -86,7 +85,7 @@ var table = []Directive{
 	text("aof_rewrite_cpulist", "").fixed().inert(notThreads),
 	text("bgsave_cpulist", "").fixed().inert(notThreads),
 	text("ignore-warnings", "").inert("no warning of the system's settings is fatal"),
-	text("proc-title-template", "{title} {listen-addr} {server-mode}").check(checkTitle).inert(notTitle),
+	text("proc-title-template", "{title} {listen-addr} {server-mode}").check(checkTitle),
 	text("bind-source-addr", ""),
 	text("logfile", "").fixed(),
 	text("masterauth", "").with(flagSensitive),
