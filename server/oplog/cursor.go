@@ -28,6 +28,7 @@ type Cursor struct {
 	offset int64  // replication offset before that byte
 	err    error
 	stop   int64 // see StopAt
+	own    bool  // the bytes do not leave this server: LimitReplicas does not count
 
 	lent   int64  // physical position up to which Read has given bytes out
 	back   []byte // the bytes of loaded, which are on disk
@@ -39,6 +40,10 @@ type Cursor struct {
 func (l *Log) Replica(offset int64) (*Cursor, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.replicaLocked(offset)
+}
+
+func (l *Log) replicaLocked(offset int64) (*Cursor, error) {
 	end := l.offset.Load()
 	if !l.backlog || offset < l.start || offset > end {
 		return nil, ErrGone
@@ -53,6 +58,26 @@ func (l *Log) Replica(offset int64) (*Cursor, error) {
 	}
 	l.cursors[c] = struct{}{}
 	return c, nil
+}
+
+// Past opens a cursor for who keeps the stream of history id before the offset until, as far as a replica could be given it and at
+// most repl-backlog-size of it; the cursor's offset tells from where. It reads to the end of the log like any other. ErrGone means that
+// there is nothing.
+func (l *Log) Past(id string, until int64) (*Cursor, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from := max(l.start, until-l.size)
+	if n := len(l.gaps); n > 0 {
+		from = max(from, l.gaps[n-1].to) // what is told of fillers is told of the tail alone
+	}
+	if known := id == l.ids.ID || id == l.ids.ID2 && until < l.ids.Second; !known || from >= until {
+		return nil, ErrGone
+	}
+	c, err := l.replicaLocked(from)
+	if err == nil {
+		c.own = true
+	}
+	return c, err
 }
 
 // File opens a cursor at the end of the log for the append-only file; from here on file bytes are kept until it has read
@@ -83,7 +108,11 @@ func (c *Cursor) Read(dst [][]byte, max int) ([][]byte, error) {
 			return dst, err
 		}
 	}
-	for b, at := c.b, c.at; b != nil && max > 0 && b.pos+int64(at) < l.limit; {
+	limit := l.limit
+	if c.own {
+		limit = NoLimit
+	}
+	for b, at := c.b, c.at; b != nil && max > 0 && b.pos+int64(at) < limit; {
 		data := c.bytesOf(b)
 		if data == nil { // on disk: when the cursor gets there
 			break
@@ -95,7 +124,7 @@ func (c *Cursor) Read(dst [][]byte, max int) ([][]byte, error) {
 		}
 		end := b.endOfRun(i)
 		if b.runs[i].target&c.target != 0 {
-			end = at + int(min(int64(end-at), int64(max), l.limit-b.pos-int64(at)))
+			end = at + int(min(int64(end-at), int64(max), limit-b.pos-int64(at)))
 			dst = append(dst, data[at:end:end])
 			c.lent = b.pos + int64(end)
 			max -= end - at

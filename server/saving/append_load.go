@@ -178,6 +178,9 @@ func (l *partsLoader) load(m *aof.Manifest) (snapshot.Meta, error) {
 		kind := "incr"
 		if p.Type == aof.Base {
 			kind = "base"
+			if l.tail != nil && l.place.ID != "" {
+				l.recallBacklog()
+			}
 		}
 		if size > 0 {
 			l.a.s.logf(settings.LogNotice, "DB loaded from %s file %s: %.3f seconds", kind, p.Name, time.Since(began).Seconds())

@@ -31,6 +31,7 @@ type rewrite struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	keysDone func() (done, total int)
+	cut      oplog.Mark
 }
 
 var errRewriting = errors.New("Background append only file rewriting already in progress") //nolint:staticcheck // Redis' text
@@ -196,6 +197,7 @@ func (a *appender) makeBase(r *rewrite, inc *increment, base aof.Part) error {
 		}
 		snap = snapshot.StartLocked(s.e, s.e.Store(), out, o)
 		r.keysDone = func() (int, int) { p := snap.Progress(); return p.KeysDone, p.Keys }
+		r.cut = a.log.FileMark()
 		if inc != nil {
 			a.noteAux()
 			if aux := a.aux.Load(); aux != nil && base.IsRDB() {
@@ -309,6 +311,7 @@ func (a *appender) commit(r *rewrite, inc *increment, base aof.Part) (size int64
 	} else {
 		m.Rewritten(base, 0)
 	}
+	a.keepBacklog(r.cut)
 	if err := d.Store(m); err != nil {
 		_ = a.s.fs.Remove(d.Part(base.Name)) // nobody names it
 		return 0, err

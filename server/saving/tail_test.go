@@ -62,6 +62,9 @@ func TestReplicasBehindARestartedMasterContinue(t *testing.T) {
 						b.ping()
 					case i == 4:
 						b.own("mine")
+					case i == 1, i == 6:
+						b.e.Exclusive(func() { _, _ = b.saver.RewriteAppendOnly(false) })
+						b.eventually("rewrite", func() bool { return b.info("aof_rewrite_in_progress") == "0" })
 					}
 					b.do("SET", "n", fmt.Sprint(i))
 					ends = append(ends, b.log.Offset())
@@ -137,25 +140,95 @@ func TestTailGoesOnThroughRestarts(t *testing.T) {
 	}
 }
 
-// TestTailBeginsAtTheCutOfARewrite: the image holds no bytes of the stream, the increment all that follow.
-func TestTailBeginsAtTheCutOfARewrite(t *testing.T) {
+// TestTailReachesBackBeyondRewrites: the image holds no bytes of the stream, but what the backlog had before its cut is kept beside it,
+// bounded by repl-backlog-size and over any number of rewrites and restarts. What is damaged, or of another history, is left out.
+func TestTailReachesBackBeyondRewrites(t *testing.T) {
+	for _, preamble := range []string{"yes", "no"} {
+		mem, dir, directives := fsys.NewMem(), t.TempDir(), "auto-aof-rewrite-percentage 0\naof-use-rdb-preamble "+preamble
+		b, _, err := appending(t, mem, dir, directives)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := b.log.Offset()
+		var cut int64
+		for range 3 {
+			b.fill(100)
+			b.ping()
+			cut = b.log.Offset()
+			b.rewrite()
+		}
+		want := b.streamFrom(first)
+		again := func(directives string) *bench {
+			n, _, err := appending(t, mem, dir, directives)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		n := again(directives)
+		if got := n.log.Backlog(); got.FirstByte != first+1 || !bytes.Equal(n.streamFrom(first), want) {
+			t.Fatalf("the backlog begins with %d, want %d", got.FirstByte, first+1)
+		}
+		n.fill(10)
+		cut = n.log.Offset()
+		n.rewrite()
+		want = n.streamFrom(first)
+		n.saver.Close()
+		if n = again(directives); !bytes.Equal(n.streamFrom(first), want) {
+			t.Error("another restart has other bytes")
+		}
+		n.saver.Close()
+		n = again(directives + "\nrepl-backlog-size 16kb")
+		if got := n.log.Backlog(); got.Length > 16<<10 || got.Length == 0 || !bytes.Equal(n.streamFrom(got.FirstByte-1), want[got.FirstByte-1-first:]) {
+			t.Errorf("%d bytes of a small backlog", got.Length)
+		}
+		n.saver.Close()
+		damage(t, mem, n.saver.aof.dir().Part(backlogFile))
+		if got := again(directives).log.Backlog(); got.FirstByte != cut+1 {
+			t.Errorf("with a damaged file the backlog begins with %d, want %d", got.FirstByte, cut+1)
+		}
+	}
+}
+
+// damage changes a byte in the middle of a file.
+func damage(t *testing.T, fs fsys.FS, name string) {
+	t.Helper()
+	text, err := fsys.ReadFile(fs, name)
+	if err == nil {
+		text[len(text)/2] ^= 1
+		err = fsys.ReplaceBytes(fs, name, text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBacklogOfAnotherHistoryIsLeftOut: what a full sync replaced says nothing of the new data set.
+func TestBacklogOfAnotherHistoryIsLeftOut(t *testing.T) {
 	mem, dir := fsys.NewMem(), t.TempDir()
-	b, _, err := appending(t, mem, dir, "")
+	b, _, err := appending(t, mem, dir, "auto-aof-rewrite-percentage 0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.fill(100)
+	b.rewrite()
+	old, err := fsys.ReadFile(mem, b.saver.aof.dir().Part(backlogFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.e.Exclusive(func() { b.log.Forget() })
+	b.fill(10)
 	cut := b.log.Offset()
-	b.e.Exclusive(func() { _, _ = b.saver.RewriteAppendOnly(false) })
-	b.eventually("rewrite", func() bool { return b.info("aof_rewrite_in_progress") == "0" })
-	b.fill(100)
-	b.eventually("all is written", func() bool { return b.info("aof_buffer_length") == "0" })
-	want := b.streamFrom(cut)
+	b.rewrite()
+	if err := fsys.ReplaceBytes(mem, b.saver.aof.dir().Part(backlogFile), old); err != nil {
+		t.Fatal(err)
+	}
+	b.saver.Close()
 	n, _, err := appending(t, mem, dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := n.log.Backlog(); got.FirstByte != cut+1 || !bytes.Equal(n.streamFrom(cut), want) {
+	if got := n.log.Backlog(); got.FirstByte != cut+1 {
 		t.Errorf("the backlog begins with %d, want %d", got.FirstByte, cut+1)
 	}
 }
