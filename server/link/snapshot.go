@@ -227,7 +227,9 @@ func (n *Node) endSnapshot(run *snapshotRun, err error) {
 
 // write writes a snapshot to sink and waits for its end.
 func (n *Node) write(ctx context.Context, sink io.Writer, atCut func() []snapshot.Aux) error {
-	s := snapshot.Start(n.e, n.e.Store(), sink, snapshot.Options{AtCut: atCut, Spill: n.spill,
+	var cut int64
+	at := func() []snapshot.Aux { cut = n.log.WholePos(); return atCut() }
+	s := snapshot.Start(n.e, n.e.Store(), sink, snapshot.Options{AtCut: at, Spill: n.spill,
 		NoCompress: !n.s.Bool(settings.RDBCompression), NoChecksum: !n.s.Bool(settings.RDBChecksum),
 		KeyDelay: func() time.Duration {
 			return time.Duration(n.s.Int(settings.RDBKeySaveDelay)) * time.Microsecond
@@ -239,7 +241,10 @@ func (n *Node) write(ctx context.Context, sink io.Writer, atCut func() []snapsho
 		<-s.Done()
 	}
 	err := s.Wait()
-	n.e.Settle() // the payload's end makes a replica show the cut: under appendfsync always it is on this server's disk before
+	n.e.Settle()
+	for !n.log.Released(cut) && ctx.Err() == nil { // the payload's end makes a replica show the cut: what the stream may tell, no more
+		time.Sleep(time.Millisecond)
+	}
 	return err
 }
 

@@ -229,7 +229,7 @@ func (l *Log) Wake() {
 }
 
 // LimitReplicas lets replicas read up to a physical position and no further, NoLimit to the end: what this server may still
-// lose is not to be found on another one. It wakes those that wait.
+// lose is not to be found on another one. It wakes those that wait, as Wake does, which need not do it again.
 func (l *Log) LimitReplicas(pos int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -237,11 +237,21 @@ func (l *Log) LimitReplicas(pos int64) {
 		return
 	}
 	l.limit = pos
+	if pos >= l.pos {
+		l.woken.Store(false)
+	}
 	for c := range l.cursors {
 		if c.target != ToFile {
 			c.signal()
 		}
 	}
+}
+
+// Released reports whether replicas may read up to a physical position.
+func (l *Log) Released(pos int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limit >= pos
 }
 
 // Selected is the database that the last effect was in, NoDB when the next one must be preceded by SELECT.

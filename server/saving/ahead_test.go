@@ -3,6 +3,7 @@ package saving
 import (
 	"errors"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +13,12 @@ import (
 
 // eager reads the stream as a replica does that never sleeps, and notes up to where.
 func eager(log *oplog.Log) (held func() int64) {
+	_, held = eagerly(log)
+	return held
+}
+
+// eagerly is eager which tells how much it has meanwhile, too.
+func eagerly(log *oplog.Log) (has, held func() int64) {
 	var at atomic.Int64
 	end, done := make(chan struct{}), make(chan struct{})
 	c, err := log.Replica(log.Offset())
@@ -39,7 +46,7 @@ func eager(log *oplog.Log) (held func() int64) {
 			}
 		}
 	}()
-	return func() int64 { close(end); <-done; return at.Load() }
+	return at.Load, func() int64 { close(end); <-done; return at.Load() }
 }
 
 // TestReplicaIsNeverAheadOfADiskThatKeepsAll fails the power at every call on the file system, while a replica takes the stream
@@ -146,4 +153,74 @@ func TestReplicasGetEverythingAgain(t *testing.T) {
 		stuck.Store(false)
 		b.saver.Close()
 	}
+}
+
+// TestReplicasGetWhatWasWritten, under everysec and no, and nothing that a process would lose: not while a write is on its way into the
+// file, be it a lane's or beside a sync. A disk that does not take it holds up no replica for long.
+func TestReplicasGetWhatWasWritten(t *testing.T) {
+	var stuckSync, stuckWrite, full atomic.Bool
+	mem := fsys.NewMem()
+	disk := fsys.NewFaulty(mem, func(op fsys.Op) error {
+		for op.Name == "sync" && stuckSync.Load() || op.Name == "write" && stuckWrite.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		if op.Name == "write" && full.Load() {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	b, _, err := appending(t, disk, t.TempDir(), "appendfsync everysec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has, held := eagerly(b.log)
+	written := func(why string) {
+		t.Helper()
+		b.eventually(why, func() bool { return has() == b.log.Offset() })
+	}
+	for range 3 {
+		b.do("INCR", "n")
+		written("what is in the file")
+		stuckWrite.Store(true)
+		before := has()
+		work := make(chan struct{})
+		go func() { defer close(work); b.do("INCR", "n") }()
+		b.eventually("the write", func() bool { return b.log.Offset() > before })
+		time.Sleep(20 * time.Millisecond)
+		if has() != before {
+			t.Error("a replica has what the file has not")
+		}
+		stuckWrite.Store(false)
+		<-work
+		written("what was held up")
+	}
+	stuckSync.Store(true)
+	b.eventually("a sync", func() bool { b.do("INCR", "n"); return b.saver.aof.syncing.Load() })
+	for range 20 {
+		b.do("INCR", "n")
+		written("what is written beside a sync")
+		if b.info("aof_buffer_length") != "0" {
+			t.Error("a replica has what the file has not")
+		}
+	}
+	stuckWrite.Store(true)
+	b.do("INCR", "n")
+	written("what a disk that is stuck does not take")
+	if b.info("aof_buffer_length") == "0" {
+		t.Error("it was written")
+	}
+	stuckWrite.Store(false)
+	stuckSync.Store(false)
+	b.eventually("the end of the sync", func() bool { return b.info("aof_buffer_length") == "0" })
+	full.Store(true)
+	b.do("INCR", "n")
+	written("what a full disk does not take")
+	full.Store(false)
+	b.eventually("the disk is back", func() bool { return b.info("aof_last_write_status") == "ok" })
+	b.do("INCR", "n")
+	written("the end")
+	b.set("appendonly", "no")
+	b.do("INCR", "n")
+	written("what no file gets")
+	held()
 }

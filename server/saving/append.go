@@ -19,7 +19,8 @@ import (
 )
 
 // The append-only file is a cursor of the one log. Who writes it: under the policies everysec and no every lane, before
-// its replies leave (settle), so that what was acknowledged outlives the process; the goroutine of the appender syncs.
+// its replies leave (settle), so that what was acknowledged outlives the process; the goroutine of the appender syncs, and
+// while it does another one writes (append_late.go).
 // Under always the lane syncs, too, and what other lanes have appended meanwhile goes along: one sync for all that wait.
 //
 //	lanes ──append──▶ log ──cursor──▶ settle: write [sync] ──▶ increment n
@@ -47,6 +48,7 @@ type appender struct {
 	log   *oplog.Log
 	state atomic.Int32
 	kick  chan struct{}
+	late  chan struct{} // see append_late.go
 
 	resets    atomic.Int64 // of the log, as of the present cursor
 	settled   atomic.Int64 // physical position up to which the file holds the log, synced under always
@@ -111,7 +113,7 @@ type increment struct {
 }
 
 func newAppender(s *Saver) *appender {
-	a := &appender{s: s, log: s.e.Log, kick: make(chan struct{}, 1), lastOK: true}
+	a := &appender{s: s, log: s.e.Log, kick: make(chan struct{}, 1), late: make(chan struct{}, 1), lastOK: true}
 	a.baseSize.Store(1)
 	s.cfg.OnChange(a.switched, "appendonly")
 	s.cfg.OnChange(func() error { a.policyChanged(); return nil }, "appendfsync")
@@ -145,15 +147,6 @@ func (a *appender) hook() {
 	a.s.e.OnSettle(a.settle, a.always())
 }
 
-// release lets replicas have what was written, under always no more than what is on disk: a master that comes back after a
-// power loss is behind none of them, and none has shown what nobody has any more. The limit begins with the first sync under
-// this policy. a.mu is held.
-func (a *appender) release() {
-	if a.always() && a.is(appendOn) {
-		a.log.LimitReplicas(a.at.Pos)
-	}
-}
-
 // settle implements engine.OnSettle.
 func (a *appender) settle() {
 	if a.settled.Load() >= a.log.WholePos() && a.resets.Load() == a.log.FileResets() {
@@ -162,6 +155,7 @@ func (a *appender) settle() {
 	always := a.always()
 	if !always && a.syncing.Load() {
 		if time.Since(time.Unix(0, a.syncBegan.Load())) < postponed {
+			a.wakeLate()
 			return
 		}
 		a.delayed.Add(1)
@@ -207,7 +201,7 @@ func (a *appender) write(sync bool) {
 		} else if !a.unsynced && !a.syncing.Load() { // only replicas got something, or nobody
 			a.synced(a.at)
 		}
-		if sync {
+		if sync || !a.always() {
 			a.release()
 		}
 		a.wrote()
@@ -338,6 +332,7 @@ func (a *appender) writeFailed(err error, sync bool) {
 	if !a.failed.Swap(true) {
 		a.s.logf(settings.LogWarning, "Error writing to the AOF file: %s", why)
 	}
+	a.log.LimitReplicas(oplog.NoLimit) // the stream goes on, as Redis' does
 	a.s.e.SetFileError(why)
 	a.s.judge()
 	a.settled.Store(a.log.WholePos()) // lanes need not try again: the goroutine does
@@ -403,7 +398,9 @@ func (a *appender) sync() {
 	a.syncBegan.Store(time.Now().UnixNano())
 	a.syncing.Store(true)
 	a.mu.Unlock()
+	watch := a.watchLate()
 	err := inc.f.Sync()
+	watch()
 	a.mu.Lock()
 	a.syncing.Store(false)
 	for _, f := range a.orphans {

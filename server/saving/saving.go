@@ -121,6 +121,7 @@ func New(o Options) *Saver {
 func (s *Saver) Start() {
 	s.work.Go(s.cron)
 	s.work.Go(s.aof.run)
+	s.work.Go(s.aof.writeLate)
 }
 
 // Close ends the save points and cancels a save under way; the old file stands. The engine's lock must

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/understudy-db/understudy/server/fsys"
-	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/snapshot"
 )
@@ -64,7 +63,6 @@ func (a *appender) policyChanged() {
 	if !a.always() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.log.LimitReplicas(oplog.NoLimit) // under the lock: who writes at this moment may have seen the old policy
 		a.breakVow()
 	}
 }
