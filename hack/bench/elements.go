@@ -30,7 +30,7 @@ const perCommand = 10
 
 // benchSmall fills many values of ten elements, with a command for each value.
 func benchSmall(o options, t *table) error {
-	return o.elements(t, "many values of ten elements", func(i int) string { return strconv.Itoa(i) })
+	return o.elements(t, "many values of ten elements", strconv.Itoa)
 }
 
 // benchMillion fills one value of each kind.

@@ -178,7 +178,7 @@ func cmdBitcount(c *Ctx) {
 		c.Out.Int(0)
 		return
 	}
-	n := int64(0)
+	var n int64
 	switch {
 	case c.made != nil:
 		n = c.made.bits.ones

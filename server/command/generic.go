@@ -144,7 +144,7 @@ func cmdCopy(c *Ctx) {
 		return
 	}
 	target := c.Store.DB(index)
-	e, found := c.lookupCounted(from)
+	_, found := c.lookupCounted(from)
 	if !found {
 		c.Out.Int(0)
 		return
@@ -153,7 +153,7 @@ func cmdCopy(c *Ctx) {
 		c.Out.Int(0)
 		return
 	}
-	e, _ = c.DB.Peek(from) // a lookup may have deleted a key, which makes handles stale
+	e, _ := c.DB.Peek(from) // a lookup may have deleted a key, which makes handles stale
 	if index == c.DBIndex && c.isLong(e.Size()) && c.longCopy(e, from, to) {
 		return
 	}

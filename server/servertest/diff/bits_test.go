@@ -31,7 +31,7 @@ func TestBitsOfBigStrings(t *testing.T) {
 	for _, long := range []bool{false, true} {
 		s := *seed + 2
 		t.Logf("seed %d", s)
-		r := rand.New(rand.NewPCG(uint64(s), 5))
+		r := rand.New(rand.NewPCG(s, 5))
 		ours := NewDirect()
 		if long {
 			ours.Ctx.Conf.LongFrom = 1
