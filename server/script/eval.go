@@ -19,10 +19,11 @@ type script struct {
 	fn    *lua.LFunction
 	flags flags
 	body  string
+	bytes int64 // what all of it takes
 }
 
-// codeOverhead is what a script takes besides its text, roughly.
-const codeOverhead = 200
+// codeOverhead is what a script takes besides its text and its code, roughly.
+const codeOverhead = 400
 
 func digest(body []byte) string {
 	sum := sha1.Sum(body)
@@ -101,9 +102,10 @@ func (h *Host) create(body, sum string) (*script, string) {
 	if problem != "" {
 		return nil, "Error compiling script (new function): " + problem
 	}
-	sc := &script{fn: fn, flags: f, body: body}
+	clip(fn.Proto)
+	sc := &script{fn: fn, flags: f, body: body, bytes: int64(len(body)) + weight(fn.Proto) + codeOverhead}
 	h.cache[sum] = sc
-	h.e.AddCodeBytes(int64(len(body)) + codeOverhead)
+	h.e.AddCodeBytes(sc.bytes)
 	return sc, ""
 }
 
@@ -204,10 +206,10 @@ func (h *Host) weigh() {
 // Memory estimates what scripts and functions hold: their code, and how many there are.
 func (h *Host) Memory() (scripts, functions, libraries int, bytes int64) {
 	for _, s := range h.cache {
-		bytes += int64(len(s.body)) + codeOverhead
+		bytes += s.bytes
 	}
 	for _, l := range h.lib.byName {
-		bytes += int64(len(l.code)) + codeOverhead
+		bytes += l.bytes
 	}
 	return len(h.cache), len(h.lib.functions), len(h.lib.byName), bytes
 }

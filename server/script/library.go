@@ -18,6 +18,7 @@ import (
 type library struct {
 	name, code string
 	functions  map[string]*function
+	bytes      int64 // what all of it takes
 }
 
 type function struct {
@@ -169,6 +170,8 @@ func (s *state) register(lib *library, code string, bounded bool) error {
 	if problem != "" {
 		return errors.New("Error compiling function: " + problem)
 	}
+	clip(fn.Proto)
+	lib.bytes = int64(len(code)) + weight(fn.Proto) + codeOverhead
 	s.loading = lib
 	seen := s.env.Metatable.(*lua.LTable)
 	seen.RawSetString("__index", s.loadGlobals())
