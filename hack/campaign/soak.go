@@ -35,6 +35,9 @@ const (
 	soakSample  = 5 * time.Second
 	// Growth allowed from the first half to the second one. Resident memory keeps holes that the next values fill.
 	soakMemory, soakRoutines = 1.10, 1.25
+	// What may be resident once it is quiet: so much of what is used, for holes, and so many bytes, for the program itself, what the
+	// runtime keeps, and pages of which every partition has some.
+	soakHoles, soakConstant = 1.15, 40 << 20
 )
 
 // soaked is one process and what was seen of it.
@@ -103,7 +106,7 @@ func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64,
 	}
 	r.fact("commands", commands.Load(), "")
 	r.fact("error replies (wrong types, mostly)", errs.Load(), "")
-	return errors.Join(master.judge(r), replica.judge(r), agree(ctx, master, replica))
+	return errors.Join(master.judge(r), replica.judge(r), agree(ctx, master, replica), master.settle(ctx, r), replica.settle(ctx, r))
 }
 
 func startSoaked(ctx context.Context, bin, dir, name string, more ...string) (*soaked, error) {
@@ -239,6 +242,33 @@ func (s *soaked) judge(r *report) error {
 			fmt.Sprintf("%d, %d, %d", first/f.unit, second/f.unit, slices.Max(f.values)/f.unit), limit)
 	}
 	return errors.Join(failed...)
+}
+
+// settle wants back what the load took for a while: garbage, a second data set during a full sync, buffers.
+func (s *soaked) settle(ctx context.Context, r *report) error {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var resident, used int64
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) {
+		if _, err := c.Do("MEMORY", "PURGE"); err != nil {
+			return err
+		}
+		if err := s.sample(); err != nil {
+			return err
+		}
+		resident, used = s.resident[len(s.resident)-1], s.used[len(s.used)-1]
+		if float64(resident) <= soakHoles*float64(used)+soakConstant || time.Now().After(end) {
+			break
+		}
+	}
+	r.fact(s.name+": resident and used memory once it is quiet, MiB", fmt.Sprintf("%d, %d", resident>>20, used>>20), fmt.Sprintf("<= %.2f of used and %d", soakHoles, soakConstant>>20))
+	if float64(resident) > soakHoles*float64(used)+soakConstant {
+		return fmt.Errorf("%s: %d MiB are resident for %d MiB of data once it is quiet", s.name, resident>>20, used>>20)
+	}
+	return nil
 }
 
 func middle(values []int64) int64 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -76,6 +77,21 @@ func TestModesOfRedisCli(t *testing.T) {
 			}
 		})
 	}
+	t.Run("functions-rdb", func(t *testing.T) {
+		code := "#!lua name=kept\nredis.register_function('f', function() return 1 end)"
+		for _, addr := range servers {
+			runCli(t, addr, mode{args: []string{"-x", "FUNCTION", "LOAD"}, stdin: code})
+			file := filepath.Join(t.TempDir(), "functions.rdb")
+			runCli(t, addr, mode{args: []string{"--functions-rdb", file}})
+			out, err := exec.Command("redis-check-rdb", file).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "0 keys read") || !strings.Contains(string(out), "\\o/ RDB looks OK! \\o/") {
+				t.Errorf("redis-check-rdb: %v\n%s", err, out)
+			}
+			if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "register_function") {
+				t.Errorf("the library is not in the file: %v", err)
+			}
+		}
+	})
 	t.Run("rdb", func(t *testing.T) {
 		for _, addr := range servers {
 			file := filepath.Join(t.TempDir(), "dump.rdb")
@@ -89,6 +105,64 @@ func TestModesOfRedisCli(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestEndlessModesOfRedisCli looks at what the modes without an end have said after a while.
+func TestEndlessModesOfRedisCli(t *testing.T) {
+	if _, err := exec.LookPath("redis-cli"); err != nil {
+		t.Skip("NOT RUN: apt-get install redis-tools")
+	}
+	for name, program := range map[string]string{"ours": ours, "redis-server": "redis-server"} {
+		addr := start(t, program)
+		c := redis.NewClient(&redis.Options{Addr: addr})
+		defer c.Close()
+		for _, m := range []struct {
+			args []string
+			wait *regexp.Regexp // until then it is let go on
+		}{
+			{[]string{"--stat", "-i", "0.1"}, regexp.MustCompile(`(?m)^\d+ +[\d.]+[BKMG] +\d+ +\d+ +\d+ \(\+\d+\)`)},
+			{[]string{"--latency-history", "-i", "1"}, regexp.MustCompile(`min: \d+, max: \d+, avg: [\d.]+ \(\d+ samples\)`)},
+			{[]string{"--latency-dist", "-i", "1"}, regexp.MustCompile(`\.01 \.125|0-9`)},
+			{[]string{"--replica"}, regexp.MustCompile(`(?s)SYNC with master.*"set","watched","\d+"`)},
+			{[]string{"MONITOR"}, regexp.MustCompile(`(?m)^\d+\.\d{6} \[0 127\.0\.0\.1:\d+\] "set" "watched" "\d+"$`)},
+			{[]string{"--csv", "SUBSCRIBE", "news"}, regexp.MustCompile(`"subscribe","news",1\r?\n"message","news","watched"`)},
+		} {
+			t.Run(name+"/"+m.args[0], func(t *testing.T) { endless(t, c, addr, m.args, m.wait) })
+		}
+	}
+}
+
+// endless runs a mode beside writes until its output matches.
+func endless(t *testing.T, c *redis.Client, addr string, args []string, wait *regexp.Regexp) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "out")
+	out, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command("redis-cli", append([]string{"-h", host, "-p", port}, args...)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	}()
+	var text []byte
+	for n, end := 0, time.Now().Add(30*time.Second); time.Now().Before(end); n++ {
+		c.Set(context.Background(), "watched", n, 0)
+		c.Publish(context.Background(), "news", "watched")
+		time.Sleep(50 * time.Millisecond)
+		if text, err = os.ReadFile(file); err == nil && wait.Match(text) {
+			return
+		}
+	}
+	t.Errorf("redis-cli %v said:\n%.2000s", args, text)
 }
 
 func fillForCli(t *testing.T, addr string) {

@@ -85,7 +85,7 @@ var families = []family{
 	{"strings", stringsFamily}, {"bits", bits}, {"hashes", hashes}, {"lists", lists}, {"blocking", blocking}, {"sets", sets},
 	{"sorted sets", sortedSets}, {"streams", streams}, {"stream groups", groups}, {"geo", geo}, {"hyperloglog", hyperloglog},
 	{"keys", keys}, {"scan", scan}, {"sort", sorting}, {"transactions", transactions}, {"pipelines", pipelines}, {"scripts", scripts},
-	{"functions", functions}, {"publish", publish}, {"server", server},
+	{"functions", functions}, {"publish", publish}, {"server", server}, {"dump", dump}, {"users", users}, {"connections", connections},
 }
 
 func stringsFamily(ctx context.Context, c *redis.Client, o *told) {
@@ -362,4 +362,41 @@ func server(ctx context.Context, c *redis.Client, o *told) {
 	o.add("command", len(c.Command(ctx).Val()) > 200, result(c.CommandGetKeys(ctx, "MSET", "a", 1, "b", 2).Result()))
 	o.add("memory", c.MemoryUsage(ctx, "none").Err(), strings.Contains(c.Info(ctx).Val(), "redis_version"))
 	o.add("slowlog", c.SlowLogGet(ctx, 1).Err(), result(c.Wait(ctx, 0, time.Millisecond).Result()))
+}
+
+func dump(ctx context.Context, c *redis.Client, o *told) {
+	c.HSet(ctx, "h", "f", "v")
+	payload := c.Dump(ctx, "h").Val()
+	o.add("restore", len(payload) > 10, result(c.Restore(ctx, "h", 0, payload).Result()), result(c.RestoreReplace(ctx, "h", time.Hour, payload).Result()), result(c.Restore(ctx, "bad", 0, "x"+payload).Result()))
+	o.add("value", result(c.HGetAll(ctx, "h").Result()), c.TTL(ctx, "h").Val().Round(time.Hour), result(c.Dump(ctx, "none").Result()))
+}
+
+func users(ctx context.Context, c *redis.Client, o *told) {
+	o.add("setuser", result(c.Do(ctx, "ACL", "SETUSER", "reader", "reset", "on", ">secret", "~r:*", "+@read", "-keys").Result()), result(c.Do(ctx, "ACL", "SETUSER", "reader", "+nosuch").Result()))
+	o.add("dry run", result(c.ACLDryRun(ctx, "reader", "get", "r:1").Result()), result(c.ACLDryRun(ctx, "reader", "get", "x").Result()), result(c.ACLDryRun(ctx, "reader", "set", "r:1", "v").Result()))
+	reader := redis.NewClient(&redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, Username: "reader", Password: "secret", MaxRetries: -1})
+	defer reader.Close()
+	o.add("as reader", result(reader.Do(ctx, "ACL", "WHOAMI").Result()), result(reader.Get(ctx, "r:1").Result()), result(reader.Set(ctx, "r:1", "v", 0).Result()), result(reader.Get(ctx, "x").Result()))
+	for _, entry := range c.ACLLog(ctx, 10).Val() {
+		o.add("log", entry.Count, entry.Reason, entry.Context, entry.Object, entry.Username)
+	}
+	o.add("list", result(c.Do(ctx, "ACL", "LIST").Result()), result(c.Do(ctx, "ACL", "USERS").Result()), result(c.ACLLogReset(ctx).Result()), result(c.Do(ctx, "ACL", "DELUSER", "reader").Result()))
+	wrong := redis.NewClient(&redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, Username: "nobody", Password: "secret", MaxRetries: -1})
+	defer wrong.Close()
+	o.add("nobody", result(wrong.Ping(ctx).Result()))
+	c.ACLLogReset(ctx)
+}
+
+func connections(ctx context.Context, c *redis.Client, o *told) {
+	named := redis.NewClient(&redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, ClientName: "named", DB: 3, MaxRetries: -1})
+	defer named.Close()
+	o.add("name and database", result(named.ClientGetName(ctx).Result()), result(named.Set(ctx, "k", "v", 0).Result()), result(c.Get(ctx, "k").Result()), result(c.Do(ctx, "SELECT", "99").Result()))
+	id := named.ClientID(ctx).Val()
+	done := make(chan string)
+	go func() { done <- result(named.BLPop(ctx, 10*time.Second, "none").Result()) }()
+	awaitBlocked(ctx, c)
+	o.add("unblock", result(c.ClientUnblockWithError(ctx, id).Result()), <-done)
+	o.add("kill", result(c.ClientKillByFilter(ctx, "ID", fmt.Sprint(id)).Result()), result(c.ClientKillByFilter(ctx, "ID", fmt.Sprint(id)).Result()))
+	o.add("pause", result(c.ClientPause(ctx, 20*time.Millisecond).Result()), result(c.Set(ctx, "k", "later", 0).Result()), result(c.ClientUnpause(ctx).Result()))
+	o.add("tracking", result(c.Do(ctx, "CLIENT", "TRACKINGINFO").Result()), result(c.Do(ctx, "CLIENT", "NO-EVICT", "on").Result()), result(c.Do(ctx, "CLIENT", "GETREDIR").Result()))
 }
