@@ -27,6 +27,7 @@ func cmdHrandfield(c *Ctx) {
 	case !ok:
 	case !found || count == 0:
 		c.Out.Array(0)
+	case c.longDraw(c.Args[1], draw{n: max(count, -count), alike: count < 0, both: withValues}):
 	case count < 0:
 		c.randomFields(&h, -count, withValues)
 	default:

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -62,14 +63,32 @@ func cmdLcs(c *Ctx) {
 		c.Out.Error("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
 		return
 	}
+	if !c.isLong(len(a)*len(b)/cellsPerElement) || !c.longLCS(a, b, o) {
+		replyLCS(c.Out, a, b, o)
+	}
+}
+
+// cellsPerElement is how many cells of the table take the time of an element that is read.
+const cellsPerElement = 64
+
+// longLCS goes on without the lock: the strings are copies already.
+func (c *Ctx) longLCS(a, b []byte, o lcsOptions) bool {
+	return c.long(func() *Long {
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto()), Step: func() bool { return true }, End: func() {}}
+		l.Rest = func() { replyLCS(l.Reply.Head(), a, b, o) }
+		return l
+	})
+}
+
+func replyLCS(w *resp.Writer, a, b []byte, o lcsOptions) {
 	t := newLCSTable(a, b)
 	switch {
 	case o.indexes:
-		c.replyLCSRanges(t, o)
+		replyLCSRanges(w, t, o)
 	case o.length:
-		c.Out.Int(int64(t.at(len(a), len(b))))
+		w.Int(int64(t.at(len(a), len(b))))
 	default:
-		c.Out.Bulk(t.walk(nil))
+		w.Bulk(t.walk(nil))
 	}
 }
 
@@ -137,30 +156,30 @@ func (t *lcsTable) walk(emit func(lcsRange)) []byte {
 	return result
 }
 
-func (c *Ctx) replyLCSRanges(t *lcsTable, o lcsOptions) {
-	c.Out.Map(2)
-	c.Out.BulkString("matches")
-	mark, n := c.Out.DeferArray(), 0
+func replyLCSRanges(w *resp.Writer, t *lcsTable, o lcsOptions) {
+	w.Map(2)
+	w.BulkString("matches")
+	mark, n := w.DeferArray(), 0
 	t.walk(func(r lcsRange) {
 		length := int64(r.aEnd - r.aStart + 1)
 		if length < o.minLen {
 			return
 		}
 		n++
-		c.Out.Array(2 + int(boolInt(o.withLen)))
-		c.Out.Array(2)
-		c.Out.Int(int64(r.aStart))
-		c.Out.Int(int64(r.aEnd))
-		c.Out.Array(2)
-		c.Out.Int(int64(r.bStart))
-		c.Out.Int(int64(r.bEnd))
+		w.Array(2 + int(boolInt(o.withLen)))
+		w.Array(2)
+		w.Int(int64(r.aStart))
+		w.Int(int64(r.aEnd))
+		w.Array(2)
+		w.Int(int64(r.bStart))
+		w.Int(int64(r.bEnd))
 		if o.withLen {
-			c.Out.Int(length)
+			w.Int(length)
 		}
 	})
-	c.Out.SetArrayLen(mark, n)
-	c.Out.BulkString("len")
-	c.Out.Int(int64(t.at(len(t.a), len(t.b))))
+	w.SetArrayLen(mark, n)
+	w.BulkString("len")
+	w.Int(int64(t.at(len(t.a), len(t.b))))
 }
 
 func boolInt(b bool) int64 {

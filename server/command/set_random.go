@@ -197,6 +197,7 @@ func (c *Ctx) randomMembers() {
 	case !ok:
 	case !found || count == 0:
 		c.Out.Array(0)
+	case c.longDraw(c.Args[1], draw{n: max(count, -count), alike: count < 0}):
 	case count < 0 || count == 1:
 		count = max(count, -count)
 		var scratch [24]byte

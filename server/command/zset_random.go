@@ -28,6 +28,7 @@ func cmdZrandmember(c *Ctx) {
 	case !ok:
 	case !found || count == 0:
 		c.Out.Array(0)
+	case c.longDraw(c.Args[1], draw{n: max(count, -count), alike: count < 0, both: withScores}):
 	case count < 0:
 		c.randomHeader(-count, withScores)
 		for n := -count; n > 0 && !c.TooLong(); n-- {

@@ -26,6 +26,8 @@ type longReads struct {
 
 	begun atomic.Int64
 	now   atomic.Int64
+	// longest is the longest hold of the lock after a handler, in nanoseconds.
+	longest atomic.Int64
 }
 
 // longRead is one of them.
@@ -81,6 +83,12 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	e.work.Add(1)
 	go r.run()
 	return true
+}
+
+// held notes how long the lock was held.
+func (l *longReads) held(took time.Duration) {
+	for was := l.longest.Load(); int64(took) > was && !l.longest.CompareAndSwap(was, int64(took)); was = l.longest.Load() {
+	}
 }
 
 // LongReads tells how many commands have gone on after their handlers since the start, and how many do now.
@@ -146,14 +154,18 @@ func (r *longRead) hold() (over bool) {
 			break
 		}
 	}
-	r.spent += time.Since(start)
+	took := time.Since(start)
+	r.spent += took
+	e.longs.held(took)
 	if over && r.long.Between != nil && !r.gone && !e.closed() && !r.tooLong() {
 		r.between, r.long.Between, over = r.long.Between, nil, false
 	}
 	e.mu.RUnlock()
 	if over {
 		e.lock()
+		start = time.Now()
 		r.long.End()
+		e.longs.held(time.Since(start))
 		e.mu.Unlock()
 	}
 	return over

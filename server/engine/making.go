@@ -77,12 +77,14 @@ func (m *making) fill(over func() bool) (done bool) {
 	defer e.longs.turn.Unlock()
 	e.lock()
 	defer e.mu.Unlock()
-	for start := time.Now(); !done; {
+	start := time.Now()
+	for !done {
 		done = over() || m.watch.casBroken || m.place != e.store.DB(m.db).Place() || m.long.Made.Step(e.store.DB(m.db))
 		if took := time.Since(start); took > longHold || took > shortHold && e.waiting.Load() > 0 {
 			break
 		}
 	}
+	e.longs.held(time.Since(start))
 	return done
 }
 
@@ -104,7 +106,9 @@ func (r *longRead) install() (again bool) {
 		c := r.w.c
 		held := !r.gone && !r.e.closed() && c.paused(r.cmd, r.e.State())
 		if !held {
+			start := time.Now()
 			again = r.installLocked()
+			r.e.longs.held(time.Since(start))
 			r.e.mu.Unlock()
 			r.e.wake()
 			return again

@@ -54,6 +54,11 @@ func TestLongReplies(t *testing.T) {
 			d.Do("GEOADD", "places", fmt.Sprint(float64(i%173)*2-172), fmt.Sprint(float64(i%167)-83), name)
 		}
 		d.Do("SADD", "small", "member:4", "x", "y")
+		d.Do("SET", "text", strings.Repeat("abcdefgh", 40))
+		d.Do("SET", "text2", strings.Repeat("hdcbag", 50))
+		d.Do("HSET", "one", "field", "value")
+		d.Do("ZADD", "one:z", "2.5", "member")
+		d.Do("SADD", "one:s", "member")
 		d.Do("RPUSH", "list", string(make([]byte, 50_000)), "tail")
 		d.Do("HSET", "hash", "big", string(make([]byte, 50_000)))
 	}
@@ -86,6 +91,8 @@ func TestLongReplies(t *testing.T) {
 		{"COPY", "set", "to", "REPLACE"}, {"COPY", "zset", "to2", "REPLACE"}, {"COPY", "hash", "to3", "REPLACE"}, {"HGETALL", "to3"},
 		{"ZRANGESTORE", "to", "zset", "100", "2500", "REV"}, {"ZRANGESTORE", "zset2", "zset2", "-inf", "(80", "BYSCORE", "LIMIT", "5", "2000"},
 		{"GEOSEARCHSTORE", "to", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "12000", "km"}, {"GEORADIUS", "places", "10", "40", "12000", "km", "STORE", "to2"},
+		{"LCS", "text", "text2"}, {"LCS", "text", "text2", "LEN"}, {"LCS", "text2", "text", "IDX", "WITHMATCHLEN", "MINMATCHLEN", "2"},
+		{"HRANDFIELD", "one", "-300", "WITHVALUES"}, {"ZRANDMEMBER", "one:z", "-300", "WITHSCORES"}, {"SRANDMEMBER", "one:s", "-5000"},
 		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
 		{"XREAD", "STREAMS", "stream", "0"}, {"XREAD", "COUNT", "1700", "STREAMS", "stream", "1000"}, {"XREAD", "BLOCK", "1", "STREAMS", "stream", "2000"},
 	} {

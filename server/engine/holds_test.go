@@ -1,0 +1,248 @@
+package engine
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	holdElements = flag.Int("holds", 0, "TestHolds: measure with values of so many elements")
+	holdOnly     = flag.String("holds-only", "", "TestHolds: commands that have this in them")
+)
+
+// goesOn is of commands that must go on after their handlers.
+const goesOn = "goes on"
+
+// holdCases are commands of many elements: "work" is a copy of what the first word names.
+var holdCases = [][]string{
+	{"list", "LREM work 0 e:1"}, {"list", "LREM work 0 nothing"}, {"list", "LREM work 0 odd"}, {"list", "LREM work -1 e:1"},
+	{"list", "LTRIM work 10 20"}, {"list", "LTRIM work N/4 N/2"}, {"list", "LTRIM work 5 1"}, {"list", "LTRIM work 1 -1"},
+	{"list", "LPOP work N"}, {"list", "RPOP work N/2"}, {"list", "LMPOP 1 work LEFT COUNT N"},
+	{"list", "LINSERT work BEFORE nothing x"}, {"list", "LINSERT work AFTER last x"}, {"list", "LPOS work nothing"}, {"list", "LPOS work odd COUNT 0"}, {"list", "LINDEX work N/2"}, {"list", "LSET work N/2 x"},
+	{"list", "COPY work work2 DB 3"}, {"list", "COPY work work2"}, {"list", "DEL work"}, {"list", "UNLINK work"}, {"list", "RENAME other work"}, {"list", "PEXPIRE work 0"}, {"list", "MEMORY USAGE work SAMPLES 0"},
+	{"list", "SORT work BY nosort GET # STORE to"}, {"list", "SORT work BY w:* ALPHA STORE to"}, {"list", "SORT work ALPHA STORE to", goesOn}, {"list", "SORT work BY w:* ALPHA GET #", goesOn},
+	{"set", "SPOP work 2000"}, {"set", "SPOP work N/4"}, {"set", "SPOP work N*9/10"}, {"set", "SPOP work N"},
+	{"set", "SRANDMEMBER work N", goesOn}, {"set", "SRANDMEMBER work -N", goesOn}, {"set", "SRANDMEMBER work N/4", goesOn}, {"set", "SRANDMEMBER work 8000"},
+	{"set", "DEL work"}, {"set", "COPY work work2 DB 3"}, {"set", "SSCAN work 0 COUNT N", goesOn}, {"set", "SISMEMBER work x"}, {"set", "MEMORY USAGE work SAMPLES 0"}, {"set", "SINTERCARD 2 work set", goesOn}, {"set", "SDIFF work set", goesOn}, {"set", "PFCOUNT hll hll2 hll3 hll4 hll5 hll6 hll7 hll8"},
+	{"hash", "HRANDFIELD work N", goesOn}, {"hash", "HRANDFIELD work -N WITHVALUES", goesOn}, {"hash", "HRANDFIELD work N/4", goesOn}, {"hash", "HGETALL work", goesOn}, {"hash", "DEL work"}, {"hash", "COPY work work2 DB 3"}, {"hash", "HSCAN work 0 COUNT N", goesOn}, {"hash", "MEMORY USAGE work SAMPLES 0"},
+	{"zset", "ZRANDMEMBER work N", goesOn}, {"zset", "ZRANDMEMBER work -N WITHSCORES", goesOn}, {"zset", "ZRANDMEMBER work N/4", goesOn},
+	{"zset", "ZREMRANGEBYRANK work 0 N/2"}, {"zset", "ZREMRANGEBYRANK work 0 N/10"}, {"zset", "ZREMRANGEBYSCORE work N/4 N/2"}, {"zset", "ZREMRANGEBYRANK work 10 -10"}, {"zset", "ZREMRANGEBYRANK work 0 N*7/10"},
+	{"zset", "ZPOPMIN work N"}, {"zset", "ZPOPMAX work N/2"}, {"zset", "ZMPOP 1 work MIN COUNT N/2"}, {"zset", "ZCOUNT work 5 N/2"},
+	{"zset", "DEL work"}, {"zset", "COPY work work2 DB 3"}, {"zset", "ZSCAN work 0 COUNT N", goesOn}, {"zset", "MEMORY USAGE work SAMPLES 0"},
+	{"stream", "XTRIM work MAXLEN 10"}, {"stream", "XTRIM work MAXLEN ~ 10 LIMIT 0"}, {"stream", "XTRIM work MAXLEN N/2"}, {"stream", "XADD work MAXLEN 10 * a b"}, {"stream", "XREAD STREAMS work stream 0 0"}, {"stream", "XREAD STREAMS work 0", goesOn},
+	{"stream", "XRANGE work - +", goesOn}, {"stream", "XREADGROUP GROUP g c STREAMS work >"}, {"stream", "XREADGROUP GROUP g c COUNT 20000 STREAMS work >"}, {"stream", "XREADGROUP GROUP g c NOACK STREAMS work >"}, {"stream", "COPY work work2"}, {"stream", "COPY work work2 DB 3"}, {"stream", "DUMP work"}, {"stream", "DEL work"}, {"stream", "XINFO STREAM work"}, {"stream", "XINFO STREAM work FULL COUNT 0"}, {"stream", "XDEL work 5-1"},
+	{"group", "XREADGROUP GROUP g c STREAMS work 0"}, {"group", "XPENDING work g - + N"}, {"group", "XPENDING work g"}, {"group", "XPENDING work g IDLE 1000000 - + 10"}, {"group", "XAUTOCLAIM work g d 0 0 COUNT N"}, {"group", "XAUTOCLAIM work g d 0 0 COUNT 20000"}, {"group", "XAUTOCLAIM work g d 0 0 COUNT N JUSTID"}, {"group", "XGROUP DELCONSUMER work g c"}, {"group", "XGROUP DESTROY work g"}, {"group", "COPY work work2"}, {"group", "DUMP work"}, {"group", "XINFO STREAM work FULL COUNT 0"}, {"group", "DEL work"},
+	{"string", "BITOP NOT to work"}, {"string", "BITOP AND to work string"}, {"string", "BITCOUNT work"}, {"string", "BITPOS work 0"}, {"string", "SETRANGE work 10 x"}, {"string", "APPEND work x"}, {"string", "GETRANGE work 5 -5"}, {"string", "GET work"}, {"string", "COPY work work2"}, {"string", "COPY work work2 DB 3"}, {"string", "SETBIT work 800000000 1"}, {"string", "SETRANGE nothing 60000000 x"}, {"string", "GETDEL work"}, {"string", "DEL work"}, {"string", "STRLEN work"}, {"string", "DUMP work"}, {"string", "SETRANGE held 10 x"}, {"string", "APPEND held x"},
+	{"lcs", "LCS work lcs2", goesOn}, {"lcs", "LCS work lcs2 LEN", goesOn}, {"lcs", "LCS work lcs2 IDX", goesOn},
+	{"", "KEYS *", goesOn}, {"", "KEYS nothing*", goesOn}, {"", "SCAN 0 COUNT N", goesOn}, {"", "RANDOMKEY"}, {"", "FLUSHDB"}, {"", "FLUSHALL"}, {"", "SWAPDB 0 1"},
+}
+
+// TestHolds checks who goes on after its handler. With -holds it measures the longest hold of the lock of commands of very many elements: of the first one processor
+// time, of those behind it the time.
+func TestHolds(t *testing.T) {
+	n, reps := *holdElements, 3
+	b := newBench(t)
+	if n == 0 {
+		n, reps = 1000, 1
+		b.e.Conf.LongFrom = 100
+	}
+	c := b.client()
+	do := func(line string) string { return b.finish(c, line) }
+	fillHolds(b, c, n)
+	type result struct {
+		line               string
+		first, behind, all time.Duration
+		long               bool
+	}
+	var results []result
+	for _, hc := range holdCases {
+		line := expand(hc[1], n)
+		if !strings.Contains(hc[1], *holdOnly) {
+			continue
+		}
+		best := result{line: hc[0] + ": " + line, first: time.Hour, behind: time.Hour, all: time.Hour}
+		for range reps {
+			do("DEL work work2 to other held nothing")
+			do("SELECT 3")
+			do("DEL work2")
+			do("SELECT 0")
+			if hc[0] != "" {
+				do("COPY " + hc[0] + " work")
+				do("SET other x")
+				do("COPY string held")
+			}
+			if b.drain(); *holdElements > 0 {
+				runtime.GC()
+			}
+			b.e.longs.longest.Store(0)
+			begun, _ := b.e.LongReads()
+			runtime.LockOSThread()
+			start, from := time.Now(), threadTime()
+			items := b.items(c, line)
+			b.lane.Out.Reset()
+			b.lane.Run(items)
+			took := threadTime() - from
+			runtime.UnlockOSThread()
+			reply := b.await(c, items)
+			all := time.Since(start)
+			if strings.HasPrefix(reply, "-") {
+				t.Errorf("%s: %.100s", line, reply)
+			}
+			best.first, best.all = min(best.first, took), min(best.all, all)
+			best.behind = min(best.behind, time.Duration(b.e.longs.longest.Load()))
+			after, _ := b.e.LongReads()
+			best.long = after > begun
+		}
+		if must := len(hc) > 2; must && !best.long {
+			t.Errorf("%s did not go on after its handler", line)
+		}
+		results = append(results, best)
+		if *holdElements > 0 {
+			fmt.Fprintf(os.Stderr, "%8.2f %8.2f %8.2f %v %s\n", ms(best.first), ms(best.behind), ms(best.all), best.long, best.line)
+		}
+	}
+	slices.SortFunc(results, func(a, b result) int { return int(max(b.first, b.behind) - max(a.first, a.behind)) })
+	for _, r := range results {
+		if *holdElements > 0 {
+			fmt.Printf("%10.2f ms first, %10.2f ms behind, %10.2f ms in all, long %v  %s\n", ms(r.first), ms(r.behind), ms(r.all), r.long, r.line)
+		}
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d) / 1e6 }
+
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		panic(err)
+	}
+	return time.Duration(ts.Nano())
+}
+
+func expand(line string, n int) string {
+	words := strings.Fields(line)
+	for i, w := range words {
+		switch w {
+		case "N":
+			w = fmt.Sprint(n)
+		case "-N":
+			w = fmt.Sprint(-n)
+		case "N/2":
+			w = fmt.Sprint(n / 2)
+		case "N/4":
+			w = fmt.Sprint(n / 4)
+		case "N/10":
+			w = fmt.Sprint(n / 10)
+		case "N*9/10":
+			w = fmt.Sprint(n * 9 / 10)
+		case "N*7/10":
+			w = fmt.Sprint(n * 7 / 10)
+		}
+		words[i] = w
+	}
+	return strings.Join(words, " ")
+}
+
+// await gives the reply to items that were run.
+func (b *bench) await(c *Client, items []Item) string {
+	o := c.Owner.(*fakeOwner)
+	for items[0].Outcome == Waiting {
+		o.mu.Lock()
+		got := o.delivered
+		o.delivered = nil
+		o.mu.Unlock()
+		if got != nil {
+			return got[0]
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return string(b.lane.Out.Bytes())
+}
+
+// finish executes a line and gives its reply, if it comes later.
+func (b *bench) finish(c *Client, line string) string {
+	b.t.Helper()
+	items := b.items(c, line)
+	b.lane.Out.Reset()
+	b.lane.Run(items)
+	reply := b.await(c, items)
+	if strings.HasPrefix(reply, "-") {
+		b.t.Fatalf("%.100s: %s", line, reply)
+	}
+	return reply
+}
+
+func (b *bench) drain() {
+	b.e.Exclusive(func() {
+		for b.e.store.Reclaim(1 << 20) {
+		}
+	})
+	for {
+		pieces, err := b.log.Read(nil, 1<<20)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		n := 0
+		for _, p := range pieces {
+			n += len(p)
+		}
+		if n == 0 {
+			return
+		}
+		b.log.Advance(n)
+	}
+}
+
+func fillHolds(b *bench, c *Client, n int) {
+	for from := 0; from < n; from += 500 {
+		var list, set, zset, hash, keys strings.Builder
+		list.WriteString("RPUSH list")
+		set.WriteString("SADD set")
+		zset.WriteString("ZADD zset")
+		hash.WriteString("HSET hash")
+		keys.WriteString("MSET")
+		for i := from; i < from+500; i++ {
+			if i%2 == 1 {
+				list.WriteString(" odd")
+			} else {
+				fmt.Fprintf(&list, " e:%d", i)
+			}
+			fmt.Fprintf(&set, " member:%d", i)
+			fmt.Fprintf(&zset, " %d member:%d", i*7919%n, i)
+			fmt.Fprintf(&hash, " member:%d value:%d", i, i)
+			fmt.Fprintf(&keys, " w:e:%d %d", i, i*7919%n)
+			b.finish(c, fmt.Sprintf("XADD stream %d-1 field value:%d", i+1, i))
+		}
+		if from%10_000 == 0 {
+			b.drain()
+		}
+		for _, line := range []string{list.String(), set.String(), zset.String(), hash.String(), keys.String()} {
+			b.finish(c, line)
+		}
+	}
+	b.finish(c, "RPUSH list last")
+	b.finish(c, "XGROUP CREATE stream g 0")
+	b.finish(c, "COPY stream group")
+	b.finish(c, "XREADGROUP GROUP g c STREAMS group >")
+	b.finish(c, fmt.Sprintf("SETRANGE string %d x", n*50))
+	for i := range 8 {
+		name := "hll"
+		if i > 0 {
+			name = fmt.Sprint("hll", i+1)
+		}
+		for j := range 100 {
+			b.finish(c, fmt.Sprintf("PFADD %s a%d b%d c%d d%d", name, j*i, j*i+5, j*i+9, j))
+		}
+	}
+	half := min(max(n/40, 100), 25000)
+	b.finish(c, "SET lcs "+strings.Repeat("abcdefghij", half/10))
+	b.finish(c, "SET lcs2 "+strings.Repeat("jdbacfhige", half/10))
+}
