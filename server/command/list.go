@@ -149,24 +149,33 @@ func (c *Ctx) popCommand(head bool) {
 		return
 	}
 	n := int(min(count, int64(l.Len())))
+	if c.longPop(&l, c.Args[1:2], head, n) {
+		return
+	}
 	if several {
 		c.Out.Array(n)
 	}
-	c.take(&l, head, n)
-	c.taken(&l, key, head)
+	c.take(&l, key, head, n)
+	c.tookFrom(&l, key, head)
 	c.Modified(key)
 	c.Dirty(n)
 }
 
 // take replies with n elements from an end and removes them.
-func (c *Ctx) take(l *store.List, head bool, n int) {
+func (c *Ctx) take(l *store.List, key []byte, head bool, n int) {
 	from, left := 0, n
 	if !head {
 		from = l.Len() - 1
 	}
+	if t := c.takenFrom(key); t != nil {
+		t.reply.MoveTo(c.Out)
+		left = 0
+	}
 	l.Each(from, !head, func(e store.Elem) bool {
-		c.element(e)
-		left--
+		if left > 0 {
+			c.element(e)
+			left--
+		}
 		return left > 0
 	})
 	if !head {
@@ -175,8 +184,8 @@ func (c *Ctx) take(l *store.List, head bool, n int) {
 	l.Remove(from, n)
 }
 
-// taken announces what take did, and deletes the key with its last element.
-func (c *Ctx) taken(l *store.List, key []byte, head bool) {
+// tookFrom announces what take did, and deletes the key with its last element.
+func (c *Ctx) tookFrom(l *store.List, key []byte, head bool) {
 	c.Notify(EventList, popEvent(head), key)
 	c.dropEmpty(l, key)
 }
@@ -266,14 +275,10 @@ func cmdLinsert(c *Ctx) {
 		c.Out.Int(0)
 		return
 	}
-	pivot := store.NeedleOf(c.Args[3])
-	pos, there := 0, false
-	l.Each(0, false, func(e store.Elem) bool {
-		if there = e.Is(&pivot); !there {
-			pos++
-		}
-		return !there
-	})
+	if c.longLinsert(&l) {
+		return
+	}
+	pos, there := c.pivot(&l, key)
 	if !there {
 		c.Out.Int(-1)
 		return
@@ -284,6 +289,24 @@ func cmdLinsert(c *Ctx) {
 	l.Insert(pos, c.Args[4])
 	c.touched(EventList, "linsert", key)
 	c.Out.Int(int64(l.Len()))
+}
+
+// pivot is the position of LINSERT's pivot.
+func (c *Ctx) pivot(l *store.List, key []byte) (pos int, there bool) {
+	if t := c.takenFrom(key); t != nil {
+		if len(t.at) == 0 {
+			return 0, false
+		}
+		return t.at[0], true
+	}
+	pivot := store.NeedleOf(c.Args[3])
+	l.Each(0, false, func(e store.Elem) bool {
+		if there = e.Is(&pivot); !there {
+			pos++
+		}
+		return !there
+	})
+	return pos, there
 }
 
 // listSpan cuts a range of indices, negative ones from the end, to a list of n elements.
@@ -386,7 +409,15 @@ func cmdLrem(c *Ctx) {
 			count = math.MaxInt64
 		}
 	}
-	removed := l.RemoveEqual(c.Args[3], int(count), back)
+	if c.longLrem(&l, int(count), back) {
+		return
+	}
+	removed := 0
+	if t := c.takenFrom(key); t != nil {
+		removed = c.removeTaken(&l, key, t)
+	} else {
+		removed = l.RemoveEqual(c.Args[3], int(count), back)
+	}
 	if removed > 0 {
 		c.Modified(key)
 		c.Notify(EventList, "lrem", key)
@@ -449,6 +480,11 @@ func cmdLpos(c *Ctx) {
 	case !found:
 		c.Out.Null()
 		return
+	}
+	if far := o.count != -1 || !c.nearby(&l, c.Args[2], int(max(o.rank, -o.rank)), o.rank < 0); far {
+		if e, _ := c.DB.Peek(c.Args[1]); c.longLpos(e, &o) {
+			return
+		}
 	}
 	if o.count < 0 {
 		at := -1

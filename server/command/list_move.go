@@ -113,7 +113,7 @@ func (c *Ctx) moveOr(from, to bool, missing func()) {
 	}
 	c.Modified(target)
 	c.Notify(EventList, pushEvent(to), target)
-	c.taken(&l, source, from)
+	c.tookFrom(&l, source, from)
 	c.Modified(source)
 	c.Dirty(1)
 	switch c.Cmd.Name { // the effect of a blocking form is that of the one that does not block
@@ -185,8 +185,8 @@ func popFrom(head bool, count int64) func(c *Ctx, key []byte) bool {
 			c.Out.Array(n)
 			c.Propagate(verb, key, strconv.AppendInt(nil, int64(n), 10))
 		}
-		c.take(&l, head, n)
-		c.taken(&l, key, head)
+		c.take(&l, key, head, n)
+		c.tookFrom(&l, key, head)
 		c.Dirty(n)
 		return true
 	}
@@ -195,15 +195,20 @@ func popFrom(head bool, count int64) func(c *Ctx, key []byte) bool {
 func cmdLmpop(c *Ctx) {
 	if keys, head, count, ok := c.mpopArgs(1); ok {
 		pop := popFrom(head, count)
-		for _, key := range keys {
+		for i, key := range keys {
 			e, found := c.LookupWrite(key)
 			if !found {
 				continue
 			}
-			if c.isList(e) {
-				pop(c, key)
-				c.Modified(key)
+			if !c.isList(e) {
+				return
 			}
+			l, _ := c.DB.ListForWrite(key)
+			if c.longPop(&l, keys[:i+1], head, int(min(count, int64(l.Len())))) {
+				return
+			}
+			pop(c, key)
+			c.Modified(key)
 			return
 		}
 		c.Out.NullArray()

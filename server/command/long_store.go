@@ -21,6 +21,7 @@ type Made struct {
 	copy   *copiedCursor // COPY: of a hash fields and values in turn
 	bits   *madeBits     // BITCOUNT, BITPOS: they store nothing
 	value  *madeValue    // RESTORE
+	taken  *taken        // of what takes elements out: the others are the value
 
 	loose *store.Loose // of a big result
 	rest  []byte       // of set or list: what Step has still to add
@@ -33,6 +34,9 @@ func (c *Ctx) With(m *Made) { c.made = m }
 // Step makes some of the value that is to be put in place, and reports whether that is all. It needs the exclusive lock,
 // and the database where the command was begun.
 func (m *Made) Step(db *store.DB) (done bool) {
+	if m.taken != nil {
+		return m.stepTaken(db)
+	}
 	if m.loose == nil {
 		if !m.big(db) {
 			return true

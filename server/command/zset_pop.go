@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/understudy-db/understudy/server/resp"
@@ -38,33 +40,59 @@ func (c *Ctx) zpop(highest bool) {
 	}
 	n := int(min(count, int64(z.Len())))
 	nested := len(c.Args) == 3 && c.Out.Proto() > 2
+	if c.longZpop(&z, c.Args[1:2], zpopping{highest, nested}, n) {
+		return
+	}
 	if nested {
 		c.Out.Array(n)
 	} else {
 		c.Out.Array(2 * n)
 	}
-	c.zpopped(&z, highest, n, nested)
+	c.zpopped(&z, c.Args[1], zpopping{highest, nested}, n)
 	c.zsetShrank(&z, c.Args[1], zpopEvent(highest), n)
 }
 
-// zpopped takes n members from one end of a sorted set and replies with them, each as a pair of its own when nested.
-func (c *Ctx) zpopped(z *store.ZSet, highest bool, n int, nested bool) {
+// zpopping is from which end members are taken, and how they are replied with.
+type zpopping struct {
+	highest bool
+	nested  bool // each as a pair of its own
+}
+
+func (p zpopping) write(w *resp.Writer, member []byte, score float64) {
+	if p.nested {
+		w.Array(2)
+	}
+	w.Bulk(member)
+	w.Double(score)
+}
+
+// zpopped takes n members from one end of a sorted set and replies with them.
+func (c *Ctx) zpopped(z *store.ZSet, key []byte, p zpopping, n int) {
 	rank, size := 0, z.Len()
-	if highest {
+	if p.highest {
 		rank = size - 1
 	}
-	z.Range(rank, n, highest, func(member []byte, score float64) bool {
-		if nested {
-			c.Out.Array(2)
-		}
-		c.Out.Bulk(member)
-		c.Out.Double(score)
-		return true
-	})
-	if highest {
+	if t := c.takenFrom(key); t != nil {
+		t.reply.MoveTo(c.Out)
+	} else {
+		z.Range(rank, n, p.highest, func(member []byte, score float64) bool {
+			p.write(c.Out, member, score)
+			return true
+		})
+	}
+	if p.highest {
 		rank = size - n
 	}
-	z.Cut(rank, n)
+	c.zsetCut(z, key, rank, n)
+}
+
+// longZpop is zpopped of very many members of the set at the last of keys.
+func (c *Ctx) longZpop(z *store.ZSet, keys [][]byte, p zpopping, n int) bool {
+	rank := 0
+	if p.highest {
+		rank = z.Len() - n
+	}
+	return c.longZSetCut(z, keys, rank, n, &p)
 }
 
 func zpopEvent(highest bool) string {
@@ -87,6 +115,7 @@ type zmpop struct {
 	highest bool
 	count   int64
 	many    bool // ZMPOP's form of reply and effect
+	long    bool // it may go on after its handler
 }
 
 // from takes members from a key, replies and makes the effect; false when the key holds no sorted set, or after an error.
@@ -96,6 +125,9 @@ func (o *zmpop) from(c *Ctx, key []byte) bool {
 		return false
 	}
 	n := int(min(o.count, int64(z.Len())))
+	if p := (zpopping{o.highest, true}); o.long && c.longZpop(&z, o.upTo(key), p, n) {
+		return true
+	}
 	if o.many {
 		c.Out.Array(2)
 		c.Out.Bulk(key)
@@ -104,7 +136,7 @@ func (o *zmpop) from(c *Ctx, key []byte) bool {
 		c.Out.Array(3)
 		c.Out.Bulk(key)
 	}
-	c.zpopped(&z, o.highest, n, o.many)
+	c.zpopped(&z, key, zpopping{o.highest, o.many}, n)
 	c.zsetShrank(&z, key, zpopEvent(o.highest), n)
 	if o.many {
 		c.Propagate(zpopVerb(o.highest), key, strconv.AppendInt(nil, int64(n), 10))
@@ -112,6 +144,12 @@ func (o *zmpop) from(c *Ctx, key []byte) bool {
 		c.Propagate(zpopVerb(o.highest), key)
 	}
 	return true
+}
+
+// upTo are the keys that decide that key is the one: all up to it.
+func (o *zmpop) upTo(key []byte) [][]byte {
+	i := slices.IndexFunc(o.keys, func(k []byte) bool { return bytes.Equal(k, key) })
+	return o.keys[:i+1]
 }
 
 // first takes from the first key that holds a sorted set. It answers true when a reply was written, if only an error.
@@ -158,7 +196,8 @@ func (c *Ctx) bzpop(highest bool) {
 }
 
 func cmdZmpop(c *Ctx) {
-	if o, ok := c.parseZmpop(1); ok && !o.first(c) {
+	o, ok := c.parseZmpop(1)
+	if o.long = true; ok && !o.first(c) {
 		c.Out.NullArray()
 	}
 }

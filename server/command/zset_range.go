@@ -316,7 +316,10 @@ func (c *Ctx) zremrange(by zby, event string) {
 	if found {
 		var rank int
 		rank, n = r.resolve(&z)
-		z.Cut(rank, n)
+		if c.longZSetCut(&z, c.Args[1:2], rank, n, nil) {
+			return
+		}
+		c.zsetCut(&z, key, rank, n)
 		c.zsetShrank(&z, key, event, n)
 	}
 	c.Out.Int(int64(n))

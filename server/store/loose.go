@@ -76,6 +76,21 @@ func (d *DB) Attach(key []byte, l *Loose) {
 		panic("store: a loose value is attached where it does not belong")
 	}
 	d.Delete(key)
+	d.settle(key, l)
+}
+
+// Replace puts the value in the place of one of its kind, which keeps its expiry: what stays of it when most is taken out.
+// The value must be Good, and not empty.
+func (d *DB) Replace(key []byte, l *Loose) {
+	if d != l.d || !l.Good() || l.obj.size() == 0 {
+		panic("store: a loose value replaces one where it does not belong")
+	}
+	was := d.store.CountLazy(false) // elements are removed, no value is deleted
+	defer d.store.CountLazy(was)
+	d.settle(key, l)
+}
+
+func (d *DB) settle(key []byte, l *Loose) {
 	var h handle
 	switch o := l.obj.(type) {
 	case *zsetObject:
@@ -91,6 +106,7 @@ func (d *DB) Attach(key []byte, l *Loose) {
 	case *listObject:
 		h, _ = d.forWrite(key, ListKind, typeListPack, listHeader)
 	}
+	h.wrote()
 	h.become(l.obj)
 	l.space.unpin()
 	l.obj = nil

@@ -124,10 +124,10 @@ func (z *ZSet) Cut(rank, n int) {
 		return
 	}
 	z.wrote()
-	switch keep := z.Len() - n; {
+	switch {
 	case z.obj == nil:
 		z.cutPacked(rank, n)
-	case n >= renewFrom && keep <= n/renewShare:
+	case z.CutsFast(n):
 		z.renew(rank, n)
 	default:
 		z.obj.cutRange(rank, n)
@@ -139,6 +139,9 @@ const (
 	renewFrom  = 1024
 	renewShare = 4
 )
+
+// CutsFast tells whether Cut of n members takes time in proportion to those that stay.
+func (z *ZSet) CutsFast(n int) bool { return n >= renewFrom && z.Len()-n <= n/renewShare }
 
 // renew is Cut of nearly all members.
 func (z *ZSet) renew(rank, n int) {
