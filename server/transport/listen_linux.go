@@ -177,7 +177,7 @@ func (t *Server) accept(ln *listener) {
 		}
 		remote, path := addrPort(sa), ln.path
 		if text := t.sessions.Admit(int(t.active.Load()), path != "" || remote.Addr().IsLoopback()); text != "" {
-			rawWrite(fd, []byte(text))
+			rawSend(fd, []byte(text))
 			unix.Close(fd)
 			continue
 		}

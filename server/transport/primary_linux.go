@@ -100,7 +100,7 @@ func (l *loop) take(c *conn, q relay.Request) (refusal string) {
 }
 
 func (l *loop) refuse(c *conn, why string) {
-	rawWrite(c.fd, relay.No(why)) // a full socket is a peer that does not listen
+	rawSend(c.fd, relay.No(why)) // a full socket is a peer that does not listen
 	l.close(c)
 }
 

@@ -49,7 +49,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.nc != nil {
 		return w.nc.Read(p)
 	}
-	n, errno := rawRead(w.fd, p)
+	n, errno := rawRecv(w.fd, p)
 	switch {
 	case errno != 0 && retry(errno):
 		return 0, wouldBlock{}
@@ -78,7 +78,7 @@ func (w *wire) Write(p []byte) (int, error) {
 // push gives the socket what it takes.
 func (w *wire) push() unix.Errno {
 	for len(w.out) > 0 {
-		n, errno := rawWrite(w.fd, w.out)
+		n, errno := rawSend(w.fd, w.out)
 		if errno != 0 {
 			return errno
 		}
@@ -168,7 +168,7 @@ func (c *conn) unsentRecords() int64 {
 // readFrom reads once from c.
 func (l *loop) readFrom(c *conn, p []byte) (int, unix.Errno) {
 	if c.secure == nil {
-		return rawRead(c.fd, p)
+		return rawRecv(c.fd, p)
 	}
 	n, errno := c.secure.read(p)
 	if len(c.secure.wire.out) > 0 { // crypto/tls answers some records by itself
@@ -197,7 +197,7 @@ func (l *loop) readOn(c *conn) {
 // writeTo writes once to c.
 func (c *conn) writeTo(p []byte) (int, unix.Errno) {
 	if c.secure == nil {
-		return rawWrite(c.fd, p)
+		return rawSend(c.fd, p)
 	}
 	return c.secure.write(p)
 }
