@@ -62,6 +62,7 @@ type Lane struct {
 	dueOn  bool
 
 	gateOpen  bool
+	rivals    bool // see Rivals
 	exclusive bool // the hold has the lock to itself
 	inExec    bool
 	tracked   bool          // latency-tracking
@@ -211,6 +212,7 @@ func (l *Lane) enter() {
 func (l *Lane) look() {
 	e := l.e
 	l.st = e.State()
+	l.rivals = e.store.Cuts() > 0
 	l.tracked = !e.stats.untracked.Load()
 	l.ctx.ReplyLimit = e.stats.replyLimit.Load()
 	l.entry, l.gateOpen = e.gate.enter()
@@ -226,6 +228,10 @@ func (l *Lane) look() {
 		l.st |= e.memory.judge(l)
 	}
 }
+
+// Rivals tells whether goroutines of the server may keep processors for long: a cut is under way, as of the last Run, or a
+// data set loads.
+func (l *Lane) Rivals() bool { return l.rivals || l.e.Is(Loading|AsyncLoading) }
 
 // leave hands the effects to the log and tells the clients that wrote where they end.
 func (l *Lane) leave(items []Item) {

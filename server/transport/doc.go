@@ -1,11 +1,12 @@
-// Package transport serves client connections. On Linux that is a number of event loops, each on an OS thread of its
-// own with its own epoll instance:
+// Package transport serves client connections. On Linux that is a number of event loops, each a goroutine
+// with its own epoll instance:
 //
 //	epoll_wait -> read every ready socket once -> parse every complete command -> one engine batch
 //	           -> gate -> write each connection's replies once
 //
 // System calls on this path are raw, so that the Go scheduler does not see them, and non-blocking but for a short wait for
-// events; only when there are none for longer the wait goes through the runtime. An idle connection holds no buffer: requests are read into the
+// events; only when there are none for longer the wait goes through the runtime. A loop is not tied to a thread: the
+// scheduler makes it step aside every 10 ms, which then would take two changes of threads each time. An idle connection holds no buffer: requests are read into the
 // loop's arena and replies are made in the lane's writer; what is incomplete or could not be sent is copied to the
 // connection.
 //

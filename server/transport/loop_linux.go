@@ -22,6 +22,7 @@ const (
 type loop struct {
 	t     *Server
 	epfd  int
+	poll  parking
 	conns []*conn // by descriptor
 	live  int
 	lane  *engine.Lane
@@ -81,6 +82,7 @@ func newLoop(t *Server) (*loop, error) {
 	l := &loop{t: t, epfd: epfd, wakeFD: wakeFD, lane: t.e.NewLane(), arena: make([]byte, arenaSize)}
 	l.lane.WhileBusy = l.whileBusy
 	l.keptFrom.Store(nobody)
+	l.poll.init(l)
 	if err := l.add(wakeFD, unix.EPOLLIN); err != nil {
 		l.closeFDs()
 		return nil, err
@@ -93,7 +95,7 @@ func (l *loop) add(fd int, events uint32) error {
 }
 
 func (l *loop) closeFDs() {
-	unix.Close(l.epfd)
+	l.poll.close(l.epfd)
 	unix.Close(l.wakeFD)
 }
 
@@ -141,9 +143,8 @@ func (l *loop) readMail() {
 	m.mu.Unlock()
 }
 
-// run serves until stop. The thread is locked, so that the loop's caches stay with it.
+// run serves until stop.
 func (l *loop) run() {
-	runtime.LockOSThread()
 	defer l.t.wg.Done()
 	running.Add(1)
 	defer running.Add(-1)
@@ -151,7 +152,7 @@ func (l *loop) run() {
 	for !l.stopping {
 		n := rawEpollWait(l.epfd, l.events[:], nap(running.Load(), procs))
 		if n == 0 {
-			n, _ = unix.EpollWait(l.epfd, l.events[:], l.untilCron())
+			n = l.sleep()
 		}
 		for i := 0; i < n; i++ {
 			l.event(&l.events[i])
@@ -185,7 +186,7 @@ func nap(loops, procs int32) int {
 	return 0
 }
 
-func (l *loop) untilCron() int {
+func (l *loop) untilCron() time.Duration {
 	d := time.Until(l.nextCron)
 	if len(l.astray) > 0 {
 		d = min(d, seekEach)
@@ -193,7 +194,7 @@ func (l *loop) untilCron() int {
 	if len(l.kept) > 0 {
 		d = min(d, l.untilKept())
 	}
-	return int(max(d, 0)/time.Millisecond) + 1
+	return max(d, 0) + time.Millisecond
 }
 
 func (l *loop) event(ev *unix.EpollEvent) {
