@@ -95,7 +95,8 @@ func (l *loop) add(fd int, events uint32) error {
 }
 
 func (l *loop) closeFDs() {
-	l.poll.close(l.epfd)
+	l.poll.close()
+	unix.Close(l.epfd)
 	unix.Close(l.wakeFD)
 }
 

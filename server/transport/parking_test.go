@@ -11,7 +11,7 @@ import (
 func TestIdleLoopWakesUp(t *testing.T) {
 	r := newRig(t, rigOptions{config: "timeout 1"})
 	for _, l := range r.server.loops {
-		if l.poll.raw == nil {
+		if l.poll.gate == nil {
 			t.Fatal("the runtime cannot wait for the epoll instance: the loop falls back to a system call")
 		}
 	}
