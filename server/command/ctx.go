@@ -175,6 +175,15 @@ func (c *Ctx) PropagateTo(db int, args ...[]byte) {
 	}
 }
 
+// propagateEncoded is Propagate of a command that is encoded already.
+func (c *Ctx) propagateEncoded(command []byte) {
+	c.explicit = true
+	if !c.Unheard {
+		c.effects.list = append(c.effects.list, Effect{DB: c.DBIndex, Bytes: command})
+		c.effects.keepFrom(c.Skip)
+	}
+}
+
 // ForcePropagate makes the command its own effect even when it changed nothing here; skip names readers that do not get
 // it.
 func (c *Ctx) ForcePropagate(skip Skip) { c.forced, c.skip = true, skip }

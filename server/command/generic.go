@@ -154,13 +154,13 @@ func cmdCopy(c *Ctx) {
 		return
 	}
 	e, _ := c.DB.Peek(from) // a lookup may have deleted a key, which makes handles stale
-	if index == c.DBIndex && c.isLong(e.Size()) && c.longCopy(e, from, to) {
+	if c.isLong(e.Size()) && c.longCopy(e, from, to, index) {
 		return
 	}
-	if expires := e.ExpireAt(); !c.attach(to) {
+	if expires := e.ExpireAt(); !c.attachIn(target, to) {
 		c.DB.Copy(from, to, target)
 	} else if expires > 0 {
-		c.DB.SetExpire(to, expires)
+		target.SetExpire(to, expires)
 	}
 	c.notifyDB(index, EventNew, "new", to)
 	c.modifiedDB(index, to)

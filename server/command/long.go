@@ -50,17 +50,19 @@ type image struct {
 	entry func(e store.Entry)
 	field func(id uint64, f store.Entry)
 	chunk func(id uint64, c store.Chunk)
+	part  func(p *store.StreamPart)
 }
 
 var _ store.Visitor = (*image)(nil)
 
-func (v *image) Entry(_ int, e store.Entry)              { v.entry(e) }
-func (v *image) BigPinned(uint64, int, store.Entry, int) {}
-func (v *image) BigOpen(uint64)                          {}
-func (v *image) BigField(id uint64, f store.Entry)       { v.field(id, f) }
-func (v *image) BigChunk(id uint64, c store.Chunk)       { v.chunk(id, c) }
-func (v *image) StreamPart(uint64, *store.StreamPart)    {}
-func (v *image) BigClose(uint64)                         {}
+func (v *image) Entry(_ int, e store.Entry)               { v.entry(e) }
+func (v *image) BigPinned(uint64, int, store.Entry, int)  {}
+func (v *image) BigOpen(uint64)                           {}
+func (v *image) BigField(id uint64, f store.Entry)        { v.field(id, f) }
+func (v *image) BigChunk(id uint64, c store.Chunk)        { v.chunk(id, c) }
+func (v *image) StreamPart(_ uint64, p *store.StreamPart) { v.part(p) }
+func (v *image) BigClose(uint64)                          {}
+
 func cutSteps(cut *store.Cut) (step func() bool, end func()) {
 	return func() bool { return cut.Step(longStep) }, cut.End
 }
@@ -157,11 +159,6 @@ func (c *Ctx) longZRange(z store.ZSet, rank, n int, down, withScores bool) bool 
 
 // longXRange replies with at most count entries of a stream, all when count is not positive.
 func (c *Ctx) longXRange(s store.Stream, start, end store.StreamID, reverse bool, count int64) bool {
-	return c.longEntries(s, start, end, reverse, count, nil)
-}
-
-// longEntries is longXRange, or XREAD of one stream when its key is given.
-func (c *Ctx) longEntries(s store.Stream, start, end store.StreamID, reverse bool, count int64, key []byte) bool {
 	return c.long(func() *Long {
 		n := int64(0)
 		r := s.Reading(start, end, reverse)
@@ -172,14 +169,7 @@ func (c *Ctx) longEntries(s store.Stream, start, end store.StreamID, reverse boo
 			return n != count
 		}
 		l.Step = func() bool { return r.Step(longStep, emit) }
-		l.Rest = func() {
-			head := l.Reply.Head()
-			if key != nil {
-				beginStreams(head, 1)
-				beginStream(head, key)
-			}
-			head.Array(int(n))
-		}
+		l.Rest = func() { l.Reply.Head().Array(int(n)) }
 		return l
 	})
 }

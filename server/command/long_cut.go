@@ -17,8 +17,10 @@ type taken struct {
 	n     int          // of elements that go
 	reply *resp.Pieces // the elements, without what goes before them
 	// build adds some of what stays to the new value. It is nil where the old one is changed in place.
-	build func(db *store.DB, v *store.Loose) (done bool)
-	at    []int // of a list: the positions of what goes, in order; LINSERT's pivot, none when it is missing
+	build   func(db *store.DB, v *store.Loose) (done bool)
+	stay    [][]byte // SPOP: what stays, and the effects
+	effects [][]byte
+	at      []int // of a list: the positions of what goes, in order; LINSERT's pivot, none when it is missing
 }
 
 // takenFrom is what was made for the value at a key, nil when there is nothing.

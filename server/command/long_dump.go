@@ -21,12 +21,13 @@ type whole []byte
 func (w whole) Bytes() []byte { return w }
 func (whole) Release()        {}
 
-// longDump is cmdDump of a big value; false when it is none, or a stream.
+// longDump is cmdDump of a big value; false when it is none.
 func (c *Ctx) longDump(e store.Entry, compress bool) bool {
 	kind := e.Kind()
 	switch {
 	case kind == store.StreamKind:
-		return false
+		s := e.Stream()
+		return c.isLong(s.Len()) && c.longDumpStream(e, compress)
 	case kind == store.String:
 		return c.isLong(e.StrLen()/bytesPerElement) && c.longDumpString(e, compress)
 	case !c.isLong(e.Size()):
@@ -64,6 +65,35 @@ func (c *Ctx) longDump(e store.Entry, compress bool) bool {
 					d.Chunk(b, int(elements))
 				} else {
 					d.String(b)
+				}
+				return true
+			})
+			l.Reply.Next().BulkRef(whole(d.Finish()))
+		}
+		return l
+	})
+}
+
+// longDumpStream keeps a stream's parts as they are encoded, but for the chunks, which may have to be compressed.
+func (c *Ctx) longDumpStream(e store.Entry, compress bool) bool {
+	return c.long(func() *Long {
+		got, d := &copied{}, snapshot.NewDump(store.StreamKind, 0, compress)
+		var room []byte
+		cut := c.DB.CutValues(&image{part: func(p *store.StreamPart) {
+			room = d.AppendPart(room[:0], p)
+			got.add(room, 0)
+			if p.Kind == store.StreamChunk {
+				got.add(p.Chunk, 1)
+			}
+		}}, e)
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto())}
+		l.Step, l.End = cutSteps(cut)
+		l.Rest = func() {
+			got.each(func(b []byte, chunk float64) bool {
+				if chunk == 1 {
+					d.String(b)
+				} else {
+					d.Encoded(b)
 				}
 				return true
 			})

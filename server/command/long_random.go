@@ -57,19 +57,23 @@ type drawing struct {
 }
 
 func (d *drawing) keep(f store.Entry) {
-	x := drawn{name: d.room.keep(f.Key())}
 	switch {
-	case d.both && d.kind == store.ZSetKind:
-		x.score = f.Score()
-	case d.both:
-		x.value = d.room.keep(f.Bytes(nil))
+	case d.kind == store.ZSetKind:
+		d.room.add(f.Key(), f.Score())
+	case d.kind == store.HashKind:
+		d.room.add(f.Key(), 0)
+		d.room.add(f.Bytes(nil), 0)
+	default:
+		d.room.add(f.Key(), 0)
 	}
-	d.all = append(d.all, x)
 }
 
 func (d *drawing) keepSmall(e store.Entry) {
 	add := func(name, value []byte, score float64) bool {
-		d.all = append(d.all, drawn{append([]byte{}, name...), append([]byte{}, value...), score})
+		d.room.add(name, score)
+		if d.kind == store.HashKind {
+			d.room.add(value, 0)
+		}
 		return true
 	}
 	switch d.kind {
@@ -85,8 +89,22 @@ func (d *drawing) keepSmall(e store.Entry) {
 	}
 }
 
+// list makes what was kept one that can be drawn from.
+func (d *drawing) list() {
+	d.all = make([]drawn, 0, d.room.n)
+	at := copiedCursor{l: &d.room}
+	for name, score, ok := at.next(); ok; name, score, ok = at.next() {
+		x := drawn{name: name, score: score}
+		if d.kind == store.HashKind {
+			x.value, _, _ = at.next()
+		}
+		d.all = append(d.all, x)
+	}
+}
+
 // reply needs no lock.
 func (d *drawing) reply(p *resp.Pieces) {
+	d.list()
 	membersHeader(p.Head(), d.n, d.both)
 	for i := int64(0); i < d.n && (d.limit <= 0 || p.Len() < d.limit); i++ {
 		at := d.rnd.IntN(len(d.all))

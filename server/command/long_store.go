@@ -23,9 +23,11 @@ type Made struct {
 	value  *madeValue    // RESTORE
 	taken  *taken        // of what takes elements out: the others are the value
 
-	loose *store.Loose // of a big result
-	rest  []byte       // of set or list: what Step has still to add
-	next  int          // of zset
+	elsewhere bool // COPY: the result belongs to another database than the sources
+	target    int
+	loose     *store.Loose // of a big result
+	rest      []byte       // of set or list: what Step has still to add
+	next      int          // of zset
 }
 
 // With gives the command that Begin was called for a result, or none.
@@ -36,6 +38,9 @@ func (c *Ctx) With(m *Made) { c.made = m }
 func (m *Made) Step(db *store.DB) (done bool) {
 	if m.taken != nil {
 		return m.stepTaken(db)
+	}
+	if m.elsewhere {
+		db = db.Store().DB(m.target)
 	}
 	if m.loose == nil {
 		if !m.big(db) {
@@ -122,11 +127,13 @@ func (m *Made) Drop() {
 }
 
 // attach puts a big result that was made at a key. It answers false when there is none.
-func (c *Ctx) attach(key []byte) bool {
-	if c.made == nil || c.made.loose == nil {
+func (c *Ctx) attach(key []byte) bool { return c.attachIn(c.DB, key) }
+
+func (c *Ctx) attachIn(db *store.DB, key []byte) bool {
+	if c.made == nil || c.made.loose == nil || !c.made.loose.Good() || c.made.loose.Len() == 0 {
 		return false
 	}
-	c.DB.Attach(key, c.made.loose)
+	db.Attach(key, c.made.loose)
 	return true
 }
 
@@ -203,8 +210,8 @@ func (c *Ctx) longZrangestore(z store.ZSet, rank, n int, down bool) bool {
 	})
 }
 
-// longCopy copies a big table within its database; other kinds take no time to speak of.
-func (c *Ctx) longCopy(e store.Entry, from, to []byte) bool {
+// longCopy copies a big table to a database; other kinds take no time to speak of.
+func (c *Ctx) longCopy(e store.Entry, from, to []byte, target int) bool {
 	kind := e.Kind()
 	if kind != store.SetKind && kind != store.HashKind && kind != store.ZSetKind {
 		return false
@@ -225,6 +232,7 @@ func (c *Ctx) longCopy(e store.Entry, from, to []byte) bool {
 		l := &Long{Reply: resp.NewPieces(c.Out.Proto())}
 		l.Step, l.End = cutSteps(cut)
 		l.Rest = func() { m.kind, m.copy = kind, &copiedCursor{l: got} }
+		m.elsewhere, m.target = target != c.DBIndex, target
 		return l
 	})
 }

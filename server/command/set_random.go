@@ -73,16 +73,25 @@ func (c *Ctx) popMany(key []byte) {
 		c.Out.Set(0)
 		return
 	}
-	c.Notify(EventSet, "spop", key)
 	size := int64(s.Len())
+	if c.longSpop(key, count, size) {
+		return
+	}
+	t := c.takenFrom(key)
+	c.Notify(EventSet, "spop", key)
 	c.Dirty(int(min(count, size)))
 	switch stay := size - count; {
 	case stay <= 0:
-		c.Hits++
-		c.wholeSet(&s)
+		if c.Hits++; t != nil {
+			t.reply.MoveTo(c.Out)
+		} else {
+			c.wholeSet(&s)
+		}
 		c.DB.Delete(key)
 		c.Notify(EventGeneric, "del", key)
 		c.Propagate(verbDel, key)
+	case t != nil:
+		c.popTaken(key, &s, t)
 	case stay*popFactor > count:
 		c.Out.Set(int(count))
 		if count >= takeFrom && size <= count*takeShare {

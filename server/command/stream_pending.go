@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -109,24 +110,50 @@ func (c *Ctx) pendingRange(g *store.StreamGroup, p *pendingCall) {
 			return
 		}
 	}
+	if c.isLong(g.Len()) && (p.minIdle != 0 || p.count >= int64(c.longFrom())) && c.longPending(g, *p, no) {
+		return
+	}
 	mark, n := c.Out.DeferArray(), int64(0)
 	g.Each(p.start, no, func(id store.StreamID, e store.Pending) bool {
-		idle := c.Now - e.Time
-		switch {
-		case n >= p.count || id.Compare(p.end) > 0 || c.TooLong():
+		if c.TooLong() {
 			return false
-		case p.minIdle != 0 && idle < p.minIdle:
-			return true
 		}
-		n++
-		c.Out.Array(4)
-		c.streamID(id)
-		c.Out.BulkString(g.ConsumerName(e.Consumer))
-		c.Out.Int(max(idle, 0))
-		c.Out.Int(int64(e.Count))
-		return true
+		return p.write(c.Out, id, e, g.ConsumerName(e.Consumer), c.Now, &n)
 	})
 	c.Out.SetArrayLen(mark, int(n))
+}
+
+// write replies with an entry when it is asked for, and counts it. It answers false when no more is.
+func (p *pendingCall) write(w *resp.Writer, id store.StreamID, e store.Pending, consumer string, now int64, n *int64) bool {
+	idle := now - e.Time
+	switch {
+	case *n >= p.count || id.Compare(p.end) > 0:
+		return false
+	case p.minIdle != 0 && idle < p.minIdle:
+		return true
+	}
+	*n++
+	w.Array(4)
+	var room [41]byte
+	w.Bulk(appendStreamID(room[:0], id))
+	w.BulkString(consumer)
+	w.Int(max(idle, 0))
+	w.Int(int64(e.Count))
+	return true
+}
+
+// longPending is pendingRange of a group with very many entries.
+func (c *Ctx) longPending(g *store.StreamGroup, p pendingCall, no uint32) bool {
+	return c.long(func() *Long {
+		r, n, now := g.Reading(p.start, no), int64(0), c.Now
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto()), End: r.End}
+		emit := func(id store.StreamID, e store.Pending, consumer string) bool {
+			return p.write(l.Reply.Next(), id, e, consumer, now, &n)
+		}
+		l.Step = func() bool { return r.Step(longStep, emit) }
+		l.Rest = func() { l.Reply.Head().Array(int(n)) }
+		return l
+	})
 }
 
 // claim is a call of XCLAIM or XAUTOCLAIM under way.

@@ -31,7 +31,7 @@ func (c *Ctx) xread(grouped bool) {
 	if !ok || !c.readIDs(r) {
 		return
 	}
-	if r.group == 0 && r.n == 1 && c.longXread(r) {
+	if r.group == 0 && c.longXread(r) {
 		return
 	}
 	mark, served := c.Out.DeferArray(), 0
@@ -185,22 +185,78 @@ func (c *Ctx) readStream(r *readCall, i int) bool {
 	return true
 }
 
-// longXread is xread of one stream that has very many entries to give.
+// streamRead is a stream's part in a long XREAD.
+type streamRead struct {
+	key     []byte
+	reading *store.StreamReading
+	reply   *resp.Pieces
+	n       int64
+}
+
+// longXread is xread of streams that have very many entries to give.
 func (c *Ctx) longXread(r *readCall) bool {
-	e, found := c.DB.Peek(c.Args[r.first])
-	if !found || e.Kind() != store.StreamKind || c.hides(e) {
+	var streams []store.Stream
+	var places []int
+	reach := 0
+	for i := range r.n {
+		e, found := c.DB.Peek(c.Args[r.first+i])
+		if !found || e.Kind() != store.StreamKind || c.hides(e) {
+			continue
+		}
+		s := e.Stream()
+		if top, ok := s.Edge(false, true); ok && top.Compare(r.ids[i]) > 0 {
+			streams, places, reach = append(streams, s), append(places, i), reach+streamReach(&s, r.count)
+		}
+	}
+	if !c.isLong(reach) {
 		return false
 	}
-	s := e.Stream()
-	if top, ok := s.Edge(false, true); !ok || top.Compare(r.ids[0]) <= 0 || !c.isLong(streamReach(&s, r.count)) {
-		return false
+	began := c.long(func() *Long {
+		var reads []*streamRead
+		for j, i := range places {
+			from, _ := r.ids[i].Next()
+			reads = append(reads, &streamRead{
+				key: append([]byte{}, c.Args[r.first+i]...), reading: streams[j].Reading(from, store.MaxStreamID, false),
+				reply: resp.NewPieces(c.Out.Proto()),
+			})
+		}
+		return longStreams(reads, r.count, c.ReplyLimit, c.Out.Proto())
+	})
+	for i := 0; began && i < r.n; i++ { // they are looked up for their entries, after their IDs
+		c.readable(r, c.Args[r.first+i])
 	}
-	from, _ := r.ids[0].Next()
-	if !c.longEntries(s, from, store.MaxStreamID, false, r.count, append([]byte{}, c.Args[r.first]...)) {
-		return false
+	return began
+}
+
+// longStreams gives at most count entries of each stream, all when count is 0.
+func longStreams(reads []*streamRead, count, limit int64, proto int) *Long {
+	l, at, size := &Long{Reply: resp.NewPieces(proto)}, 0, int64(0)
+	l.Step = func() bool {
+		s := reads[at]
+		done := s.reading.Step(longStep, func(id store.StreamID, entry *store.StreamRange) bool {
+			writeStreamEntry(s.reply.Next(), id, entry)
+			s.n++
+			return s.n != count
+		})
+		if done {
+			at, size = at+1, size+s.reply.Len()
+		}
+		return at == len(reads) || limit > 0 && size+s.reply.Len() >= limit
 	}
-	c.Hits++ // it is looked up for its entries, after its ID
-	return true
+	l.End = func() {
+		for _, s := range reads {
+			s.reading.End()
+		}
+	}
+	l.Rest = func() {
+		beginStreams(l.Reply.Head(), len(reads))
+		for _, s := range reads {
+			beginStream(s.reply.Head(), s.key)
+			s.reply.Head().Array(int(s.n))
+			l.Reply.Join(s.reply)
+		}
+	}
+	return l
 }
 
 // beginStream begins a stream's part of the reply: its name, which its entries follow.

@@ -26,8 +26,9 @@ type longReads struct {
 
 	begun atomic.Int64
 	now   atomic.Int64
-	// longest is the longest hold of the lock after a handler, in nanoseconds.
+	// longest is the longest hold of the lock after a handler, in nanoseconds, by the watch of whoever measures; nil: nobody does.
 	longest atomic.Int64
+	watch   func() time.Duration
 }
 
 // longRead is one of them.
@@ -85,8 +86,15 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	return true
 }
 
-// held notes how long the lock was held.
-func (l *longReads) held(took time.Duration) {
+// measured runs what holds the lock and notes how long it does.
+func (l *longReads) measured(hold func()) {
+	if l.watch == nil {
+		hold()
+		return
+	}
+	from := l.watch()
+	hold()
+	took := l.watch() - from
 	for was := l.longest.Load(); int64(took) > was && !l.longest.CompareAndSwap(was, int64(took)); was = l.longest.Load() {
 	}
 }
@@ -142,7 +150,22 @@ func (r *longRead) hold() (over bool) {
 	e.longs.turn.Lock()
 	defer e.longs.turn.Unlock()
 	e.lockShared()
-	start := time.Now()
+	e.longs.measured(func() { over = r.steps() })
+	if over && r.long.Between != nil && !r.gone && !e.closed() && !r.tooLong() {
+		r.between, r.long.Between, over = r.long.Between, nil, false
+	}
+	e.mu.RUnlock()
+	if over {
+		e.lock()
+		e.longs.measured(r.long.End)
+		e.mu.Unlock()
+	}
+	return over
+}
+
+// steps is the work of a hold.
+func (r *longRead) steps() (over bool) {
+	e, start := r.e, time.Now()
 	for !over {
 		if r.gone || e.closed() || r.over != nil && r.over() {
 			over = true
@@ -154,20 +177,7 @@ func (r *longRead) hold() (over bool) {
 			break
 		}
 	}
-	took := time.Since(start)
-	r.spent += took
-	e.longs.held(took)
-	if over && r.long.Between != nil && !r.gone && !e.closed() && !r.tooLong() {
-		r.between, r.long.Between, over = r.long.Between, nil, false
-	}
-	e.mu.RUnlock()
-	if over {
-		e.lock()
-		start = time.Now()
-		r.long.End()
-		e.longs.held(time.Since(start))
-		e.mu.Unlock()
-	}
+	r.spent += time.Since(start)
 	return over
 }
 

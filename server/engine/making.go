@@ -77,14 +77,18 @@ func (m *making) fill(over func() bool) (done bool) {
 	defer e.longs.turn.Unlock()
 	e.lock()
 	defer e.mu.Unlock()
-	start := time.Now()
-	for !done {
+	e.longs.measured(func() { done = m.steps(over) })
+	return done
+}
+
+func (m *making) steps(over func() bool) (done bool) {
+	e := m.e
+	for start := time.Now(); !done; {
 		done = over() || m.watch.casBroken || m.place != e.store.DB(m.db).Place() || m.long.Made.Step(e.store.DB(m.db))
 		if took := time.Since(start); took > longHold || took > shortHold && e.waiting.Load() > 0 {
 			break
 		}
 	}
-	e.longs.held(time.Since(start))
 	return done
 }
 
@@ -106,9 +110,7 @@ func (r *longRead) install() (again bool) {
 		c := r.w.c
 		held := !r.gone && !r.e.closed() && c.paused(r.cmd, r.e.State())
 		if !held {
-			start := time.Now()
-			again = r.installLocked()
-			r.e.longs.held(time.Since(start))
+			r.e.longs.measured(func() { again = r.installLocked() })
 			r.e.mu.Unlock()
 			r.e.wake()
 			return again

@@ -53,6 +53,16 @@ func (p *Pieces) Drop() {
 	p.full, p.size = nil, 0
 }
 
+// Join puts another reply, which has a last element, behind this one, and copies nothing. q must not be used any more.
+func (p *Pieces) Join(q *Pieces) {
+	p.size += int64(p.now.Len()) + int64(q.head.Len()) + q.size
+	if p.now.Len() > 0 {
+		p.full = append(p.full, p.now)
+	}
+	p.full = append(append(p.full, q.head), q.full...)
+	p.now = q.now
+}
+
 // MoveTo puts the reply behind what w holds, copying no more than its head and its last piece. p is empty afterwards.
 func (p *Pieces) MoveTo(w *Writer) {
 	w.Take(p.head)

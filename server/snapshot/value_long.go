@@ -9,14 +9,20 @@ import (
 )
 
 // Dump makes of a big value's parts what AppendValue makes of the value, without a store.
-type Dump struct{ a valueAppender }
+type Dump struct {
+	a    valueAppender
+	part rdb.StreamPart
+}
 
 // NewDump begins a value: n are a table's elements, or a list's chunks.
 func NewDump(kind store.Kind, n int, compress bool) *Dump {
-	d := &Dump{valueAppender{compress: compress}}
+	d := &Dump{a: valueAppender{compress: compress}}
 	switch kind {
 	case store.String:
 		d.a.begin(rdb.TypeString)
+		return d
+	case store.StreamKind:
+		d.a.begin(rdb.TypeStreamListpacks2)
 		return d
 	case store.ListKind:
 		d.a.begin(rdb.TypeListQuicklist2)
@@ -50,6 +56,15 @@ func (d *Dump) Chunk(data []byte, elements int) {
 	d.a.room = append(listpack.Begin(d.a.room[:0]), data...)
 	d.a.packed(elements)
 }
+
+// AppendPart encodes a part of a stream, which Encoded adds, but for a chunk's bytes, which String adds behind it.
+func (d *Dump) AppendPart(dst []byte, p *store.StreamPart) []byte {
+	streamPart(&d.part, p)
+	return rdb.AppendStreamPart(dst, &d.part, d.a.compress)
+}
+
+// Encoded adds what is encoded already.
+func (d *Dump) Encoded(b []byte) { d.a.dst = append(d.a.dst, b...) }
 
 // Finish ends the value and gives all of it.
 func (d *Dump) Finish() []byte { return rdb.AppendFooter(d.a.dst, 0) }

@@ -59,3 +59,46 @@ func (r *StreamReading) End() {
 		r.space.store.discard(o)
 	}
 }
+
+// PendingReading gives a group's pending entries as they were at one instant, while writes go on. See StreamReading.
+type PendingReading struct {
+	held *StreamReading
+	g    *streamGroup
+	no   uint32
+	from StreamID
+	done bool
+}
+
+// Reading begins to read pending entries from an ID on, of a consumer, or of all with 0. End must follow.
+func (g *StreamGroup) Reading(from StreamID, no uint32) *PendingReading {
+	held := g.s.Reading(StreamID{}, MaxStreamID, false)
+	held.v.groups = held.o.groups
+	held.v.groups.refs++
+	return &PendingReading{held: held, g: g.get(), no: no, from: from}
+}
+
+// Step gives about n entries with their consumers' names to fn, until it returns false, and reports whether there are no more.
+func (r *PendingReading) Step(n int, fn func(id StreamID, p Pending, consumer string) bool) (done bool) {
+	t, mem := &r.g.pending, &r.held.o.mem
+	if r.no != 0 {
+		t = &r.g.consumers.byNo[r.no].pending
+	}
+	for c := mem.from(t, r.from); !r.done && n > 0; n-- {
+		if !c.valid() {
+			r.done = true
+			break
+		}
+		id, v := c.id(), c.val()
+		if r.no != 0 {
+			v = mem.find(&r.g.pending, id)
+		}
+		p := pendingOf(v)
+		next, more := id.Next()
+		r.from, r.done = next, !fn(id, p, r.g.consumers.byNo[p.Consumer].name) || !more
+		c.next()
+	}
+	return r.done
+}
+
+// End gives up what the reading holds. It needs the exclusive lock.
+func (r *PendingReading) End() { r.held.End() }

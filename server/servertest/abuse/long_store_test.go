@@ -182,6 +182,9 @@ func storeRequest(r *rand.Rand) string {
 	requests := [][]string{
 		{"SUNIONSTORE", "to", "set", "missing"}, {"SUNIONSTORE", "set", "set", "to"}, {"ZUNIONSTORE", "zset", "1", "zset"}, {"ZINTERSTORE", "to2", "2", "zset", "set"},
 		{"COPY", "hash", "to6"}, {"COPY", "zset", "to", "REPLACE"}, {"COPY", "hash", "set", "REPLACE"},
+		{"ZREMRANGEBYRANK", "zset", "0", "1200"}, {"ZREMRANGEBYSCORE", "zset", "900", "1000"}, {"ZPOPMAX", "zset", "1000"}, {"SPOP", "set", "500"}, {"SPOP", "to4", "1300"},
+		{"LPOP", "list", "700"}, {"RPOP", "list", "99"}, {"LREM", "list", "0", "77"}, {"LREM", "list", "-1", "3"}, {"LINSERT", "list", "AFTER", "1400", "77"}, {"COPY", "set", "to7", "DB", "1"},
+		{"LREM", "equal", "0", "e"}, {"LREM", "equal", "-200", "e"}, {"LPOS", "list", "77", "COUNT", "0"},
 		{"ZRANGESTORE", "to3", "zset", "5", "-5"}, {"SDIFFSTORE", "to4", "set", "to"}, {"ZUNIONSTORE", "to", "2", "to", "to2"},
 		{"GEOSEARCHSTORE", "to5", "zset", "FROMLONLAT", "-179.99", "-85.05", "BYRADIUS", "1000", "km"},
 	}

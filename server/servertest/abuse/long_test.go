@@ -42,6 +42,11 @@ func fillLong(c *servertest.Client) {
 			c.Do(args...)
 		}
 	}
+	equal := []string{"RPUSH", "equal"}
+	for i := range 3 * longFrom {
+		equal = append(equal, "e", strconv.Itoa(i))
+	}
+	c.Do(equal...)
 }
 
 // shift changes every value in one transaction so that what checkLong looks at stays: sums, one of each pair, a turning

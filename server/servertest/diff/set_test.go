@@ -50,9 +50,19 @@ func TestRandomMembers(t *testing.T) {
 }
 
 // TestPopVeryMany is TestRandomMembers for draws that walk through the set, and by chance: everybody is drawn as often.
-func TestPopVeryMany(t *testing.T) {
+func TestPopVeryMany(t *testing.T) { popVeryMany(t, 0) }
+
+// TestPopVeryManyLong is the same where they go on after their handlers.
+func TestPopVeryManyLong(t *testing.T) {
+	if ours := popVeryMany(t, 1); ours.Long["spop"] < 10 {
+		t.Errorf("SPOP went on after its handler %d times", ours.Long["spop"])
+	}
+}
+
+func popVeryMany(t *testing.T, longFrom int) *Direct {
 	const size = 5000
 	ours := NewDirect()
+	ours.Ctx.Conf.LongFrom = longFrom
 	real := oracle.Start(t, "--save", "")
 	fill := func(d Doer, prefix string) {
 		d.Do("FLUSHALL")
@@ -103,6 +113,7 @@ func TestPopVeryMany(t *testing.T) {
 			t.Errorf("member %d was drawn %d times in %d, not about a quarter of them", i, n, rounds)
 		}
 	}
+	return ours
 }
 
 func fillSet(d Doer, prefix string, size int) {
