@@ -20,6 +20,7 @@ type conn struct {
 	sess   session.Session
 	parser resp.Parser
 	events uint32  // what epoll watches for
+	metAt  uint64  // see gathering.meet
 	secure *secure // TLS; nil: none
 	unix   bool
 

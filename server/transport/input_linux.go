@@ -23,6 +23,7 @@ func (l *loop) readable(c *conn) {
 	if c.inBatch { // two events for one connection: its commands are being batched already
 		return
 	}
+	l.crowd.meet(&c.metAt)
 	reach, rest := readSize, len(c.query)
 	if c.reach > 0 {
 		reach = c.reach

@@ -23,6 +23,7 @@ type loop struct {
 	t     *Server
 	epfd  int
 	poll  parking
+	crowd gathering
 	conns []*conn // by descriptor
 	live  int
 	lane  *engine.Lane
@@ -151,9 +152,14 @@ func (l *loop) run() {
 	defer running.Add(-1)
 	procs := int32(runtime.GOMAXPROCS(0))
 	for !l.stopping {
-		n := rawEpollWait(l.epfd, l.events[:], nap(running.Load(), procs))
-		if n == 0 {
+		ms := nap(running.Load(), procs)
+		n := rawEpollWait(l.epfd, l.events[:], ms)
+		switch {
+		case n == 0:
 			n = l.sleep()
+		case ms > 0 && l.crowd.gathers(n):
+			rawSleep(gatherFor)
+			n = rawEpollWait(l.epfd, l.events[:], 0) // what was there is still there
 		}
 		for i := 0; i < n; i++ {
 			l.event(&l.events[i])
@@ -163,7 +169,9 @@ func (l *loop) run() {
 		if len(l.kept) > 0 {
 			l.watchCommit()
 		}
-		if now := time.Now(); now.After(l.nextCron) {
+		now := time.Now()
+		l.crowd.turn(now)
+		if now.After(l.nextCron) {
 			l.nextCron = now.Add(cronPeriod)
 			l.cron(now)
 		}

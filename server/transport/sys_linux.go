@@ -1,14 +1,15 @@
 package transport
 
 import (
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // The raw calls below are not seen by the Go scheduler. Reads and writes never block, since the descriptors are non-blocking.
-// The wait for events may, for nap milliseconds: the collector's signal ends it, so nobody waits for it for longer than
-// the signal takes.
+// The wait for events may, for nap milliseconds, and rawSleep does, for a moment: the collector's signal ends both, so nobody
+// waits for them for longer than the signal takes.
 
 func rawEpollWait(epfd int, events []unix.EpollEvent, nap int) int {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(nap), 0, 0)
@@ -40,3 +41,10 @@ func rawWritev(fd int, iov []unix.Iovec) (int, unix.Errno) {
 }
 
 func retry(errno unix.Errno) bool { return errno == unix.EAGAIN || errno == unix.EINTR }
+
+// rawSleep sleeps for so long and not longer: by itself the kernel adds 50 us, to wake up for several timers at once.
+func rawSleep(d time.Duration) {
+	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0)
+	ts := unix.NsecToTimespec(int64(d))
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+}
