@@ -353,10 +353,17 @@ func cmdLrange(c *Ctx) {
 	if n == 0 {
 		return
 	}
-	l.Each(from, false, func(e store.Elem) bool {
-		c.element(e)
-		n--
-		return n > 0 && !c.TooLong()
+	l.EachRun(from, func(r store.Run) bool {
+		for ; n > 0 && !c.TooLong(); n-- {
+			if text, ok := r.Text(); ok {
+				c.Out.Bulk(text)
+			} else if e, ok := r.Next(); ok {
+				c.element(e)
+			} else {
+				return true
+			}
+		}
+		return false
 	})
 }
 

@@ -214,3 +214,16 @@ func (l *List) Each(pos int, back bool, fn func(Elem) bool) {
 	}
 	eachIn(b[listHeader:], elemOffset(b[listHeader:], pos, packLen(b)), back, fn)
 }
+
+// EachRun is Each forwards, in runs of elements: to call a function for every single one costs more than to copy it.
+func (l *List) EachRun(pos int, fn func(Run) bool) {
+	if n := l.Len(); pos < 0 || pos >= n {
+		return
+	}
+	if l.obj != nil {
+		l.obj.eachRun(pos, fn)
+		return
+	}
+	b := l.bytes()
+	fn(Run{data: b[listHeader+elemOffset(b[listHeader:], pos, packLen(b)):]})
+}

@@ -18,6 +18,37 @@ type Elem struct {
 	blob *Blob // holds b, when the element has one
 }
 
+// Run is some elements that lie one behind the other, from the first that was not taken yet.
+type Run struct {
+	data []byte
+	blob *Blob // the one element is data, in a blob
+}
+
+// Text takes the next element when it is a short text, which most are. It is small enough to become part of its caller.
+func (r *Run) Text() (text []byte, ok bool) {
+	if r.blob != nil || len(r.data) == 0 || r.data[0]>>6 != 2 {
+		return nil, false
+	}
+	n := 1 + int(r.data[0]&63)
+	text, r.data = r.data[1:n:n], r.data[n+1:]
+	return text, true
+}
+
+// Next takes the next element; ok is false when there is none.
+func (r *Run) Next() (e Elem, ok bool) {
+	switch {
+	case len(r.data) == 0 && r.blob == nil:
+		return Elem{}, false
+	case r.blob != nil:
+		e = Elem{b: r.data, blob: r.blob}
+		*r = Run{}
+		return e, true
+	}
+	e = elemAt(r.data)
+	r.data = r.data[elemSize(r.data):]
+	return e, true
+}
+
 // Int is the element's value when it is an integer.
 func (e Elem) Int() (int64, bool) { return e.n, e.b == nil }
 

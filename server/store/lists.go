@@ -377,6 +377,23 @@ func (o *listObject) each(pos int, back bool, fn func(Elem) bool) {
 	}
 }
 
+// eachRun calls fn for the leaves from a position on, the first from there, until it returns false.
+func (o *listObject) eachRun(pos int, fn func(Run) bool) {
+	t := &o.tree
+	var c chunkCursor
+	rest := t.seek(&c, uint64(pos))
+	for ok := true; ok; ok = t.next(&c) {
+		r := Run{data: t.contents(&c), blob: t.blob(&c)}
+		if r.blob == nil {
+			r.data = r.data[elemOffset(r.data, rest, t.size(&c)):]
+		}
+		if !fn(r) {
+			return
+		}
+		rest = 0
+	}
+}
+
 // eachIn calls fn for the elements of flat bytes from an offset on, or those that end at it and before.
 func eachIn(data []byte, at int, back bool, fn func(Elem) bool) bool {
 	for back && at > 0 {
