@@ -48,6 +48,7 @@ var benches = []bench{
 	{"synchronous", "what it costs that a replica must hold each write, beside ours that waits for nobody", benchSynchronous},
 	{"long", "reads of single keys beside commands that read a million elements", benchLong},
 	{"append", "SET with an append-only file, appendfsync everysec and always: CPU per request and requests per second", benchAppend},
+	{"behind", "memory for a replica that syncs through a slow link while a kilobyte is written for each of -keys", benchBehind},
 	{"disk", "SAVE, and the load at a restart", benchDisk},
 }
 
@@ -58,7 +59,7 @@ func main() {
 	flag.StringVar(&o.redis, "redis", "redis-server", "the redis-server to compare with")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of A B")
 	flag.IntVar(&o.requests, "requests", 400000, "requests of one redis-benchmark run at P=1; four times that at P=16")
-	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases, fields of the huge one")
+	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases, fields of the huge one, kilobytes written in the one behind")
 	limit := flag.String("limit", "none", "fail above: floor, budget or none")
 	flag.Parse()
 	if err := run(o, *cases, *limit); err != nil {

@@ -93,6 +93,8 @@ type Node struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+
+	writing sync.Mutex // held by who begins to write a file behind: see segmentFile
 }
 
 // New makes the replication of a server and attaches its commands and INFO lines. The server is a master without

@@ -14,7 +14,7 @@ func TestSegmentsGoToTheDiskInPieces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &segmentFile{File: file}
+	f := &segmentFile{File: file, later: func(begin func()) { begin() }}
 	defer f.Close()
 	var want []byte
 	for i := range 160 {

@@ -248,23 +248,6 @@ func (n *Node) write(ctx context.Context, sink io.Writer, atCut func() []snapsho
 	return err
 }
 
-// spill opens the file for what a slow replica leaves behind; it has no name, so that a crash leaves nothing either.
-func (n *Node) spill() (snapshot.SpillFile, error) {
-	f, err := n.nameless()
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
-func (n *Node) nameless() (*os.File, error) {
-	f, err := os.CreateTemp(n.s.Dir(), "temp-spill-*")
-	if err != nil {
-		return nil, err
-	}
-	return f, os.Remove(f.Name())
-}
-
 // errNobody ends a diskless snapshot whose replicas are all gone.
 var errNobody = errors.New("every replica of this snapshot is gone")
 
