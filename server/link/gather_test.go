@@ -30,6 +30,12 @@ func TestTrickle(t *testing.T) {
 	if !piece(gatherFor, 64<<10) || !piece(2*gatherFor, trickleLeft) {
 		t.Error("what was gathered ends the trickle")
 	}
+	if piece(gatherFor, readSize) || piece(0, readSize) {
+		t.Error("waits while more lies there: the stream gets no more than a buffer for each wait")
+	}
+	if !piece(0, 10) { // the rest of it
+		t.Error("a filled buffer ended the trickle")
+	}
 	if piece(gatherFor, trickleLeft-1) || piece(0, 100) {
 		t.Error("waits when nothing comes any more")
 	}
