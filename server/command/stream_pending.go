@@ -159,6 +159,7 @@ func (c *Ctx) longPending(g *store.StreamGroup, p pendingCall, no uint32) bool {
 // claim is a call of XCLAIM or XAUTOCLAIM under way.
 type claim struct {
 	s        store.Stream
+	entries  store.StreamFinder // of s
 	g        store.StreamGroup
 	key      []byte
 	group    []byte
@@ -195,6 +196,7 @@ func (c *Ctx) openClaim(cl *claim, e store.Entry, found bool) (ok bool) {
 	if !found {
 		c.noGroup(cl.key, cl.group)
 	}
+	cl.entries = cl.s.Finder()
 	return found
 }
 
@@ -288,7 +290,7 @@ func (c *Ctx) claimOptions(cl *claim, i int) (last store.StreamID, ok bool) {
 // claimOne claims an entry, replies with it and answers true, unless it may not be claimed or is gone.
 func (c *Ctx) claimOne(cl *claim, id store.StreamID, text []byte) bool {
 	p, pending := cl.g.Find(id)
-	if !cl.s.Has(id) {
+	if !cl.has(id) {
 		if pending {
 			c.claimGone(cl, id, text, p)
 		}
@@ -329,8 +331,8 @@ func (c *Ctx) takeOver(cl *claim, id store.StreamID, text []byte, p store.Pendin
 	cl.g.Assign(id, p)
 	if cl.justID {
 		c.streamID(id)
-	} else {
-		c.oneEntry(&cl.s, id)
+	} else if entry, there := cl.entries.Find(id); there {
+		c.streamEntry(id, entry)
 	}
 	c.propagateClaim(&cl.g, cl.key, cl.group, text, p)
 	cl.done = true
@@ -395,7 +397,7 @@ func (c *Ctx) autoclaim(cl *claim, start store.StreamID, count int64) {
 	var gone []store.StreamID
 	for _, id := range ids {
 		p, _ := cl.g.Find(id)
-		if cl.s.Has(id) {
+		if cl.has(id) {
 			c.takeOver(cl, id, idText(id), p)
 			n++
 		} else {
@@ -410,6 +412,12 @@ func (c *Ctx) autoclaim(cl *claim, start store.StreamID, count int64) {
 	}
 }
 
+// has tells whether an entry is there.
+func (cl *claim) has(id store.StreamID) bool {
+	_, there := cl.entries.Find(id)
+	return there
+}
+
 // claimable lists up to count pending entries from an ID on that may be claimed or are deleted, and where to go on;
 // 0-0 at the end.
 func (c *Ctx) claimable(cl *claim, start store.StreamID, count int64) (ids []store.StreamID, next store.StreamID) {
@@ -420,7 +428,7 @@ func (c *Ctx) claimable(cl *claim, start store.StreamID, count int64) (ids []sto
 			return false
 		}
 		attempts--
-		if cl.minIdle > 0 && c.Now-p.Time < cl.minIdle && cl.s.Has(id) {
+		if cl.minIdle > 0 && c.Now-p.Time < cl.minIdle && cl.has(id) {
 			return true
 		}
 		ids = append(ids, id)

@@ -315,13 +315,16 @@ func (c *Ctx) history(r *readCall, s *store.Stream, g *store.StreamGroup, no uin
 		})
 	}
 	c.Out.Array(len(ids))
+	entries := s.Finder()
 	for _, id := range ids {
-		if !c.oneEntry(s, id) {
+		entry, there := entries.Find(id)
+		if !there {
 			c.Out.Array(2)
 			c.streamID(id)
 			c.Out.NullArray()
 			continue
 		}
+		c.streamEntry(id, entry)
 		p, _ := g.Find(id)
 		p.Time = c.Now
 		p.Count++

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,6 +93,8 @@ func (l *longReads) measured(hold func()) {
 		hold()
 		return
 	}
+	runtime.LockOSThread() // the watch may be the thread's
+	defer runtime.UnlockOSThread()
 	from := l.watch()
 	hold()
 	took := l.watch() - from
