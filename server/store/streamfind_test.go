@@ -60,3 +60,48 @@ func TestStreamFinder(t *testing.T) {
 		g.Assign(StreamID{Ms: at}, Pending{Time: 1, Count: 1, Consumer: no}) // what is pending does not disturb it
 	}
 }
+
+// TestDeleteTheOnlyConsumer: a consumer that has all that is pending goes with it, and a snapshot's cut keeps what it met.
+func TestDeleteTheOnlyConsumer(t *testing.T) {
+	for _, others := range []int{0, 1} {
+		d := New(Options{}).DB(0)
+		s, _ := d.StreamForWrite([]byte("s"))
+		s.CreateGroup([]byte("g"), StreamID{}, 0)
+		g, _ := s.Group([]byte("g"))
+		a, b := g.AddConsumer([]byte("a"), 1), g.AddConsumer([]byte("b"), 1)
+		const n = 5000
+		for i := uint64(1); i <= n; i++ {
+			s.Append(StreamID{Ms: i}, [][]byte{[]byte("f"), []byte("v")})
+			g.Assign(StreamID{Ms: i}, Pending{Time: 1, Count: 1, Consumer: a})
+		}
+		for i := range others {
+			g.Assign(StreamID{Ms: uint64(7 + i)}, Pending{Time: 1, Count: 1, Consumer: b})
+		}
+		r := g.Reading(StreamID{}, 0)
+		s, _ = d.StreamForWrite([]byte("s"))
+		g, _ = s.Group([]byte("g"))
+		g.DeleteConsumer(a)
+		if g.Len() != others {
+			t.Errorf("%d entries are pending, want %d", g.Len(), others)
+		}
+		met := 0
+		for !r.Step(100, func(_ StreamID, _ Pending, consumer string) bool {
+			if met++; consumer != "a" && consumer != "b" {
+				t.Errorf("a reading meets the consumer %q", consumer)
+			}
+			return true
+		}) {
+		}
+		r.End()
+		if met != n {
+			t.Errorf("a reading meets %d entries of %d", met, n)
+		}
+		d.Delete([]byte("s"))
+		d.Store().FlushAll()
+		for d.Store().Reclaim(1 << 20) {
+		}
+		if used := d.Store().UsedBytes(); used > 0 {
+			t.Errorf("%d bytes are used by an empty store", used)
+		}
+	}
+}

@@ -335,8 +335,13 @@ func (g *StreamGroup) DeleteConsumer(no uint32) {
 	own, o := g.own(), g.s.o
 	s := own.ownConsumers()
 	c := s.byNo[no]
-	for at := o.mem.from(&c.pending, StreamID{}); at.valid(); at.next() {
-		o.mem.del(&own.pending, at.id())
+	if c.pending.n == own.pending.n { // nothing else is pending
+		o.mem.drop(own.pending.root)
+		own.pending = idTree{}
+	} else {
+		for at := o.mem.from(&c.pending, StreamID{}); at.valid(); at.next() {
+			o.mem.del(&own.pending, at.id())
+		}
 	}
 	i, _ := s.find(c.name)
 	s.list = slices.Delete(s.list, i, i+1)

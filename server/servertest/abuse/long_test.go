@@ -47,6 +47,11 @@ func fillLong(c *servertest.Client) {
 		equal = append(equal, "e", strconv.Itoa(i))
 	}
 	c.Do(equal...)
+	c.Do("XGROUP", "CREATE", "stream", "g", "0", "MKSTREAM")
+	for i := range 2 * longFrom {
+		c.Do("XADD", "stream", "*", "field", strconv.Itoa(i))
+	}
+	c.Do("XREADGROUP", "GROUP", "g", "c", "STREAMS", "stream", ">")
 }
 
 // shift changes every value in one transaction so that what checkLong looks at stays: sums, one of each pair, a turning
@@ -258,7 +263,14 @@ func TestLongReadsThroughUpheaval(t *testing.T) {
 		c, r := servertest.Dial(t, s.Port(), ""), rand.New(rand.NewPCG(9, 9))
 		defer c.Close()
 		for range 60 {
-			switch r.IntN(6) {
+			switch r.IntN(8) {
+			case 6:
+				c.Do("XACK", "stream", "g", string(c.Do("XADD", "stream", "*", "a", "b").Str))
+				c.Do("XGROUP", "DELCONSUMER", "stream", "g", "c")
+				c.Do("XTRIM", "stream", "MAXLEN", "30")
+			case 7:
+				c.Do("XGROUP", "DESTROY", "stream", "g")
+				c.Do("UNLINK", "stream")
 			case 0:
 				c.Do("FLUSHALL")
 			case 1:
@@ -290,7 +302,9 @@ func hangUp(t *testing.T, port int, r *rand.Rand) {
 		return
 	}
 	defer conn.Close()
-	asked := [][]string{{"HGETALL", "hash"}, {"KEYS", "*"}, {"ZRANGE", "zset", "0", "-1"}, {"LRANGE", "list", "0", "-1"}, {"SMEMBERS", "set"}}
+	asked := [][]string{{"HGETALL", "hash"}, {"KEYS", "*"}, {"ZRANGE", "zset", "0", "-1"}, {"LRANGE", "list", "0", "-1"}, {"SMEMBERS", "set"},
+		{"XREAD", "STREAMS", "stream", "none", "stream", "0", "0", "5"}, {"XPENDING", "stream", "g", "-", "+", "100000"}, {"XPENDING", "stream", "g", "-", "+", "100000", "c"}, {"DUMP", "stream"},
+		{"LPOS", "list", "7", "COUNT", "0"}, {"SRANDMEMBER", "set", "-5000"}, {"HRANDFIELD", "hash", "2000", "WITHVALUES"}, {"ZRANDMEMBER", "zset", "200"}, {"SPOP", "set", "200"}, {"LREM", "list", "0", "7"}, {"ZPOPMIN", "zset", "300"}}
 	n := 1 + r.IntN(3)
 	for range n {
 		if _, err := conn.Write(resp.AppendCommandStrings(nil, asked[r.IntN(len(asked))]...)); err != nil {
