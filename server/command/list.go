@@ -419,7 +419,7 @@ func cmdLrem(c *Ctx) {
 	if c.longLrem(&l, int(count), back) {
 		return
 	}
-	removed := 0
+	var removed int
 	if t := c.takenFrom(key); t != nil {
 		removed = c.removeTaken(&l, key, t)
 	} else {

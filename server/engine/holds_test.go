@@ -45,8 +45,9 @@ var holdCases = [][]string{
 	{"", "KEYS *", goesOn}, {"", "KEYS nothing*", goesOn}, {"", "SCAN 0 COUNT N", goesOn}, {"", "RANDOMKEY"}, {"", "FLUSHDB"}, {"", "FLUSHALL"}, {"", "SWAPDB 0 1"},
 }
 
-// TestHolds checks who goes on after its handler. With -holds it measures the longest hold of the lock, of the handler's and
-// of those behind it, in processor time, with values of so many elements; in the end in order.
+// TestHolds checks who goes on after its handler, so that others are answered meanwhile. With -holds it measures the longest
+// hold of the lock, of the handler's and of those behind it, in processor time, with values of so many elements; in the end
+// in order.
 func TestHolds(t *testing.T) {
 	n, reps := *holdElements, 3
 	b := newBench(t)
@@ -54,66 +55,116 @@ func TestHolds(t *testing.T) {
 		n, reps = 1000, 1
 		b.e.Conf.LongFrom = 100
 	}
-	c := b.client()
-	do := func(line string) string { return b.finish(c, line) }
-	fillHolds(b, c, n)
+	fillHolds(b, b.client(), n)
 	b.e.longs.watch = threadTime
-	type result struct {
-		line               string
-		first, behind, all time.Duration
-		long               bool
-	}
-	var results []result
+	var results []held
 	for _, hc := range holdCases {
-		line := expand(hc[1], n)
 		if !strings.Contains(hc[1], *holdOnly) {
 			continue
 		}
-		best := result{line: hc[0] + ": " + line, first: time.Hour, behind: time.Hour, all: time.Hour}
-		for range reps {
-			do("DEL work work2 to other held nothing")
-			do("SELECT 3")
-			do("DEL work2")
-			do("SELECT 0")
-			if hc[0] != "" {
-				do("COPY " + hc[0] + " work")
-				do("SET other x")
-				do("COPY string held")
-			}
-			if b.drain(); *holdElements > 0 {
-				runtime.GC()
-			}
-			b.e.longs.longest.Store(0)
-			begun, _ := b.e.LongReads()
-			runtime.LockOSThread()
-			start, from := time.Now(), threadTime()
-			items := b.items(c, line)
-			b.lane.Out.Reset()
-			b.lane.Run(items)
-			took := threadTime() - from
-			runtime.UnlockOSThread()
-			reply := b.await(c, items)
-			all := time.Since(start)
-			if strings.HasPrefix(reply, "-") {
-				t.Errorf("%s: %.100s", line, reply)
-			}
-			best.first, best.all = min(best.first, took), min(best.all, all)
-			best.behind = min(best.behind, time.Duration(b.e.longs.longest.Load()))
-			after, _ := b.e.LongReads()
-			best.long = after > begun
+		r := b.measure(hc[0], expand(hc[1], n), reps)
+		if must := len(hc) > 2; must && !r.long {
+			t.Errorf("%s did not go on after its handler", r.line)
 		}
-		if must := len(hc) > 2; must && !best.long {
-			t.Errorf("%s did not go on after its handler", line)
-		}
-		results = append(results, best)
-		if *holdElements > 0 {
-			fmt.Fprintf(os.Stderr, "%8.2f %8.2f %8.2f %v %s\n", ms(best.first), ms(best.behind), ms(best.all), best.long, best.line)
+		if results = append(results, r); *holdElements > 0 {
+			fmt.Fprintln(os.Stderr, r)
 		}
 	}
-	slices.SortFunc(results, func(a, b result) int { return int(max(b.first, b.behind) - max(a.first, a.behind)) })
+	slices.SortFunc(results, func(a, b held) int { return int(max(b.first, b.behind) - max(a.first, a.behind)) })
 	for _, r := range results {
 		if *holdElements > 0 {
-			fmt.Printf("%10.2f ms first, %10.2f ms behind, %10.2f ms in all, long %v  %s\n", ms(r.first), ms(r.behind), ms(r.all), r.long, r.line)
+			fmt.Println(r)
+		}
+	}
+}
+
+// held is what a command held the lock for, at least.
+type held struct {
+	line               string
+	first, behind, all time.Duration
+	long               bool // it went on
+}
+
+func (h held) String() string {
+	return fmt.Sprintf("%10.2f ms first, %10.2f ms behind, %10.2f ms in all, long %v  %s", ms(h.first), ms(h.behind), ms(h.all), h.long, h.line)
+}
+
+// measure executes a line on a copy of a value some times.
+func (b *bench) measure(value, line string, times int) held {
+	c := b.client()
+	best := held{line: value + ": " + line, first: time.Hour, behind: time.Hour, all: time.Hour}
+	for range times {
+		b.copyOf(c, value)
+		if b.drain(); *holdElements > 0 {
+			runtime.GC()
+		}
+		b.e.longs.longest.Store(0)
+		begun, _ := b.e.LongReads()
+		runtime.LockOSThread()
+		start, from := time.Now(), threadTime()
+		items := b.items(c, line)
+		b.lane.Out.Reset()
+		b.lane.Run(items)
+		took := threadTime() - from
+		runtime.UnlockOSThread()
+		if items[0].Outcome == Waiting {
+			want(b.t, b.run(b.client(), "PING"), "+PONG\r\n")
+		}
+		reply := b.await(c, items)
+		all := time.Since(start)
+		if strings.HasPrefix(reply, "-") {
+			b.t.Errorf("%s: %.100s", line, reply)
+		}
+		best.first, best.all = min(best.first, took), min(best.all, all)
+		best.behind = min(best.behind, time.Duration(b.e.longs.longest.Load()))
+		after, _ := b.e.LongReads()
+		best.long = after > begun
+	}
+	return best
+}
+
+// copyOf makes "work" a copy of a value, and what else a line may need.
+func (b *bench) copyOf(c *Client, value string) {
+	for _, line := range []string{"DEL work work2 to other held nothing", "SELECT 3", "DEL work2", "SELECT 0"} {
+		b.finish(c, line)
+	}
+	if value != "" {
+		b.finish(c, "COPY "+value+" work")
+		b.finish(c, "SET other x")
+		b.finish(c, "COPY string held")
+	}
+}
+
+// TestLongCutsAreSeen: what goes on after its handler and changes a value fails the transactions of those who watch it, in
+// the hold in which others see the change; what changes nothing does not.
+func TestLongCutsAreSeen(t *testing.T) {
+	const n = 1000
+	b := newBench(t)
+	b.e.Conf.LongFrom = 100
+	fillHolds(b, b.client(), n)
+	for _, hc := range [][]string{
+		{"list", "LREM work 0 odd", "changes"}, {"list", "LREM work 0 nothing"}, {"list", "LPOP work N/2", "changes"}, {"list", "RPOP work N", "changes"}, {"list", "LMPOP 1 work LEFT COUNT N/2", "changes"},
+		{"list", "LINSERT work AFTER last x", "changes"}, {"list", "LINSERT work AFTER nothing x"}, {"list", "LPOS work nothing"},
+		{"set", "SPOP work N/4", "changes"}, {"set", "SPOP work N*9/10", "changes"}, {"set", "SPOP work N", "changes"}, {"set", "SRANDMEMBER work N"},
+		{"zset", "ZREMRANGEBYRANK work 0 N/2", "changes"}, {"zset", "ZPOPMIN work N/2", "changes"}, {"zset", "ZPOPMAX work N", "changes"}, {"zset", "ZMPOP 1 work MIN COUNT N/2", "changes"},
+		{"stream", "XREAD STREAMS work stream 0 0"}, {"stream", "DUMP work"}, {"group", "XPENDING work g - + N"},
+	} {
+		c, watcher := b.client(), b.client()
+		b.copyOf(c, hc[0])
+		b.run(watcher, "WATCH work")
+		begun, _ := b.e.LongReads()
+		line := expand(hc[1], n)
+		b.finish(c, line)
+		if after, _ := b.e.LongReads(); after == begun {
+			t.Errorf("%s did not go on after its handler", line)
+		}
+		b.run(watcher, "MULTI", "PING")
+		exec := "*1\r\n+PONG\r\n"
+		if len(hc) > 2 {
+			exec = "*-1\r\n"
+		}
+		if got := b.run(watcher, "EXEC"); got != exec {
+			t.Errorf("after %s: EXEC gives %q, want %q", line, got, exec)
 		}
 	}
 }
