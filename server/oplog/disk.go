@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Blocks that only slow replicas need go to disk: when more than spillFrom bytes before the backlog wait in memory, the
@@ -20,6 +21,8 @@ type SegmentFile interface {
 
 const (
 	segmentSize = 16 << 20
+	// extentSize bounds what counts as one block once it is on disk: a block takes 150 bytes of memory wherever its bytes are.
+	extentSize = 1 << 20
 	// SpillFrom is how much may wait in memory beyond the backlog.
 	SpillFrom = 8 << 20
 )
@@ -136,7 +139,9 @@ func (l *Log) spill(b *block) error {
 	if len(l.blocks) > 0 && pos >= l.blocks[0].pos && l.blocks[l.index(pos)] == b && b.pins == 0 { // else it went meanwhile, or is read
 		l.discard(&block{data: b.data, size: b.size, pos: b.pos, used: b.used}, true)
 		b.seg, b.segAt, b.data = s, at, nil
-		s.live++
+		if !l.extend(l.index(pos)) {
+			s.live++
+		}
 	}
 	d.from = max(d.from, pos+int64(len(data)))
 	if s.size+blockSize > segmentSize {
@@ -145,6 +150,26 @@ func (l *Log) spill(b *block) error {
 		l.bury(s)
 	}
 	return nil
+}
+
+// extend makes block i a part of the one before, if both are on disk, one after the other, and no cursor stands there. l.mu is held.
+func (l *Log) extend(i int) bool {
+	if i == 0 {
+		return false
+	}
+	a, b := l.blocks[i-1], l.blocks[i]
+	if a.data != nil || a.pins > 0 || a.seg != b.seg || a.segAt+int64(a.used) != b.segAt || a.used+b.used > extentSize {
+		return false
+	}
+	for _, r := range b.runs {
+		if last := &a.runs[len(a.runs)-1]; last.target != r.target || last.era != r.era || r.at > 0 {
+			r.at += a.used
+			a.runs = append(a.runs, r)
+		}
+	}
+	a.used += b.used
+	l.blocks = slices.Delete(l.blocks, i, i+1)
+	return true
 }
 
 // lent reports whether a reader may be sending from a block. l.mu is held.
@@ -238,8 +263,8 @@ func (c *Cursor) load() error {
 	if c.loaded == b {
 		return nil
 	}
-	if c.back == nil {
-		c.back = make([]byte, blockSize)
+	if len(c.back) < b.used {
+		c.back = make([]byte, max(b.used, blockSize))
 	}
 	c.loaded = nil
 	c.l.mu.Unlock()

@@ -109,6 +109,9 @@ func TestASlowReplicaReadsFromDisk(t *testing.T) {
 	if d := l.Backlog().Disk; d < 80<<20 {
 		t.Fatalf("%d bytes on disk: the test does not show what it should", d)
 	}
+	if n, most := len(l.blocks), len(want)/extentSize*5/4+(1<<20+SpillFrom)/blockSize+8; n > most {
+		t.Errorf("%d blocks are remembered, want %d at most", n, most)
+	}
 	if held, behind := c.Held(), c.Behind(); behind != int64(len(want)) || held > 1<<20+SpillFrom+2*blockSize {
 		t.Errorf("%d bytes behind, %d of them in memory", behind, held)
 	}
