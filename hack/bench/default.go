@@ -108,6 +108,9 @@ func (o options) fill(t *table, s sheet) error {
 	for range o.rounds {
 		for _, p := range []int{1, 16} {
 			for _, l := range s.loads {
+				if o.only != nil && !o.only[l.name] {
+					continue
+				}
 				for _, one := range servers {
 					if err := o.measure(t, s, l, one, p); err != nil {
 						return fmt.Errorf("%s: %w", l.name, err)

@@ -24,6 +24,7 @@ type options struct {
 	requests    int
 	keys        int
 	dir         string
+	only        map[string]bool // loads of the sheets; nil: all
 }
 
 // bench is one measured case. Run starts both servers itself and adds rows.
@@ -60,8 +61,15 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of A B")
 	flag.IntVar(&o.requests, "requests", 400000, "requests of one redis-benchmark run at P=1; four times that at P=16")
 	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases, fields of the huge one, kilobytes written in the one behind")
+	only := flag.String("only", "", "comma separated rows of the cases default, values and connections; all when empty")
 	limit := flag.String("limit", "none", "fail above: floor, budget or none")
 	flag.Parse()
+	if *only != "" {
+		o.only = map[string]bool{}
+		for _, name := range strings.Split(*only, ",") {
+			o.only[name] = true
+		}
+	}
 	if err := run(o, *cases, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
