@@ -98,3 +98,21 @@ func TestNewDataThatDoesNotFit(t *testing.T) {
 		t.Errorf("%s full syncs were loaded", full)
 	}
 }
+
+// TestSmallDataOfManySizesFits: of the pages that a small data set has, of every size in every partition, most are touched at their
+// beginning only. What they could hold must not count, or the old data would be given up where both fit many times over.
+func TestSmallDataOfManySizesFits(t *testing.T) {
+	fill := []string{"EVAL", "for i = 1, 4000 do redis.call('SET', KEYS[1] .. i, string.rep('v', i % 400)) end", "1"}
+	master := Start(t, noDelay...)
+	master.Must(append(fill, "new:")...)
+	replica := Start(t, "--maxmemory", "40mb")
+	replica.Must(append(fill, "old:")...)
+	replicate(t, replica, master)
+	MustAgree(t, master, replica)
+	log := replica.Log()
+	for _, sign := range []string{"two data sets do not fit", "Flushing old data"} {
+		if strings.Contains(log, sign) {
+			t.Errorf("%q, with %s bytes of data and 40 MB for it", sign, replica.Info("used_memory"))
+		}
+	}
+}

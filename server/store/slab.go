@@ -38,20 +38,17 @@ func (goPages) FreePage(*Page)         {}
 func (goPages) AllocBlob(n int) []byte { return make([]byte, n) }
 func (goPages) FreeBlob([]byte)        {}
 
-// counted are pages whose number somebody wants to know, whoever has them.
+// counted are pages of which somebody wants to know how much of them is resident, whoever has them.
 type counted struct {
 	Pages
-	pages atomic.Int64
+	resident atomic.Int64 // bytes
 }
 
-func (c *counted) AllocPage() *Page {
-	c.pages.Add(1)
-	return c.Pages.AllocPage()
-}
-
-func (c *counted) FreePage(p *Page) {
-	c.pages.Add(-1)
-	c.Pages.FreePage(p)
+// residentBytes is what a page makes resident of which n slots of a size were handed out: the system gives memory in pages of its
+// own. Of a data set of a few MB most pages have been touched at their beginning only.
+func residentBytes(n uint16, size uint32) int64 {
+	const osPage = 4096
+	return (int64(n)*int64(size) + osPage - 1) &^ (osPage - 1)
 }
 
 // classSize[c] is the slot size of class c; classOf[(n+7)/8] the smallest class for n bytes.
@@ -94,7 +91,7 @@ type pageInfo struct {
 //
 // Free slots start with a zero header word (no live entry does) and hold 1 + the index of the next free slot at byte 4.
 type slab struct {
-	mem     Pages
+	mem     *counted
 	pages   []*Page
 	info    []pageInfo
 	room    []int32 // per class: first page with room, -1 none
@@ -103,7 +100,7 @@ type slab struct {
 	touched int64   // bytes in slots below the bumps: what is resident
 }
 
-func (s *slab) init(mem Pages) {
+func (s *slab) init(mem *counted) {
 	s.mem = mem
 	s.room = make([]int32, len(classSize))
 	for i := range s.room {
@@ -138,6 +135,9 @@ func (s *slab) alloc(n int) uint32 {
 		slot = uint32(pi.bump)
 		pi.bump++
 		s.touched += int64(size)
+		if more := residentBytes(pi.bump, size) - residentBytes(pi.bump-1, size); more != 0 {
+			s.mem.resident.Add(more)
+		}
 	}
 	pi.used++
 	s.used += int64(size)
@@ -240,10 +240,16 @@ func (s *slab) dropPage(no int32) {
 		s.unlist(no)
 	}
 	s.touched -= int64(pi.bump) * int64(classSize[pi.class])
-	s.mem.FreePage(s.pages[no])
+	s.freePage(no)
 	s.pages[no] = nil
 	pi.bump, pi.freeHead, pi.leaving = 0, 0, false
 	s.spare = append(s.spare, no)
+}
+
+func (s *slab) freePage(no int32) {
+	pi := &s.info[no]
+	s.mem.resident.Add(-residentBytes(pi.bump, classSize[pi.class]))
+	s.mem.FreePage(s.pages[no])
 }
 
 // at returns the bytes from a slot's start to its page's end (in the debug build, to the slot's end).
@@ -263,8 +269,8 @@ func (s *slab) size(ref uint32) int { return int(classSize[s.info[ref>>pageBits]
 func (s *slab) release(n int) (more bool) {
 	for n > 0 && len(s.pages) > 0 {
 		last := len(s.pages) - 1
-		if pg := s.pages[last]; pg != nil {
-			s.mem.FreePage(pg)
+		if s.pages[last] != nil {
+			s.freePage(int32(last))
 			n--
 		}
 		s.pages = s.pages[:last]

@@ -249,9 +249,9 @@ func (s *Store) UsedBytes() int64 {
 	return n
 }
 
-// HeldBytes is the memory that this store and its siblings hold together in pages and blobs, what waits for Reclaim included,
-// tables not. Safe for concurrent use.
-func (s *Store) HeldBytes() int64 { return s.mem.pages.Load()*PageSize + s.blobs.bytes.Load() }
+// HeldBytes is the memory that this store and its siblings together have made resident in pages and blobs, what waits for Reclaim
+// included, tables not. Safe for concurrent use.
+func (s *Store) HeldBytes() int64 { return s.mem.resident.Load() + s.blobs.bytes.Load() }
 
 // TouchedBytes is UsedBytes plus the free slots of pages in use: what the store makes resident.
 func (s *Store) TouchedBytes() int64 {
