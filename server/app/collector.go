@@ -2,6 +2,7 @@ package app
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -14,6 +15,11 @@ const (
 	garbagePercent = 400
 	garbageBytes   = 16 << 20
 	collectorEach  = 500 * time.Millisecond
+
+	// What a save or a full sync leaves behind lives at the last collection before its end, and raises the goal of the next: an idle
+	// server would hold it until the runtime's own two minutes are over.
+	staleAfter = 10 * time.Second
+	staleBytes = 4 << 20
 )
 
 // garbageGoal is the GOGC for a live heap of so many bytes.
@@ -25,12 +31,14 @@ func garbageGoal(live uint64) int {
 type collector struct {
 	fixed   bool // by the environment
 	percent int
-	sample  [1]metrics.Sample
+	sample  [3]metrics.Sample
 	next    time.Time
+	cycles  uint64    // collections so far
+	since   time.Time // when the last one was seen
 }
 
 func newCollector() *collector {
-	c := &collector{fixed: os.Getenv("GOGC") != "", sample: [1]metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	c := &collector{fixed: os.Getenv("GOGC") != "", sample: [3]metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}}}
 	c.set(garbagePercent)
 	return c
 }
@@ -49,9 +57,25 @@ func (c *collector) look(now time.Time) {
 	}
 	c.next = now.Add(collectorEach)
 	metrics.Read(c.sample[:])
-	if goal := garbageGoal(c.sample[0].Value.Uint64()); goal*4 < c.percent*3 || goal*3 > c.percent*4 {
+	live := c.sample[0].Value.Uint64()
+	if c.stale(now, live, c.sample[1].Value.Uint64(), c.sample[2].Value.Uint64()) {
+		go runtime.GC() // nobody waits for it
+	}
+	if goal := garbageGoal(live); goal*4 < c.percent*3 || goal*3 > c.percent*4 {
 		c.set(goal)
 	}
+}
+
+// stale tells whether what lives on the heap was reckoned up long ago, and much came to it since.
+func (c *collector) stale(now time.Time, live, objects, cycles uint64) bool {
+	if cycles != c.cycles {
+		c.cycles, c.since = cycles, now
+	}
+	if objects < live+staleBytes || now.Sub(c.since) < staleAfter {
+		return false
+	}
+	c.since = now // it is under way
+	return true
 }
 
 // collectorSpent is the processor time, in seconds, that collections have taken; the runtime reckons it up at the end of each.
