@@ -2,7 +2,6 @@ package app
 
 import (
 	"os"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -35,6 +34,8 @@ type collector struct {
 	next    time.Time
 	cycles  uint64    // collections so far
 	since   time.Time // when the last one was seen
+	asked   bool      // for the next one
+	floor   uint64    // bytes that lived when it was last asked for one, or after one since: these are no garbage
 }
 
 func newCollector() *collector {
@@ -59,22 +60,25 @@ func (c *collector) look(now time.Time) {
 	metrics.Read(c.sample[:])
 	live := c.sample[0].Value.Uint64()
 	if c.stale(now, live, c.sample[1].Value.Uint64(), c.sample[2].Value.Uint64()) {
-		go runtime.GC() // nobody waits for it
+		go debug.FreeOSMemory() // nobody waits for it. The runtime's own way back takes a second collection, which an idle server does not come to
 	}
 	if goal := garbageGoal(live); goal*4 < c.percent*3 || goal*3 > c.percent*4 {
 		c.set(goal)
 	}
 }
 
-// stale tells whether what lives on the heap was reckoned up long ago, and much came to it since.
+// stale tells whether what lives on the heap was reckoned up long ago and much of it may be garbage by now.
 func (c *collector) stale(now time.Time, live, objects, cycles uint64) bool {
 	if cycles != c.cycles {
-		c.cycles, c.since = cycles, now
+		c.cycles, c.since, c.floor = cycles, now, min(c.floor, live)
+		if c.asked {
+			c.asked, c.floor = false, live
+		}
 	}
-	if objects < live+staleBytes || now.Sub(c.since) < staleAfter {
+	if objects < c.floor+staleBytes || now.Sub(c.since) < staleAfter {
 		return false
 	}
-	c.since = now // it is under way
+	c.since, c.asked = now, true
 	return true
 }
 

@@ -23,13 +23,16 @@ func TestGarbageOfTheIdleGoes(t *testing.T) {
 		want          bool
 	}{
 		{0, 20 << 20, 21 << 20, 5, false},
-		{9 * time.Second, 20 << 20, 44 << 20, 5, false},
-		{11 * time.Second, 20 << 20, 22 << 20, 5, false}, // little
-		{12 * time.Second, 20 << 20, 44 << 20, 5, true},
-		{13 * time.Second, 20 << 20, 44 << 20, 5, false}, // asked for already
-		{14 * time.Second, 5 << 20, 6 << 20, 6, false},   // done
-		{23 * time.Second, 5 << 20, 44 << 20, 6, false},
-		{24 * time.Second, 5 << 20, 44 << 20, 6, true},
+		{9 * time.Second, 20 << 20, 21 << 20, 5, false},
+		{10 * time.Second, 20 << 20, 21 << 20, 5, true},  // it lived then
+		{11 * time.Second, 20 << 20, 21 << 20, 5, false}, // asked for already
+		{12 * time.Second, 5 << 20, 6 << 20, 6, false},
+		{30 * time.Second, 5 << 20, 8 << 20, 6, false}, // little
+		{31 * time.Second, 5 << 20, 44 << 20, 6, true},
+		{32 * time.Second, 40 << 20, 41 << 20, 7, false},
+		{60 * time.Second, 40 << 20, 43 << 20, 7, false}, // it lives indeed
+		{61 * time.Second, 10 << 20, 12 << 20, 8, false}, // no more
+		{75 * time.Second, 10 << 20, 16 << 20, 8, true},
 	} {
 		if got := c.stale(begin.Add(step.after), step.live, step.objects, step.cycles); got != step.want {
 			t.Errorf("after %v: %v", step.after, got)
