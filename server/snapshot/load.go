@@ -114,6 +114,13 @@ func (l *loader) steps(step func() (more bool, err error)) (err error) {
 	return err
 }
 
+// giveWay is called between batches.
+func (l *loader) giveWay() {
+	if l.opts.Background {
+		GiveWay()
+	}
+}
+
 type loader struct {
 	store *store.Store
 	opts  LoadOptions

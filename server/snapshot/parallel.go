@@ -55,7 +55,11 @@ func (l *loader) parallel(n int) (err error) {
 		s.parts = append(s.parts, p)
 		work.Go(p.run)
 	}
-	err = l.steps(s.some)
+	err = l.steps(func() (more bool, err error) {
+		more, err = s.some()
+		l.giveWay()
+		return more, err
+	})
 	for _, p := range s.parts {
 		if err == nil {
 			p.next.data = append(p.next.data, rdb.EndPart...)
@@ -207,6 +211,7 @@ func (p *partLoader) run() {
 	}
 	for more := true; more && p.err == nil; {
 		more, p.err = p.some()
+		p.s.giveWay()
 	}
 	if p.err != nil {
 		p.err = p.inStream(p.err)

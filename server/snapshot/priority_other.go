@@ -2,5 +2,10 @@
 
 package snapshot
 
-// Background would lower the calling goroutine's priority; here it has none.
+// Background does nothing here: see Linux.
 func Background() {}
+
+func ownThread(int) {}
+
+// GiveWay does nothing here: see Linux.
+func GiveWay() {}

@@ -92,6 +92,7 @@ type Snapshot struct {
 	keys    int
 	written atomic.Int64
 	started time.Time
+	beside  bool // clients are served meanwhile
 	done    chan struct{}
 	err     error
 }
@@ -101,7 +102,7 @@ type Snapshot struct {
 func Start(lock Lock, st *store.Store, sink io.Writer, o Options) *Snapshot {
 	s := prepare(lock, st, sink, o)
 	lock.Exclusive(s.begin)
-	go s.run()
+	go s.runBeside()
 	return s
 }
 
@@ -109,7 +110,7 @@ func Start(lock Lock, st *store.Store, sink io.Writer, o Options) *Snapshot {
 func StartLocked(lock Lock, st *store.Store, sink io.Writer, o Options) *Snapshot {
 	s := prepare(lock, st, sink, o)
 	s.begin()
-	go s.run()
+	go s.runBeside()
 	return s
 }
 
@@ -154,10 +155,28 @@ func (s *Snapshot) begin() {
 	s.keys = s.cut.Keys()
 }
 
+// runBeside is run beside clients, who go first between two holds of the lock and two pieces.
+func (s *Snapshot) runBeside() {
+	s.beside = true
+	ownThread(0)
+	s.run()
+}
+
+func (s *Snapshot) giveWay() {
+	if s.beside {
+		GiveWay()
+	}
+}
+
 // run walks the cut while the writer and the spiller work, and ends when all three have.
 func (s *Snapshot) run() {
 	var helpers sync.WaitGroup
-	helpers.Go(s.write)
+	helpers.Go(func() {
+		if s.beside {
+			ownThread(0)
+		}
+		s.write()
+	})
 	helpers.Go(s.q.spill)
 	s.walk()
 	s.lock.Exclusive(s.cut.End)
@@ -186,8 +205,9 @@ func (s *Snapshot) walk() {
 				complete = s.step(16)
 			}
 			s.q.flush()
-			return !complete && !s.q.full()
+			return false // the lock's own yield is for who waits for the lock, not for a processor
 		})
+		s.giveWay()
 	}
 }
 
@@ -275,6 +295,7 @@ func (s *Snapshot) write() {
 		}
 		err = o.piece(p)
 		s.q.done(p)
+		s.giveWay()
 		if err != nil {
 			s.q.abort(err)
 			return
