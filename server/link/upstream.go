@@ -358,6 +358,7 @@ func (u *upstream) connect(d net.Dialer) (net.Conn, error) {
 // pump reads until the connection ends.
 func (c *masterConn) pump() {
 	var t trickle
+	_, secured := c.Conn.(*tls.Conn)
 	for p := range c.free {
 		n, err := c.Read(p)
 		c.came.Add(int64(n))
@@ -369,6 +370,7 @@ func (c *masterConn) pump() {
 			return
 		}
 		switch now := c.now(); {
+		case secured: // gives a record at a time: one for each wait would be all that a stream or a payload gets
 		case int64(now) < c.hurry.Load():
 			t.stop()
 		case t.came(now, n):
