@@ -63,8 +63,9 @@ type appender struct {
 	size      atomic.Int64 // bytes of all parts
 	baseSize  atomic.Int64 // of the parts after the last rewrite or load
 
-	aux  atomic.Pointer[string]    // the auxiliary fields of the data set as it is, when there are any
-	next atomic.Pointer[increment] // what follows once the cursor has come to its stop
+	tail atomic.Pointer[oplog.Cursor] // cur, for who must not wait for a write
+	aux  atomic.Pointer[string]       // the auxiliary fields of the data set as it is, when there are any
+	next atomic.Pointer[increment]    // what follows once the cursor has come to its stop
 
 	mu       sync.Mutex
 	cur      *oplog.Cursor // nil: nothing is written
@@ -332,7 +333,9 @@ func (a *appender) writeFailed(err error, sync bool) {
 	if !a.failed.Swap(true) {
 		a.s.logf(settings.LogWarning, "Error writing to the AOF file: %s", why)
 	}
-	a.log.LimitReplicas(oplog.NoLimit) // the stream goes on, as Redis' does
+	if !a.always() {
+		a.log.LimitReplicas(oplog.NoLimit) // the stream goes on, as Redis' does
+	}
 	a.s.e.SetFileError(why)
 	a.s.judge()
 	a.settled.Store(a.log.WholePos()) // lanes need not try again: the goroutine does
@@ -424,6 +427,7 @@ func (a *appender) attachLocked(inc *increment) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cur = a.log.File()
+	a.tail.Store(a.cur)
 	a.inc = inc
 	inc.at = a.log.WholePos()
 	a.resets.Store(a.log.FileResets())
@@ -438,6 +442,7 @@ func (a *appender) detachLocked() {
 	if a.cur != nil {
 		a.cur.Close()
 		a.cur = nil
+		a.tail.Store(nil)
 	}
 	if a.inc != nil {
 		a.close(a.inc.f)

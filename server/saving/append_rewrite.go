@@ -262,9 +262,7 @@ func (a *appender) cutTo(inc *increment, initial bool) {
 		a.hook()
 	} else {
 		inc.at = a.log.WholePos()
-		a.mu.Lock()
-		cur := a.cur
-		a.mu.Unlock()
+		cur := a.tail.Load() // a write may block while the file is synced, and nobody waits for it with the engine's lock
 		if cur == nil {
 			return // the history ended just now
 		}
