@@ -38,3 +38,18 @@ func TestIdleLoopWakesUpBesideOtherWork(t *testing.T) {
 		want(t, c.do("PING"), "PONG")
 	}
 }
+
+// A loop with a crowd of connections does not park: to go by the gate costs as much as it has connections.
+func TestLoopWithACrowdDoesNotPark(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	l, err := newLoop(r.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.closeFDs()
+	for live, want := range map[int]bool{0: true, parkMost: true, parkMost + 1: false} {
+		if l.live = live; l.parks() != want {
+			t.Errorf("with %d connections: parks %v", live, !want)
+		}
+	}
+}
