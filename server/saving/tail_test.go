@@ -150,11 +150,9 @@ func TestTailReachesBackBeyondRewrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := b.log.Offset()
-		var cut int64
 		for range 3 {
 			b.fill(100)
 			b.ping()
-			cut = b.log.Offset()
 			b.rewrite()
 		}
 		want := b.streamFrom(first)
@@ -170,7 +168,7 @@ func TestTailReachesBackBeyondRewrites(t *testing.T) {
 			t.Fatalf("the backlog begins with %d, want %d", got.FirstByte, first+1)
 		}
 		n.fill(10)
-		cut = n.log.Offset()
+		cut := n.log.Offset()
 		n.rewrite()
 		want = n.streamFrom(first)
 		n.saver.Close()

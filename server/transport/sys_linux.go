@@ -44,7 +44,7 @@ func retry(errno unix.Errno) bool { return errno == unix.EAGAIN || errno == unix
 
 // rawSleep sleeps for so long and not longer: by itself the kernel adds 50 us, to wake up for several timers at once.
 func rawSleep(d time.Duration) {
-	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0)
 	ts := unix.NsecToTimespec(int64(d))
-	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0) // cut short is as good
 }
