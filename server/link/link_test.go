@@ -372,6 +372,7 @@ func TestReloadLeavesNothingOutSilently(t *testing.T) {
 	replicate(t, replica, master)
 	master.Must("DEBUG", "SET-ACTIVE-EXPIRE", "0")
 	master.Must("SADD", "set", "old")
+	Await(t, "the set", func() bool { return replica.Do("SCARD", "set").Int == 1 }) // else it is gone there before it has come
 	master.Must("PEXPIRE", "set", "1")
 	Await(t, "the expiry", func() bool { return replica.Do("SCARD", "set").Int == 0 })
 	master.Must("DEBUG", "RELOAD")
