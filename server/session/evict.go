@@ -46,7 +46,7 @@ func (srv *Server) evictClients() {
 		switch {
 		case s.gone:
 			total -= s.memory() // on its way
-		case !s.Has(engine.NoEvict | engine.IsReplica | engine.IsMonitor):
+		case s.evictable():
 			list = append(list, s)
 		}
 	}
@@ -56,13 +56,38 @@ func (srv *Server) evictClients() {
 			return
 		}
 		total -= s.memory()
-		srv.logf("Evicting client: %s", s.appendInfo(nil, time.Now()))
-		s.gone = true
-		srv.evicted.Add(1)
-		srv.e.Abandon(&s.Client)
-		s.Owner.Kill("maxmemory-clients")
+		srv.evict(s)
 	}
 	if total > limit {
 		srv.evictNext.Store(time.Now().Add(evictAgain).UnixNano())
 	}
+}
+
+func (s *Session) evictable() bool {
+	return !s.gone && !s.Has(engine.NoEvict|engine.IsReplica|engine.IsMonitor)
+}
+
+// evict closes a client. The lock is held exclusively.
+func (srv *Server) evict(s *Session) {
+	srv.logf("Evicting client: %s", s.appendInfo(nil, time.Now()))
+	s.gone = true
+	srv.evicted.Add(1)
+	srv.e.Abandon(&s.Client)
+	s.Owner.Kill("maxmemory-clients")
+}
+
+// EvictAnnounced closes s, and reports it, when a command that has begun to come and has n bytes in all takes more than all clients
+// together may: others need not wait for the bytes to see it gone, as with Redis, which makes room for them at once. It must
+// be called without the engine's lock.
+func (srv *Server) EvictAnnounced(s *Session, n int) (evicted bool) {
+	limit := srv.clientLimit.Load()
+	if limit == 0 || int64(n) <= limit || srv.e.Busy() {
+		return false
+	}
+	srv.e.Exclusive(func() {
+		if evicted = s.evictable(); evicted {
+			srv.evict(s)
+		}
+	})
+	return evicted
 }

@@ -86,6 +86,9 @@ func (l *loop) readMore(c *conn, room []byte, n int) {
 	c.inBatch = false
 	l.batch = l.batch[:len(l.batch)-1]
 	l.used -= n
+	if l.t.sessions.EvictAnnounced(&c.sess, need) {
+		return
+	}
 	if need > min(longReach, len(room)) {
 		c.query = append(l.queryBuffer(n, need), room[:n]...)
 		l.readBig(c)

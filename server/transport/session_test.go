@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -294,6 +295,29 @@ func TestClientListAndKill(t *testing.T) {
 	}
 	want(t, a.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no"), "(integer) 1")
 	want(t, a.ends(), "")
+}
+
+// TestAnnouncedTooMuch: a command that is longer than what all clients together may take ends its client as soon as it is announced, and
+// not when its last byte is there; a protected client goes on.
+func TestAnnouncedTooMuch(t *testing.T) {
+	r := newRig(t, rigOptions{loops: 2})
+	a, b, c := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
+	want(t, a.do("CONFIG", "SET", "maxmemory-clients", "1mb"), "OK")
+	want(t, c.do("CLIENT", "NO-EVICT", "on"), "OK")
+	long := "*2\r\n$4\r\nECHO\r\n$" + strconv.Itoa(2<<20) + "\r\n"
+	begun := long + strings.Repeat("v", readSize-len(long))
+	b.raw(begun)
+	want(t, b.ends(), "")
+	c.raw(begun)
+	c.silent(50 * time.Millisecond)
+	want(t, a.do("CONFIG", "SET", "maxmemory-clients", "0"), "OK") // its bytes would cost the others their place
+	c.raw(strings.Repeat("v", 2<<20-(len(begun)-len(long))) + "\r\n")
+	if got := c.reply(); len(got) < 2<<20 {
+		t.Errorf("a reply of %d bytes", len(got))
+	}
+	if info := a.do("INFO", "stats"); !strings.Contains(info, `evicted_clients:1\r`) {
+		t.Error(info)
+	}
 }
 
 func TestPauseOnTheWire(t *testing.T) {
