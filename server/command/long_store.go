@@ -48,7 +48,9 @@ func (m *Made) Step(db *store.DB) (done bool) {
 		}
 		m.loose = db.NewLoose(m.key, m.kind)
 	}
-	if !m.loose.Good() {
+	if !m.loose.Good() { // a second SWAPDB would make a part of the value good again
+		m.loose.Drop()
+		m.loose = nil
 		return true
 	}
 	for range longStep {
