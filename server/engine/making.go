@@ -26,6 +26,7 @@ type making struct {
 	place store.Place // what the database had when it began
 	tries int
 	again bool // the handler has just gone on, perhaps once more
+	moved bool // other contents stood in the database meanwhile, so the value may be a part of one, even if they went again
 }
 
 // begin takes what a handler goes on with. It answers false when it may not.
@@ -42,7 +43,7 @@ func (m *making) begin(ctx *command.Ctx, begin func() *command.Long) bool {
 		return false
 	}
 	m.tries++
-	m.again, m.long, m.db = true, long, ctx.DBIndex
+	m.again, m.moved, m.long, m.db = true, false, long, ctx.DBIndex
 	m.place = ctx.DB.Place()
 	m.watch = &Client{DB: ctx.DBIndex}
 	for _, key := range long.Made.Sources {
@@ -55,13 +56,19 @@ func (m *making) begin(ctx *command.Ctx, begin func() *command.Long) bool {
 // exclusively.
 func (m *making) result(l *Lane) *command.Made {
 	made := m.long.Made
-	right := !l.watchBroken(m.watch) && m.place == m.e.store.DB(m.db).Place()
+	right := !l.watchBroken(m.watch) && !m.elsewhere()
 	m.e.forgetWatches(m.watch)
 	if !right {
 		made.Drop()
 		return nil
 	}
 	return made
+}
+
+// elsewhere tells whether the database has, or was seen to have, other contents than when it began.
+func (m *making) elsewhere() bool {
+	m.moved = m.moved || m.place != m.e.store.DB(m.db).Place()
+	return m.moved
 }
 
 // drop gives everything up. The lock must be held exclusively.
@@ -84,7 +91,7 @@ func (m *making) fill(over func() bool) (done bool) {
 func (m *making) steps(over func() bool) (done bool) {
 	e := m.e
 	for start := time.Now(); !done; {
-		done = over() || m.watch.casBroken || m.place != e.store.DB(m.db).Place() || m.long.Made.Step(e.store.DB(m.db))
+		done = over() || m.watch.casBroken || m.elsewhere() || m.long.Made.Step(e.store.DB(m.db))
 		if took := time.Since(start); took > longHold || took > shortHold && e.waiting.Load() > 0 {
 			break
 		}
