@@ -123,6 +123,9 @@ func (m *Made) big(db *store.DB) bool {
 
 // Drop gives up what was made. It needs the exclusive lock.
 func (m *Made) Drop() {
+	if m.taken != nil && m.taken.reply != nil {
+		m.taken.reply.Drop() // it holds the blobs that are its elements, unless the command has taken it
+	}
 	if m.loose != nil {
 		m.loose.Drop()
 	}

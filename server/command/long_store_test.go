@@ -3,6 +3,7 @@ package command
 import (
 	"testing"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -20,5 +21,29 @@ func TestPartOfACopyIsGivenUp(t *testing.T) {
 	c := &Ctx{made: m, Store: s, DB: s.DB(0)}
 	if c.attachIn(s.DB(1), key) {
 		t.Fatal("a part of a copy got the key")
+	}
+}
+
+type countedBlob struct{ released int }
+
+func (b *countedBlob) Bytes() []byte { return make([]byte, 64<<10) }
+func (b *countedBlob) Release()      { b.released++ }
+
+// What LPOP of great elements has found holds them, so it must let them go when it is of no use.
+func TestDroppedReplyLetsItsBlobsGo(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		b, m, out := &countedBlob{}, &Made{taken: &taken{reply: resp.NewPieces(2)}}, resp.NewWriter(nil)
+		m.taken.reply.Next().BulkRef(b)
+		m.taken.reply.Next().BulkRef(b)
+		if used {
+			m.taken.reply.MoveTo(out)
+		}
+		m.Drop()
+		if want := map[bool]int{false: 2, true: 0}[used]; b.released != want {
+			t.Fatalf("used %v: %d were let go, %d should be", used, b.released, want)
+		}
+		if out.Reset(); b.released != 2 {
+			t.Fatalf("used %v: %d were let go in the end", used, b.released)
+		}
 	}
 }
