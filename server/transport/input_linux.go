@@ -28,8 +28,10 @@ func (l *loop) readable(c *conn) {
 	if c.reach > 0 {
 		reach = c.reach
 	}
-	if rest > max(shortRest, reach/8) || c.parser.Need() > longReach {
-		l.readBig(c)
+	if need := c.parser.Need(); rest > max(shortRest, reach/8) || need > longReach {
+		if !l.t.sessions.EvictAnnounced(&c.sess, need) {
+			l.readBig(c)
+		}
 		return
 	}
 	if len(l.arena)-l.used < rest+reach || len(l.items) >= batchItems || len(l.items)*l.replyEach > arenaSize {
