@@ -19,7 +19,7 @@ func main() {
 		only   = flag.String("only", "", "files to run, separated by commas; all by default")
 		server = flag.String("server", "", "server binary; built from ./server by default")
 		update = flag.Bool("update", false, "write what was seen to results.txt")
-		limit  = flag.Duration("limit", 5*time.Minute, "time for one file")
+		limit  = flag.Duration("limit", 10*time.Minute, "time for one file")
 		dir    = flag.String("dir", "hack/conformance", "directory of skips and results.txt")
 	)
 	flag.Parse()
