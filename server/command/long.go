@@ -67,6 +67,12 @@ func cutSteps(cut *store.Cut) (step func() bool, end func()) {
 	return func() bool { return cut.Step(longStep) }, cut.End
 }
 
+// rangeSteps are the steps and the end of a Long that copies what r reads.
+func rangeSteps(r *store.ZSetReading) (got *copied, step func() bool, end func()) {
+	got = &copied{}
+	return got, func() bool { return r.Step(longStep, got.add) }, r.End
+}
+
 // longKeys is KEYS of a big database.
 func (c *Ctx) longKeys() *Long {
 	reply, n := resp.NewPieces(c.Out.Proto()), 0

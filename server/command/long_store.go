@@ -199,9 +199,9 @@ func (c *Ctx) longZrangestore(z store.ZSet, rank, n int, down bool) bool {
 		if r == nil {
 			return nil
 		}
-		got := &copied{}
-		l := &Long{Reply: resp.NewPieces(c.Out.Proto()), End: r.End}
-		l.Step = func() bool { return r.Step(longStep, got.add) }
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto())}
+		got, step, end := rangeSteps(r)
+		l.Step, l.End = step, end
 		l.Rest = func() {
 			list := &scoredList{}
 			got.each(func(member []byte, score float64) bool {
