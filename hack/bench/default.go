@@ -19,7 +19,8 @@ type load struct {
 	ready  func(c *client) error
 }
 
-// sheet is a table of loads with a line for each, and the columns CPU per request and requests per second.
+// sheet is a table of loads with a line for each, and the columns CPU per request, requests per second, and how busy
+// redis-benchmark itself was: it has one thread, and when that never waits for the server the rate is its own.
 type sheet struct {
 	name   string
 	flags  []string // of both servers
@@ -153,7 +154,12 @@ func (o options) measure(t *table, s sheet, l load, one *server, p int) error {
 	limit := s.limits[p]
 	cpu := row{sheet: s.name, name: l.name, column: fmt.Sprintf("CPU, P=%d", p), unit: "us", budget: limit.cpu}
 	rate := row{sheet: s.name, name: l.name, column: fmt.Sprintf("rate, P=%d", p), unit: "1/s", budget: limit.rate, more: true}
+	client := row{sheet: s.name, name: l.name, column: fmt.Sprintf("client, P=%d", p), unit: "%, ours / redis-server", apart: true}
+	last := rates[len(rates)-1]
 	t.row(cpu).add(one.ours, float64(after-before)/float64(time.Microsecond)/float64(n))
-	t.row(rate).add(one.ours, rates[len(rates)-1].rps)
+	r := t.row(rate)
+	r.add(one.ours, last.rps)
+	r.client = t.row(client)
+	r.client.add(one.ours, 100*last.busy)
 	return nil
 }

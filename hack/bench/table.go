@@ -15,7 +15,12 @@ type row struct {
 	floor, budget float64 // limits of the ratio ours/redis; 0 means none
 	more          bool    // higher is better
 	absolute      bool    // the limit is on our own figure, not on the ratio
+	apart         bool    // the cell shows both figures and no ratio
+	client        *row    // of a rate: what the load generator's thread used meanwhile, in percent of a processor
 }
+
+// clientBusy is from where on the load generator's thread is what bounds a rate: it hardly ever waited.
+const clientBusy = 95
 
 // table collects the rows of all cases.
 type table struct {
@@ -105,7 +110,8 @@ func (r *row) sign() string {
 	return "<="
 }
 
-// matrix is a table of ratios, with our own figures in parentheses; a ratio that misses its budget is bold.
+// matrix is a table of ratios, with our own figures in parentheses; a ratio that misses its budget is bold, and a rate that
+// misses it because the load generator could do no more says so.
 func (t *table) matrix(sheet string) string {
 	var b strings.Builder
 	var columns, names []string
@@ -148,11 +154,17 @@ func (r *row) cell() string {
 	if r == nil {
 		return "-"
 	}
-	mark := ""
-	if !r.within(r.budget) {
-		mark = "**"
+	if r.apart {
+		return fmt.Sprintf("%.0f / %.0f", median(r.ours), median(r.redis))
 	}
-	return fmt.Sprintf("%s%.2f%s (%.4g)", mark, r.ratio(), mark, median(r.ours))
+	if r.within(r.budget) {
+		return fmt.Sprintf("%.2f (%.4g)", r.ratio(), median(r.ours))
+	}
+	why := ""
+	if r.client != nil && median(r.client.ours) >= clientBusy {
+		why = fmt.Sprintf(", client-bound (%.0f %%)", median(r.client.ours))
+	}
+	return fmt.Sprintf("**%.2f** (%.4g)%s", r.ratio(), median(r.ours), why)
 }
 
 func figure(r *row) string {

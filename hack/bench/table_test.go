@@ -50,3 +50,21 @@ func TestSheetMarksWhatMissed(t *testing.T) {
 		t.Errorf("verdict %v, want get rate and set CPU", err)
 	}
 }
+
+func TestSheetTellsWhenTheClientIsTheLimit(t *testing.T) {
+	tab := &table{}
+	for name, busy := range map[string]float64{"busy": 97, "idle": 80} {
+		client := tab.row(row{sheet: "tests", name: name, column: "client", unit: "%", apart: true})
+		client.add(true, busy)
+		client.add(false, 90)
+		r := tab.row(row{sheet: "tests", name: name, column: "rate", unit: "1/s", budget: 1.2, more: true, client: client})
+		r.add(true, 110)
+		r.add(false, 100)
+	}
+	got := tab.markdown()
+	for _, want := range []string{"| busy | 97 / 90 | **1.10** (110), client-bound (97 %) |", "| idle | 80 / 90 | **1.10** (110) |"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
