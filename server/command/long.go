@@ -28,7 +28,16 @@ type Long struct {
 	Between func()
 	// Made is what a command that stores a result makes instead of a reply: see there what follows Rest.
 	Made *Made
+	// Piece does a part of a command that changes very much little by little, and answers true when that was the last. It
+	// runs like a handler, on a context that has the command's (copied) arguments, and whose Out is Reply's: what it
+	// changes is seen, and in the log, at the end of its hold. The other functions are not called then.
+	Piece func(c *Ctx) (done bool)
+	// Left is the engine's: nobody waits for the reply any more. Rest may ask it where it has much to do. It may be nil.
+	Left func() bool
 }
+
+// left tells whether nobody waits for the reply any more.
+func (l *Long) left() bool { return l.Left != nil && l.Left() }
 
 // long begins what begin makes when the command may go on after its handler: not in a transaction or a script, nor
 // without a client. Else it answers false, and the handler does the work. What begin keeps of the arguments it copies; it may

@@ -386,15 +386,23 @@ func cmdXautoclaim(c *Ctx) {
 		return
 	}
 	cl.minIdle, cl.justID = minIdle, justID
-	c.autoclaim(&cl, start, count)
-}
-
-func (c *Ctx) autoclaim(cl *claim, start store.StreamID, count int64) {
-	ids, next := c.claimable(cl, start, count)
+	if c.longAutoclaim(&cl, start, count) {
+		return
+	}
+	ids, next, _ := c.claimable(&cl, start, count, count*claimAttempts)
 	c.Out.Array(3)
 	c.streamID(next)
-	mark, n := c.Out.DeferArray(), 0
-	var gone []store.StreamID
+	mark := c.Out.DeferArray()
+	n, gone := c.claimAll(&cl, ids)
+	c.Out.SetArrayLen(mark, n)
+	c.Out.Array(len(gone))
+	for _, id := range gone {
+		c.streamID(id)
+	}
+}
+
+// claimAll claims pending entries and replies with them, and forgets and returns those that are deleted.
+func (c *Ctx) claimAll(cl *claim, ids []store.StreamID) (n int, gone []store.StreamID) {
 	for _, id := range ids {
 		p, _ := cl.g.Find(id)
 		if cl.has(id) {
@@ -405,11 +413,7 @@ func (c *Ctx) autoclaim(cl *claim, start store.StreamID, count int64) {
 			gone = append(gone, id)
 		}
 	}
-	c.Out.SetArrayLen(mark, n)
-	c.Out.Array(len(gone))
-	for _, id := range gone {
-		c.streamID(id)
-	}
+	return n, gone
 }
 
 // has tells whether an entry is there.
@@ -418,10 +422,9 @@ func (cl *claim) has(id store.StreamID) bool {
 	return there
 }
 
-// claimable lists up to count pending entries from an ID on that may be claimed or are deleted, and where to go on;
-// 0-0 at the end.
-func (c *Ctx) claimable(cl *claim, start store.StreamID, count int64) (ids []store.StreamID, next store.StreamID) {
-	attempts := count * claimAttempts
+// claimable lists up to count pending entries from an ID on that may be claimed or are deleted, looking at some, and where to
+// go on, 0-0 at the end, with what is left of the attempts.
+func (c *Ctx) claimable(cl *claim, start store.StreamID, count, attempts int64) (ids []store.StreamID, next store.StreamID, left int64) {
 	cl.g.Each(start, 0, func(id store.StreamID, p store.Pending) bool {
 		if attempts == 0 || count == 0 {
 			next = id
@@ -435,5 +438,5 @@ func (c *Ctx) claimable(cl *claim, start store.StreamID, count int64) (ids []sto
 		count--
 		return true
 	})
-	return ids, next
+	return ids, next, attempts
 }

@@ -31,7 +31,7 @@ func (c *Ctx) xread(grouped bool) {
 	if !ok || !c.readIDs(r) {
 		return
 	}
-	if r.group == 0 && c.longXread(r) {
+	if r.group == 0 && c.longXread(r) || r.group != 0 && c.longReadgroup(r) {
 		return
 	}
 	mark, served := c.Out.DeferArray(), 0
@@ -279,10 +279,8 @@ func beginStreams(w *resp.Writer, n int) {
 // readGroup is readStream for a group; a consumer that gets nothing is not made.
 func (c *Ctx) readGroup(r *readCall, i int, s *store.Stream, g *store.StreamGroup) bool {
 	key := c.Args[r.first+i]
-	if r.fresh[i] {
-		if top, ok := s.Edge(false, true); !ok || top.Compare(g.LastID()) <= 0 {
-			return false
-		}
+	if r.fresh[i] && !hasFresh(s, g) {
+		return false
 	}
 	no := c.reader(r, g, key)
 	beginStream(c.Out, key)
@@ -293,6 +291,12 @@ func (c *Ctx) readGroup(r *readCall, i int, s *store.Stream, g *store.StreamGrou
 	}
 	c.Dirty(1)
 	return true
+}
+
+// hasFresh tells whether a stream has entries that a group has not seen.
+func hasFresh(s *store.Stream, g *store.StreamGroup) bool {
+	top, ok := s.Edge(false, true)
+	return ok && top.Compare(g.LastID()) > 0
 }
 
 // reader is the consumer that reads, made if need be.
@@ -306,15 +310,25 @@ func (c *Ctx) reader(r *readCall, g *store.StreamGroup, key []byte) (no uint32) 
 
 // history replies with entries that are pending for a consumer already, those that were deleted since included.
 func (c *Ctx) history(r *readCall, s *store.Stream, g *store.StreamGroup, no uint32, behind store.StreamID) {
+	ids := pendingBehind(g, no, behind, r.count)
+	c.Out.Array(len(ids))
+	c.showAgain(s, g, ids)
+}
+
+// pendingBehind lists IDs that are pending for a consumer: at most count, all with 0.
+func pendingBehind(g *store.StreamGroup, no uint32, behind store.StreamID, count int64) (ids []store.StreamID) {
 	from, ok := behind.Next()
-	var ids []store.StreamID
 	if ok {
 		g.Each(from, no, func(id store.StreamID, _ store.Pending) bool {
 			ids = append(ids, id)
-			return r.count == 0 || int64(len(ids)) < r.count
+			return count == 0 || int64(len(ids)) < count
 		})
 	}
-	c.Out.Array(len(ids))
+	return ids
+}
+
+// showAgain replies with pending entries once more.
+func (c *Ctx) showAgain(s *store.Stream, g *store.StreamGroup, ids []store.StreamID) {
 	entries := s.Finder()
 	for _, id := range ids {
 		entry, there := entries.Find(id)
@@ -334,9 +348,15 @@ func (c *Ctx) history(r *readCall, s *store.Stream, g *store.StreamGroup, no uin
 
 // deliver replies with entries that the group has not seen, which become pending for the consumer unless NOACK is set.
 func (c *Ctx) deliver(r *readCall, s *store.Stream, g *store.StreamGroup, no uint32, key []byte) {
+	mark := c.Out.DeferArray()
+	n := c.deliverUpTo(store.MaxStreamID, r.count, r, s, g, no, key)
+	c.Out.SetArrayLen(mark, int(n))
+}
+
+// deliverUpTo replies with the entries up to an ID, at most count of them, all with 0.
+func (c *Ctx) deliverUpTo(top store.StreamID, count int64, r *readCall, s *store.Stream, g *store.StreamGroup, no uint32, key []byte) (n int64) {
 	from, _ := g.LastID().Next()
-	mark, n := c.Out.DeferArray(), int64(0)
-	for it := s.Range(from, store.MaxStreamID, false); r.count == 0 || n < r.count; n++ {
+	for it := s.Range(from, top, false); count == 0 || n < count; n++ {
 		id, ok := it.Next()
 		if !ok {
 			break
@@ -355,10 +375,10 @@ func (c *Ctx) deliver(r *readCall, s *store.Stream, g *store.StreamGroup, no uin
 			c.propagateClaim(g, key, c.Args[r.group], idText(id), p)
 		}
 	}
-	c.Out.SetArrayLen(mark, int(n))
 	if n > 0 {
 		c.propagateGroupID(g, key, c.Args[r.group])
 	}
+	return n
 }
 
 // blockedCount is how many entries a client that waited gets when it did not say.

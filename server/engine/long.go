@@ -39,8 +39,8 @@ type longRead struct {
 	cmd  *command.Cmd
 	args [][]byte // for the slow log
 	long *command.Long
-	gone bool        // nobody waits for the reply; guarded by the engine's lock
-	over func() bool // tells it too, where no client waits; may be nil
+	gone atomic.Bool // nobody waits for the reply; it becomes so under the engine's lock
+	over func() bool // tells it too, under the lock, where no client waits; may be nil
 	// held: replies waited for holders of what they tell of (S6), in a stream of this reign.
 	held  bool
 	reign uint64
@@ -50,6 +50,9 @@ type longRead struct {
 	between func()
 	// making is of a command that stores what it made.
 	making *making
+	// ticket is of what the pieces changed (pieces.go).
+	ticket Ticket
+	db     int
 }
 
 // GoOn implements command.Env.
@@ -70,7 +73,13 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	if long == nil {
 		return false
 	}
-	r := &longRead{e: e, cmd: ctx.Cmd, args: copyArgs(ctx.Args), long: long}
+	if long.Piece != nil && firstPiece(ctx, long) {
+		return true
+	}
+	r := &longRead{e: e, cmd: ctx.Cmd, args: copyArgs(ctx.Args), long: long, db: ctx.DBIndex}
+	if ctx.IsDirty() {
+		r.ticket = v.l.entry
+	}
 	if long.Made != nil {
 		r.making = &making{e: e}
 		r.making.begin(ctx, func() *command.Long { return long })
@@ -78,8 +87,9 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	if e.commit.need.Load() > 0 {
 		r.held, r.reign = true, e.commit.reign.Load()
 	}
-	r.w = &Waiter{e: e, c: c, started: time.Now(), long: true, gone: func() { r.gone = true }}
+	r.w = &Waiter{e: e, c: c, started: time.Now(), long: true, gone: func() { r.gone.Store(true) }}
 	c.waiter.Store(r.w)
+	long.Left = r.left
 	e.longs.begun.Add(1)
 	e.longs.now.Add(1)
 	e.work.Add(1)
@@ -117,6 +127,10 @@ func (e *Engine) closed() bool {
 func (r *longRead) run() {
 	defer r.e.work.Done()
 	defer r.e.longs.now.Add(-1)
+	if r.long.Piece != nil {
+		r.pieces()
+		return
+	}
 	r.work()
 	if r.making == nil {
 		r.deliver()
@@ -129,6 +143,21 @@ func (r *longRead) run() {
 
 // work is what comes before the reply, or before a command's last hold.
 func (r *longRead) work() {
+	r.holds()
+	if !r.wanted() {
+		return
+	}
+	r.rest()
+	if r.making != nil {
+		r.making.fillAll(func() bool { return r.left() })
+	}
+}
+
+// left tells whether nobody waits for the reply any more. It needs no lock: Rest may ask.
+func (r *longRead) left() bool { return r.gone.Load() || r.e.closed() }
+
+// holds is the work under the lock, and what comes between its halves.
+func (r *longRead) holds() {
 	for over := false; !over; {
 		over = r.hold()
 		r.e.yield()
@@ -136,13 +165,6 @@ func (r *longRead) work() {
 			r.between()
 			r.between = nil
 		}
-	}
-	if !r.wanted() {
-		return
-	}
-	r.rest()
-	if r.making != nil {
-		r.making.fillAll(func() bool { return r.gone || r.e.closed() })
 	}
 }
 
@@ -154,7 +176,7 @@ func (r *longRead) hold() (over bool) {
 	defer e.longs.turn.Unlock()
 	e.lockShared()
 	e.longs.measured(func() { over = r.steps() })
-	if over && r.long.Between != nil && !r.gone && !e.closed() && !r.tooLong() {
+	if over && r.long.Between != nil && !r.left() && !r.tooLong() {
 		r.between, r.long.Between, over = r.long.Between, nil, false
 	}
 	e.mu.RUnlock()
@@ -170,7 +192,7 @@ func (r *longRead) hold() (over bool) {
 func (r *longRead) steps() (over bool) {
 	e, start := r.e, time.Now()
 	for !over {
-		if r.gone || e.closed() || r.over != nil && r.over() {
+		if r.left() || r.over != nil && r.over() {
 			over = true
 		} else {
 			over = r.long.Step() || r.tooLong()
@@ -193,7 +215,7 @@ func (r *longRead) tooLong() bool {
 func (r *longRead) wanted() (yes bool) {
 	r.e.lock()
 	defer r.e.mu.Unlock()
-	return !r.gone && !r.e.closed()
+	return !r.left()
 }
 
 // rest does what needs no lock.
@@ -212,7 +234,7 @@ func (r *longRead) deliver() {
 	e.lock()
 	defer e.mu.Unlock()
 	c := r.w.c
-	if r.gone || e.closed() {
+	if r.left() {
 		reply.Drop()
 		return
 	}

@@ -115,7 +115,7 @@ func (r *longRead) install() (again bool) {
 	for {
 		r.e.lock()
 		c := r.w.c
-		held := !r.gone && !r.e.closed() && c.paused(r.cmd, r.e.State())
+		held := !r.left() && c.paused(r.cmd, r.e.State())
 		if !held {
 			r.e.longs.measured(func() { again = r.installLocked() })
 			r.e.mu.Unlock()
@@ -129,7 +129,7 @@ func (r *longRead) install() (again bool) {
 
 func (r *longRead) installLocked() (again bool) {
 	e, l, c := r.e, r.e.bg, r.w.c
-	if r.gone || e.closed() {
+	if r.left() {
 		r.making.drop()
 		return false
 	}

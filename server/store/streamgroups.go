@@ -302,6 +302,9 @@ func (g *StreamGroup) EachConsumer(fn func(no uint32, name string, seen int64, p
 	}
 }
 
+// PendingOf is the number of entries that are pending for a consumer.
+func (g *StreamGroup) PendingOf(no uint32) int { return g.get().consumers.byNo[no].pending.n }
+
 // ConsumerName is the name of a consumer.
 func (g *StreamGroup) ConsumerName(no uint32) string { return g.get().consumers.byNo[no].name }
 

@@ -195,6 +195,17 @@ func (s *Store) nextFed() uint64 {
 // Chunks is the number of listpacks that hold the entries.
 func (s *Stream) Chunks() int { s.check(); return s.o.dir.n }
 
+// Ahead is about the number of entries with IDs of at least id, a chunk's too many at most; it counts no further than most.
+func (s *Stream) Ahead(id StreamID, most int) (n int) {
+	s.check()
+	for c := s.o.mem.seek(&s.o.dir, id); c.valid() && n < most; c.next() {
+		lp, _ := s.o.mem.chunk(chunkOf(c.val()))
+		live, _ := listpack.Int(lp, listpack.Header)
+		n += int(live)
+	}
+	return n
+}
+
 // EachChunk calls fn for the ID of each chunk in order.
 func (s *Stream) EachChunk(fn func(id StreamID)) {
 	s.check()

@@ -55,6 +55,10 @@ func (d *Direct) GoOn(c *command.Ctx, begin func() *command.Long) bool {
 	if long == nil {
 		return false
 	}
+	if long.Piece != nil {
+		d.inPieces(c, long)
+		return true
+	}
 	for !long.Step() {
 	}
 	if long.Between != nil {
@@ -79,6 +83,17 @@ func (d *Direct) GoOn(c *command.Ctx, begin func() *command.Long) bool {
 	}
 	long.Reply.MoveTo(c.Out)
 	return true
+}
+
+func (d *Direct) inPieces(c *command.Ctx, long *command.Long) {
+	out := c.Out
+	for done := false; !done; {
+		c.Out = long.Reply.Next()
+		done = long.Piece(c)
+	}
+	c.Out = out
+	d.Long[c.Cmd.FullName]++
+	long.Reply.MoveTo(out)
 }
 
 // Notify implements command.Env.

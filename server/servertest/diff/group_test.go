@@ -1,0 +1,83 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/understudy-db/understudy/server/servertest/oracle"
+)
+
+const groupSize = 600
+
+// fillGroups makes a stream of groupSize entries, some deleted, with groups that have read some of it.
+func fillGroups(d Doer) {
+	d.Do("FLUSHALL")
+	for i := range groupSize {
+		d.Do("XADD", "s", fmt.Sprint(i+1, "-1"), "field", fmt.Sprint("value:", i))
+		if i%10 == 0 {
+			d.Do("XADD", "other", fmt.Sprint(i+1, "-1"), "f", "v", "g", "w")
+		}
+	}
+	for _, args := range [][]string{
+		{"XGROUP", "CREATE", "s", "g", "0"}, {"XGROUP", "CREATE", "s", "h", "300-1"}, {"XGROUP", "CREATE", "s", "none", "$"}, {"XGROUP", "CREATE", "s", "known", "100-1", "ENTRIESREAD", "100"},
+		{"XGROUP", "CREATE", "other", "g", "0"},
+		{"XREADGROUP", "GROUP", "g", "c1", "COUNT", "300", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "g", "c2", "COUNT", "100", "STREAMS", "s", ">"},
+		{"XDEL", "s", "5-1", "64-1", "65-1", "250-1", "350-1", "450-1"}, {"XACK", "s", "g", "3-1", "200-1"}, {"XGROUP", "CREATECONSUMER", "s", "g", "idle"},
+	} {
+		d.Do(args...)
+	}
+}
+
+// TestLongGroups compares commands on very much of a consumer group, which go on after their handlers: replies, what is left,
+// and effects.
+func TestLongGroups(t *testing.T) {
+	ours := NewDirect()
+	ours.Ctx.Conf.LongFrom = 10
+	real := oracle.Start(t, "--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no")
+	stream := OpenStream(t, "unix", real.Sock)
+	for _, args := range [][]string{
+		{"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "g", "c3", "COUNT", "129", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "g", "c1", "NOACK", "STREAMS", "s", ">"},
+		{"XREADGROUP", "GROUP", "g", "new", "NOACK", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "h", "c", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "known", "c", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "known", "c", "COUNT", "64", "STREAMS", "s", ">"},
+		{"XREADGROUP", "GROUP", "none", "c", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "g", "c", "BLOCK", "1", "STREAMS", "s", ">"}, {"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", "18446744073709551615-18446744073709551615"},
+		{"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "0"}, {"XREADGROUP", "GROUP", "g", "c1", "COUNT", "128", "STREAMS", "s", "100"}, {"XREADGROUP", "GROUP", "g", "c2", "COUNT", "1000", "STREAMS", "s", "0-0"}, {"XREADGROUP", "GROUP", "g", "idle", "STREAMS", "s", "0"},
+		{"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "other", ">", ">"}, {"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "other", "s", ">", "0"}, {"XREADGROUP", "GROUP", "g", "c1", "COUNT", "70", "STREAMS", "s", "other", "0", ">"}, {"XREADGROUP", "GROUP", "g", "new", "STREAMS", "s", "other", "0", ">"},
+		{"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "missing", ">", ">"}, {"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "s", ">", "0"}, {"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "s", ">", ">"},
+		{"XAUTOCLAIM", "s", "g", "c3", "0", "0", "COUNT", "1000"}, {"XAUTOCLAIM", "s", "g", "c1", "0", "0", "COUNT", "150"}, {"XAUTOCLAIM", "s", "g", "c2", "0", "60", "COUNT", "64"}, {"XAUTOCLAIM", "s", "g", "c3", "0", "0", "COUNT", "1000", "JUSTID"},
+		{"XAUTOCLAIM", "s", "g", "c3", "10000000", "0", "COUNT", "1000"}, {"XAUTOCLAIM", "s", "g", "c3", "10000000", "0", "COUNT", "20"}, {"XAUTOCLAIM", "s", "g", "c3", "0", "0"}, {"XAUTOCLAIM", "s", "none", "c3", "0", "0", "COUNT", "1000"}, {"XAUTOCLAIM", "s", "g", "c3", "0", "9000", "COUNT", "1000"},
+	} {
+		for _, version := range []string{"2", "3"} {
+			real.Do("HELLO", version)
+			ours.Ctx.Out.SetProto(int(version[0] - '0'))
+			fillGroups(real)
+			fillGroups(ours)
+			want, got := real.Do(args...), ours.Do(args...)
+			if !Same(args, want, got) {
+				t.Errorf("RESP%s %q\nredis-server: %.300s\nours:         %.300s", version, args, want, got)
+			}
+			for _, look := range [][]string{{"XPENDING", "s", "g"}, {"XPENDING", "s", "g", "-", "+", "1000"}, {"XPENDING", "s", "g", "-", "+", "1000", "c1"}, {"XINFO", "GROUPS", "s"}, {"XINFO", "CONSUMERS", "s", "g"}, {"XINFO", "STREAM", "s", "FULL", "COUNT", "0"}, {"XINFO", "GROUPS", "other"}} {
+				if want, got := real.Do(look...), ours.Do(look...); !Same(look, want, got) {
+					t.Errorf("RESP%s after %q: %q\nredis-server: %.300s\nours:         %.300s", version, args, look, want, got)
+				}
+			}
+		}
+	}
+	if ours.Long["xreadgroup"] < 30 || ours.Long["xautoclaim"] < 10 {
+		t.Errorf("went on after their handlers: %v", ours.Long)
+	}
+	real.Do("SET", "end", "")
+	if d := DiffEffects(stream.Until("end"), lastSetIDs(ours.Effects)); d != "" {
+		t.Fatal(d)
+	}
+}
+
+// lastSetIDs leaves one of XGROUP SETIDs that follow each other: each piece of a NOACK ends with its own.
+func lastSetIDs(list [][]string) (out [][]string) {
+	for i, words := range list {
+		if i+1 < len(list) && len(words) > 4 && words[1] == "SETID" && slices.Equal(words[:4], list[i+1][:min(4, len(list[i+1]))]) {
+			continue
+		}
+		out = append(out, words)
+	}
+	return out
+}
