@@ -42,10 +42,13 @@ func (c *Ctx) longDraw(key []byte, d draw) bool {
 			from.keepSmall(e)
 			l.Step, l.End = func() bool { return true }, func() {}
 		}
-		l.Rest = func() { from.reply(l.Reply) }
+		l.Rest = func() { from.reply(l) }
 		return l
 	})
 }
+
+// leftLook is the number of draws between two looks at whether the client is still there: there may be any number of them.
+const leftLook = 1024
 
 type drawing struct {
 	draw
@@ -103,10 +106,14 @@ func (d *drawing) list() {
 }
 
 // reply needs no lock.
-func (d *drawing) reply(p *resp.Pieces) {
+func (d *drawing) reply(l *Long) {
+	p := l.Reply
 	d.list()
 	membersHeader(p.Head(), d.n, d.both)
 	for i := int64(0); i < d.n && (d.limit <= 0 || p.Len() < d.limit); i++ {
+		if i%leftLook == 0 && l.left() {
+			return
+		}
 		at := d.rnd.IntN(len(d.all))
 		if !d.alike { // what is left begins at i
 			at = int(i) + d.rnd.IntN(len(d.all)-int(i))

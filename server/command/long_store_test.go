@@ -1,6 +1,7 @@
 package command
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/understudy-db/understudy/server/resp"
@@ -21,6 +22,18 @@ func TestPartOfACopyIsGivenUp(t *testing.T) {
 	c := &Ctx{made: m, Store: s, DB: s.DB(0)}
 	if c.attachIn(s.DB(1), key) {
 		t.Fatal("a part of a copy got the key")
+	}
+}
+
+// A draw may be of any number of elements, so it ends when nobody waits for it any more.
+func TestDrawEndsWhenItsClientLeaves(t *testing.T) {
+	d := &drawing{draw: draw{n: 1 << 40, alike: true}, kind: store.SetKind, rnd: rand.New(rand.NewPCG(1, 2))}
+	d.room.add([]byte("member"), 0)
+	looks := 0
+	l := &Long{Reply: resp.NewPieces(2), Left: func() bool { looks++; return looks > 3 }}
+	d.reply(l)
+	if n := l.Reply.Len(); n == 0 || n > 4*leftLook*12 {
+		t.Fatalf("%d bytes were drawn for nobody", n)
 	}
 }
 

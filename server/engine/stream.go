@@ -103,18 +103,23 @@ func (a *Applier) make() {
 	defer e.longs.now.Add(-1)
 	stopped := func() bool { return a.stopped || e.closed() }
 	r := &longRead{e: e, long: m.long, over: stopped}
-	for over := false; !over; {
-		over = r.hold()
-		e.yield()
+	if r.holds(); !a.given(stopped) {
+		r.rest()
+		m.fillAll(stopped)
+		a.given(stopped)
 	}
-	r.rest()
-	m.fillAll(stopped)
+}
+
+// given gives up what is being made when the source is not the master any more.
+func (a *Applier) given(stopped func() bool) (up bool) {
+	e := a.lane.e
 	e.lock()
 	defer e.mu.Unlock()
-	if stopped() {
-		m.drop()
+	if up = stopped(); up {
+		a.lane.making.drop()
 		a.lane.making = nil
 	}
+	return up
 }
 
 func (a *Applier) hold(cmds [][][]byte, at int, commit func(int), report func(*StreamError)) int {
