@@ -52,7 +52,7 @@ func (l *loop) readable(c *conn) {
 	l.parseArena(c, rest+n)
 	if c.inBatch && n == reach {
 		l.readMore(c, room, rest+n)
-	} else if n < reach/4 {
+	} else if rest == 0 && n < reach/4 { // the end of what another read cut says nothing
 		c.reach = 0
 	}
 }

@@ -56,6 +56,35 @@ func TestLongValuesComeInAnyPieces(t *testing.T) {
 	}
 }
 
+// TestPipelinesAreReadAtOnce sends batches that are a little longer than one read of a connection about which nothing is
+// known: once the loop has met such a batch it reads the next ones whole, though it was the end of one that it read last.
+func TestPipelinesAreReadAtOnce(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	c := dial(t, r.addr)
+	var batch []byte
+	for i := range 16 {
+		batch = resp.AppendCommand(batch, []byte("SET"), fmt.Appendf(nil, "k%d", i), make([]byte, 1<<10))
+	}
+	if len(batch) < readSize || len(batch) > readSize+readSize/4 {
+		t.Fatalf("a batch of %d bytes does not test what it should", len(batch))
+	}
+	const batches = 100
+	l := r.server.loops[0]
+	before := l.reads.Load()
+	for range batches {
+		c.raw(string(batch))
+		for range 16 {
+			if v, err := c.r.Read(); err != nil || v.String() != "OK" {
+				t.Fatal(v, err)
+			}
+		}
+	}
+	// The kernel may cut a batch in its own way now and then.
+	if n := l.reads.Load() - before; n > batches*3/2 {
+		t.Errorf("%d reads for %d batches", n, batches)
+	}
+}
+
 // TestSpareBuffersAreBounded checks what a loop keeps, and that it does not hand out buffers that are much too big.
 func TestSpareBuffersAreBounded(t *testing.T) {
 	var s spares
