@@ -5,16 +5,8 @@ import "strings"
 // Absent are the commands of Redis 7.0 that this server does not have, subcommands under their full name, with the reason. A
 // test compares them with a redis-server's list; docs/commands.md shows them.
 var Absent = map[string]string{
-	"asking":    reasonCluster,
-	"cluster":   reasonCluster,
-	"module":    "modules are code for redis-server's process",
-	"readonly":  reasonCluster,
-	"readwrite": reasonCluster,
+	"module": "modules are code for redis-server's process",
 }
-
-const (
-	reasonCluster = "there is no cluster mode: a set is one master and its replicas"
-)
 
 // Lacks tells whether a name, "parent|sub" for a subcommand, is that of a command that Redis has and this server has not.
 func Lacks(name string) bool {

@@ -19,4 +19,5 @@ var families = [][]Row{
 	aclRows,
 	pubsubRows,
 	scriptingRows,
+	clusterRows,
 }

@@ -24,6 +24,8 @@ var cases = [][]string{
 	{"FLUSHDB", "LATER"}, {"FLUSHALL", "SYNC", "x"}, {"nosuch", "a\r\nb", "\x00c"}, {"no\x00such"}, {"COMMAND", "COUNT", "x"}, {"COMMAND", "GETKEYS", "GET"}, {"COMMAND", "GETKEYS", "MSET", "a", "1", "b", "2"},
 	{"COMMAND", "GETKEYS", "PING"}, {"COMMAND", "GETKEYS", "nosuch"}, {"COMMAND", "GETKEYSANDFLAGS", "SET", "a", "b"}, {"COMMAND", "GETKEYSANDFLAGS", "LCS", "a", "b"}, {"COMMAND", "LIST", "FILTERBY", "x", "y"},
 	{"COMMAND", "INFO", "nosuch"}, {"COMMAND", "DOCS", "nosuch"}, {"COMMAND", "nosuch"}, {"DEL", "s"},
+	{"CLUSTER"}, {"CLUSTER", "INFO"}, {"cluster", "slots"}, {"CLUSTER", "HELP"}, {"CLUSTER", "HELP", "x"}, {"CLUSTER", "KEYSLOT"}, {"CLUSTER", "KEYSLOT", "a"}, {"CLUSTER", "nosuch"}, {"READONLY"}, {"READONLY", "x"},
+	{"READWRITE"}, {"ASKING"}, {"COMMAND", "GETKEYS", "CLUSTER", "KEYSLOT", "a"}, {"COMMAND", "LIST", "FILTERBY", "PATTERN", "cluster|help"},
 }
 
 // protocolTypes are compared in both versions of the protocol.

@@ -21,7 +21,7 @@ type Gen struct {
 	relStep, relStride int64 // the last relative time, and the way to the next one
 }
 
-// unsuited commands are not drawn (nor scripts, which random text is not): their replies are random by nature, or they end or bind the connection.
+// unsuited commands are not drawn (nor scripts, which random text is not, nor those about a cluster, which are all refused): their replies are random by nature, or they end or bind the connection.
 var unsuited = map[string]bool{
 	"randomkey": true, "hrandfield": true, "scan": true, "hscan": true, "dbsize": true, // compared by their own tests
 	"xgroup|help": true, "xinfo|help": true,
@@ -48,7 +48,7 @@ func NewGen(seed uint64, table *command.Table, now int64, suits func(*command.Cm
 		keys: []string{"a", "b", "c", "key:1", "key:2", "key:3", "", "\x00\xff\r\n", strings.Repeat("long", 40)}}
 	g.relStep, g.relStride = g.r.Int64N(relTimes), 1+2*g.r.Int64N(relTimes/2)
 	for _, c := range table.All() {
-		if len(c.Subs) == 0 && c.Handler != nil && !unsuited[c.FullName] && c.Group != "scripting" && suits(c) {
+		if len(c.Subs) == 0 && c.Handler != nil && !unsuited[c.FullName] && c.Group != "scripting" && c.Group != "cluster" && suits(c) {
 			g.cmds = append(g.cmds, c)
 		}
 	}
