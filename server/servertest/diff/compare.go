@@ -97,6 +97,8 @@ func keyLine(d Doer, db, key string) string {
 		}
 		timesOff(&value)
 		withoutClockIDs(&value)
+	case "list":
+		value = d.Do("LRANGE", key, "0", "-1")
 	case "zset":
 		value = d.Do("ZRANGE", key, "0", "-1", "WITHSCORES")
 	case "set":

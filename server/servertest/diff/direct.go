@@ -110,6 +110,7 @@ func (d *Direct) Do(args ...string) resp.Value {
 	c := d.Ctx
 	c.Out.Reset()
 	c.Now = time.Now().UnixMilli()
+	c.Store.Tick(c.Now)
 	switch cmd := d.Table.Resolve(words); {
 	case cmd == nil:
 		c.Out.Error(d.Table.UnknownError(words))

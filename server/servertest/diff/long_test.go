@@ -15,8 +15,8 @@ func startLong(t *testing.T) (*Direct, *oracle.Server) {
 	ours.Ctx.Conf.LongFrom = 1
 	c := &ours.Ctx.Store.Config
 	c.HashMaxListpackEntries, c.ZSetMaxListpackEntries, c.SetMaxIntsetEntries = 1, 1, 1
-	real := oracle.Start(t, "--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no",
-		"--hash-max-listpack-entries", "1", "--zset-max-listpack-entries", "1", "--set-max-intset-entries", "1")
+	real := oracle.Start(t, append([]string{"--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no",
+		"--hash-max-listpack-entries", "1", "--zset-max-listpack-entries", "1", "--set-max-intset-entries", "1"}, unshared...)...)
 	return ours, real
 }
 

@@ -98,8 +98,8 @@ func (k *talk) same(args []string, want, got resp.Value) bool {
 func TestServerAgainstRedis(t *testing.T) { forSeeds(t, serverAgainstRedis) }
 
 func serverAgainstRedis(t *testing.T, s uint64) {
-	real := oracle.Start(t, "--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no", "--enable-debug-command", "yes")
-	ours := servertest.Start(t, "--repl-diskless-sync-delay", "0")
+	real := oracle.Start(t, append([]string{"--save", "", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no", "--enable-debug-command", "yes"}, unshared...)...)
+	ours := servertest.Start(t, append([]string{"--repl-diskless-sync-delay", "0"}, unshared...)...)
 	realStream := OpenStream(t, "unix", real.Sock)
 	oursStream := OpenStream(t, "tcp", fmt.Sprintf("127.0.0.1:%d", ours.Port()))
 	k := newTalk(s, ours.Engine.Table)
