@@ -29,15 +29,22 @@ import (
 // those of the first.
 
 const (
-	soakWhat    = "a master and its replica under a mix of all data types, connections that come and go, scripts, subscribers, blocked clients, saves and lost links"
+	soakWhat    = "a master and its replica, which keeps an append-only file, under a mix of all data types, connections that come and go, scripts, subscribers, blocked clients, saves and lost links"
 	soakClients = 12
-	soakKeys    = 2000 // of each kind: the data set is bounded, whatever the time
+	soakBatch   = 50 // commands that travel together, mostly
 	soakSample  = 5 * time.Second
+	soakEvent   = 4 * time.Second // between a save, a lost link, a full sync ...
+	// The data set is bounded, whatever the time: so many keys of each kind with hundreds of bytes, and so many with
+	// thousands of elements, which one command of so many is about.
+	soakKeys, soakHuge, soakElements, soakHugeShare = 20_000, 80, 20_000, 5
+	// What the master has to hold in the middle of a run, that it proves something.
+	soakLeast = 200 << 20
 	// Growth allowed from the first half to the second one. Resident memory keeps holes that the next values fill.
 	soakMemory, soakRoutines = 1.10, 1.25
 	// What may be resident once it is quiet: so much of what is used, for holes, and so many bytes, for the program itself, what the
-	// runtime keeps, and pages of which every partition has some.
-	soakHoles, soakConstant = 1.15, 40 << 20
+	// runtime keeps, the backlog, and pages of which every partition has some.
+	soakHoles, soakConstant = 1.15, 40<<20 + soakBacklog
+	soakBacklog             = 64 << 20 // is no data
 )
 
 // soaked is one process and what was seen of it.
@@ -86,7 +93,7 @@ func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64,
 		return err
 	}
 	defer master.stop()
-	replica, err := startSoaked(ctx, bin, filepath.Join(dir, "replica"), "replica", "--replicaof", "127.0.0.1 "+strconv.Itoa(master.port))
+	replica, err := startSoaked(ctx, bin, filepath.Join(dir, "replica"), "replica", "--replicaof", "127.0.0.1 "+strconv.Itoa(master.port), "--appendonly", "yes")
 	if err != nil {
 		return err
 	}
@@ -105,8 +112,31 @@ func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64,
 		return err
 	}
 	r.fact("commands", commands.Load(), "")
+	r.fact("commands per second", commands.Load()/int64(length.Seconds()), "")
 	r.fact("error replies (wrong types, mostly)", errs.Load(), "")
-	return errors.Join(master.judge(r), replica.judge(r), agree(ctx, master, replica), master.settle(ctx, r), replica.settle(ctx, r))
+	return errors.Join(master.happened(ctx, r, "sync_full", "sync_partial_ok", "expired_keys", "total_net_input_bytes", "total_net_repl_output_bytes"),
+		replica.happened(ctx, r, "aof_rewrites"), master.judge(r), replica.judge(r), agree(ctx, master, replica), master.settle(ctx, r), replica.settle(ctx, r))
+}
+
+// happened reports counters of INFO.
+func (s *soaked) happened(ctx context.Context, r *report, names ...string) error {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fields, err := c.Info("everything")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		value, ok := fields[name]
+		if !ok {
+			return fmt.Errorf("the %s has no %s in INFO", s.name, name)
+		}
+		r.fact(s.name+": "+name, value, "")
+	}
+	return nil
 }
 
 func startSoaked(ctx context.Context, bin, dir, name string, more ...string) (*soaked, error) {
@@ -123,7 +153,7 @@ func startSoaked(ctx context.Context, bin, dir, name string, more ...string) (*s
 		l.Close()
 	}
 	s.cmd = exec.Command(bin, append([]string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", dir, "--logfile", filepath.Join(dir, "log"),
-		"--http-addr", "127.0.0.1:" + strconv.Itoa(s.httpPort), "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"}, more...)...)
+		"--http-addr", "127.0.0.1:" + strconv.Itoa(s.httpPort), "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0", "--repl-backlog-size", strconv.Itoa(soakBacklog)}, more...)...)
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -220,21 +250,34 @@ func (s *soaked) judge(r *report) error {
 		return fmt.Errorf("%s: %d samples are too few to judge", s.name, n)
 	}
 	var failed []error
+	grown := float64(middle(s.used[n/2:])) / float64(max(1, middle(s.used[n/10:n/2])))
 	for _, f := range []struct {
 		what   string
 		values []int64
 		unit   int64
 		limit  float64
+		grown  float64 // how much more data there was in the second half
+		least  int64
 	}{
-		{"resident memory, MiB", s.resident, 1 << 20, soakMemory},
-		{"used memory, MiB", s.used, 1 << 20, 0},
-		{"goroutines", s.routines, 1, soakRoutines},
+		{"resident memory, MiB", s.resident, 1 << 20, soakMemory, grown, 0},
+		{"used memory, MiB", s.used, 1 << 20, 0, 0, soakLeast},
+		{"goroutines", s.routines, 1, soakRoutines, 0, 0},
 	} {
 		first, second := middle(f.values[n/10:n/2]), middle(f.values[n/2:])
 		limit := ""
+		if f.least > 0 {
+			limit = fmt.Sprintf("at least %d in the first half", f.least/f.unit)
+			if first < f.least {
+				failed = append(failed, fmt.Errorf("%s: %s was %d: too thin a load to prove anything", s.name, f.what, first/f.unit))
+			}
+		}
 		if f.limit > 0 {
 			limit = fmt.Sprintf("<= %.2f of the first half", f.limit)
-			if float64(second) > f.limit*float64(first) {
+			allowed := f.limit * float64(first)
+			if f.grown > 1 {
+				limit, allowed = limit+fmt.Sprintf(", and %.2f times the data", f.grown), allowed*f.grown
+			}
+			if float64(second) > allowed {
 				failed = append(failed, fmt.Errorf("%s: %s went from %d to %d", s.name, f.what, first/f.unit, second/f.unit))
 			}
 		}
@@ -266,7 +309,8 @@ func (s *soaked) settle(ctx context.Context, r *report) error {
 	}
 	r.fact(s.name+": resident and used memory once it is quiet, MiB", fmt.Sprintf("%d, %d", resident>>20, used>>20), fmt.Sprintf("<= %.2f of used and %d", soakHoles, soakConstant>>20))
 	if float64(resident) > soakHoles*float64(used)+soakConstant {
-		return fmt.Errorf("%s: %d MiB are resident for %d MiB of data once it is quiet", s.name, resident>>20, used>>20)
+		stats, _, err := c.String("MEMORY", "MALLOC-STATS")
+		return errors.Join(fmt.Errorf("%s: %d MiB are resident for %d MiB of data once it is quiet\n%s", s.name, resident>>20, used>>20, stats), err)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
-// Package respclient is the small Redis client of demonstrations and end-to-end tests: one connection, one command at a
-// time, RESP2, a deadline on everything. It belongs to the harness on purpose: a test that used the product's own codec
-// could not see the codec's mistakes.
+// Package respclient is the small Redis client of demonstrations and end-to-end tests: one connection, RESP2, a
+// deadline on everything. It belongs to the harness on purpose: a test that used the product's own codec could not see
+// the codec's mistakes.
 package respclient
 
 import (
@@ -57,15 +57,47 @@ func (c *Client) Do(args ...string) (any, error) {
 	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return nil, err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	if _, err := io.WriteString(c.conn, b.String()); err != nil {
+	if _, err := c.conn.Write(request(nil, args)); err != nil {
 		return nil, err
 	}
 	return c.reply()
+}
+
+// Pipeline sends commands without waiting for the replies in between, reads all of these and tells how many were error
+// replies. The commands share one timeout.
+func (c *Client) Pipeline(calls [][]string) (refused int, err error) {
+	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
+		return 0, err
+	}
+	var b []byte
+	for _, args := range calls {
+		b = request(b, args)
+	}
+	written := make(chan error, 1)
+	go func() { // beside: a server may wait for somebody to read before it takes the rest
+		_, err := c.conn.Write(b)
+		written <- err
+	}()
+	for range calls {
+		_, err := c.reply()
+		var e Error
+		if errors.As(err, &e) {
+			refused++
+		} else if err != nil {
+			c.conn.Close()
+			<-written
+			return refused, err
+		}
+	}
+	return refused, <-written
+}
+
+func request(b []byte, args []string) []byte {
+	b = fmt.Appendf(b, "*%d\r\n", len(args))
+	for _, a := range args {
+		b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	return b
 }
 
 // String is Do for commands that answer with a string; found is false for a null.

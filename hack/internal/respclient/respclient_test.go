@@ -60,6 +60,24 @@ func TestErrorRepliesAreTold(t *testing.T) {
 	}
 }
 
+func TestPipeline(t *testing.T) {
+	const request = "*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n"
+	calls := [][]string{{"PING"}, {"GET", "a"}, {"PING"}}
+	for reply, want := range map[string]struct {
+		refused int
+		lost    bool
+	}{
+		"+PONG\r\n$1\r\nv\r\n+PONG\r\n":    {0, false},
+		"-A\r\n*2\r\n:1\r\n-B\r\n-ERR\r\n": {2, false},
+		"+PONG\r\n-A\r\n":                  {1, true},
+	} {
+		refused, err := answer(t, request, reply).Pipeline(calls)
+		if refused != want.refused || (err != nil) != want.lost {
+			t.Errorf("%q: %d refused, %v, want %v", reply, refused, err, want)
+		}
+	}
+}
+
 func TestInfo(t *testing.T) {
 	c := answer(t, "*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n", "$28\r\n# Replication\r\nrole:master\r\n\r\n")
 	info, err := c.Info("replication")
