@@ -98,7 +98,7 @@ func cmdRestore(c *Ctx) {
 		c.Out.Error(errRestoreTTL)
 		return
 	}
-	if c.longRestore(c.Args[3]) {
+	if c.longRestore() {
 		return
 	}
 	room, ok := c.readRestored(key, c.Args[3])

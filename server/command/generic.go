@@ -154,7 +154,7 @@ func cmdCopy(c *Ctx) {
 		return
 	}
 	e, _ := c.DB.Peek(from) // a lookup may have deleted a key, which makes handles stale
-	if c.isLong(e.Size()) && c.longCopy(e, from, to, index) {
+	if c.isLong(e.Size()) && c.longCopy(e, from, to, index) || e.Kind() == store.StreamKind && c.longCopyStream(e, from, to, index) {
 		return
 	}
 	if expires := e.ExpireAt(); !c.attachIn(target, to) {

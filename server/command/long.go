@@ -40,8 +40,8 @@ type Long struct {
 func (l *Long) left() bool { return l.Left != nil && l.Left() }
 
 // long begins what begin makes when the command may go on after its handler: not in a transaction or a script, nor
-// without a client. Else it answers false, and the handler does the work. What begin keeps of the arguments it copies; it may
-// decline with nil.
+// without a client. Else it answers false, and the handler does the work. begin may decline with nil. What it keeps of arguments
+// that were read before it copies; those in Args then are copies already.
 func (c *Ctx) long(begin func() *Long) bool { return c.Env.GoOn(c, begin) }
 
 // isLong tells whether n elements are so many that long is worth trying.

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"bytes"
-
 	"github.com/understudy-db/understudy/server/rdb"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/snapshot"
@@ -14,6 +12,9 @@ import (
 
 // bytesRestored is how many bytes of what RESTORE is given count as an element.
 const bytesRestored = 16
+
+// chunkStep is the number of a stream's parts that RESTORE reads between two looks at the clock: chunks are looked through.
+const chunkStep = 4
 
 // whole is a reply's bytes that are sent as they are.
 type whole []byte
@@ -151,15 +152,15 @@ type madeValue struct {
 	in *snapshot.ValueReader // nil: it has to be done in place, if only to say what is wrong
 }
 
-// longRestore reads a big value from what DUMP wrote. What it cannot make is left to the last hold.
-func (c *Ctx) longRestore(payload []byte) bool {
-	if c.made != nil || !c.isLong(len(payload)/bytesRestored) {
+// longRestore reads a big value from what DUMP wrote, the third argument. What it cannot make is left to the last hold.
+func (c *Ctx) longRestore() bool {
+	if c.made != nil || !c.isLong(len(c.Args[3])/bytesRestored) {
 		return false
 	}
 	anyChecksum := c.Conf != nil && c.Conf.AnyChecksum
 	return c.longMade(c.Args[1], nil, func(m *Made) *Long {
 		m.value = &madeValue{}
-		payload := bytes.Clone(payload)
+		payload := c.Args[3]
 		return &Long{
 			Reply: resp.NewPieces(c.Out.Proto()), Step: func() bool { return true }, End: func() {},
 			Rest: func() {
@@ -178,7 +179,7 @@ func (c *Ctx) longRestore(payload []byte) bool {
 // readOne adds the next element to the loose value, which it gives up when that is not what RESTORE would make in place.
 func (m *Made) readOne(db *store.DB) (more bool) {
 	more, err := m.value.in.AddTo(m.loose)
-	if err != nil || !more && m.loose.Len() <= flatMost(m.kind, &db.Store().Config) {
+	if err != nil || !more && (m.loose.Len() == 0 || m.kind != store.StreamKind && m.loose.Len() <= flatMost(m.kind, &db.Store().Config)) {
 		m.loose.Drop()
 		m.loose = nil
 		return false

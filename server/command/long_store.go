@@ -19,6 +19,7 @@ type Made struct {
 	zset   *scoredList // in order
 	list   *members
 	copy   *copiedCursor // COPY: of a hash fields and values in turn
+	stream *copiedStream // COPY, of a stream
 	bits   *madeBits     // BITCOUNT, BITPOS: they store nothing
 	value  *madeValue    // RESTORE
 	taken  *taken        // of what takes elements out: the others are the value
@@ -48,12 +49,19 @@ func (m *Made) Step(db *store.DB) (done bool) {
 		}
 		m.loose = db.NewLoose(m.key, m.kind)
 	}
+	if m.stream != nil && m.loose.Good() {
+		return m.stream.step(m.loose)
+	}
 	if !m.loose.Good() { // a second SWAPDB would make a part of the value good again
 		m.loose.Drop()
 		m.loose = nil
 		return true
 	}
-	for range longStep {
+	step := longStep
+	if m.kind == store.StreamKind {
+		step = chunkStep
+	}
+	for range step {
 		switch {
 		case m.copy != nil:
 			if !m.copyOne() {
@@ -104,7 +112,7 @@ func (m *Made) pop() []byte {
 func (m *Made) big(db *store.DB) bool {
 	conf := &db.Store().Config
 	switch {
-	case m.copy != nil:
+	case m.copy != nil, m.stream != nil:
 		return true
 	case m.value != nil:
 		return m.value.in != nil
@@ -129,7 +137,13 @@ func (m *Made) Drop() {
 	if m.loose != nil {
 		m.loose.Drop()
 	}
+	if m.stream != nil {
+		m.stream.end()
+	}
 }
+
+// Stale tells whether a source has changed in a way that WATCH is not told of. It needs the lock.
+func (m *Made) Stale(db *store.DB) bool { return m.stream != nil && m.stream.stale(db, m.Sources[0]) }
 
 // attach puts a big result that was made at a key. It answers false when there is none.
 func (c *Ctx) attach(key []byte) bool { return c.attachIn(c.DB, key) }

@@ -1,8 +1,10 @@
 package command
 
 import (
+	"math"
 	"math/bits"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -110,25 +112,34 @@ func cmdXinfoStream(c *Ctx) {
 			}
 		}
 	}
-	if full {
-		c.Out.Map(9)
-	} else {
+	if !full {
 		c.Out.Map(10)
+		c.streamFields(&s)
+		c.intField("groups", int64(s.Groups()))
+		c.edgeEntry("first-entry", &s, true)
+		c.edgeEntry("last-entry", &s, false)
+		return
 	}
+	if count == 0 {
+		count = math.MaxInt64
+	}
+	if c.longFullStream(&s, count) {
+		return
+	}
+	c.fullStream(&s, func() {
+		c.entries(s.Range(store.StreamID{}, store.MaxStreamID, false), count)
+	}, func(g *store.StreamGroup, no uint32, _ int) { c.fullPending(g, no, count) })
+}
+
+// streamFields replies with what XINFO STREAM tells of a stream with FULL and without.
+func (c *Ctx) streamFields(s *store.Stream) {
 	c.intField("length", int64(s.Len()))
 	c.intField("radix-tree-keys", int64(s.Chunks()))
-	c.intField("radix-tree-nodes", int64(radixNodes(&s)))
+	c.intField("radix-tree-nodes", int64(radixNodes(s)))
 	c.idField("last-generated-id", s.LastID())
 	c.idField("max-deleted-entry-id", s.MaxDeletedID())
 	c.intField("entries-added", int64(s.Added()))
 	c.idField("recorded-first-entry-id", s.FirstID())
-	if full {
-		c.fullStream(&s, count)
-		return
-	}
-	c.intField("groups", int64(s.Groups()))
-	c.edgeEntry("first-entry", &s, true)
-	c.edgeEntry("last-entry", &s, false)
 }
 
 func (c *Ctx) edgeEntry(name string, s *store.Stream, first bool) {
@@ -139,9 +150,13 @@ func (c *Ctx) edgeEntry(name string, s *store.Stream, first bool) {
 	}
 }
 
-func (c *Ctx) fullStream(s *store.Stream, count int64) {
+// fullStream is XINFO STREAM FULL: entries replies with the stream's, pending with those of a group, or of its consumer
+// when no is not 0, of which there are n.
+func (c *Ctx) fullStream(s *store.Stream, entries func(), pending func(g *store.StreamGroup, no uint32, n int)) {
+	c.Out.Map(9)
+	c.streamFields(s)
 	c.Out.BulkString("entries")
-	c.entries(s.Range(store.StreamID{}, store.MaxStreamID, false), count)
+	entries()
 	c.Out.BulkString("groups")
 	c.Out.Array(s.Groups())
 	for i := range s.Groups() {
@@ -153,17 +168,17 @@ func (c *Ctx) fullStream(s *store.Stream, count int64) {
 		c.progress(s, &g)
 		c.intField("pel-count", int64(g.Len()))
 		c.Out.BulkString("pending")
-		c.fullPending(&g, 0, count)
+		pending(&g, 0, g.Len())
 		c.Out.BulkString("consumers")
 		c.Out.Array(g.Consumers())
-		g.EachConsumer(func(no uint32, name string, seen int64, pending int) {
+		g.EachConsumer(func(no uint32, name string, seen int64, n int) {
 			c.Out.Map(4)
 			c.Out.BulkString("name")
 			c.Out.BulkString(name)
 			c.intField("seen-time", seen)
-			c.intField("pel-count", int64(pending))
+			c.intField("pel-count", int64(n))
 			c.Out.BulkString("pending")
-			c.fullPending(&g, no, count)
+			pending(&g, no, n)
 		})
 	}
 }
@@ -172,23 +187,29 @@ func (c *Ctx) fullStream(s *store.Stream, count int64) {
 func (c *Ctx) fullPending(g *store.StreamGroup, no uint32, count int64) {
 	mark, n := c.Out.DeferArray(), int64(0)
 	g.Each(store.StreamID{}, no, func(id store.StreamID, p store.Pending) bool {
-		if count > 0 && n == count || c.TooLong() {
+		if n == count || c.TooLong() {
 			return false
 		}
 		n++
-		if no == 0 {
-			c.Out.Array(4)
-			c.streamID(id)
-			c.Out.BulkString(g.ConsumerName(p.Consumer))
-		} else {
-			c.Out.Array(3)
-			c.streamID(id)
-		}
-		c.Out.Int(p.Time)
-		c.Out.Int(int64(p.Count))
+		writePending(c.Out, id, p, g.ConsumerName(p.Consumer), no)
 		return true
 	})
 	c.Out.SetArrayLen(mark, int(n))
+}
+
+// writePending replies with a pending entry of a group, or of one of its consumers when no is not 0.
+func writePending(w *resp.Writer, id store.StreamID, p store.Pending, consumer string, no uint32) {
+	var room [41]byte
+	if no == 0 {
+		w.Array(4)
+		w.Bulk(appendStreamID(room[:0], id))
+		w.BulkString(consumer)
+	} else {
+		w.Array(3)
+		w.Bulk(appendStreamID(room[:0], id))
+	}
+	w.Int(p.Time)
+	w.Int(int64(p.Count))
 }
 
 func cmdXinfoHelp(c *Ctx) {

@@ -67,6 +67,8 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	if !e.CanBlock(ctx) || c.Flags&special != 0 || v.l.busy || v.l.standIn || c.waiter.Load() != nil || e.closed() {
 		return false
 	}
+	args := copyArgs(ctx.Args)
+	ctx.Args = args
 	e.longs.begins.Lock()
 	long := begin()
 	e.longs.begins.Unlock()
@@ -76,7 +78,7 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	if long.Piece != nil && firstPiece(ctx, long) {
 		return true
 	}
-	r := &longRead{e: e, cmd: ctx.Cmd, args: copyArgs(ctx.Args), long: long, db: ctx.DBIndex}
+	r := &longRead{e: e, cmd: ctx.Cmd, args: args, long: long, db: ctx.DBIndex}
 	if ctx.IsDirty() {
 		r.ticket = v.l.entry
 	}

@@ -56,7 +56,7 @@ func (m *making) begin(ctx *command.Ctx, begin func() *command.Long) bool {
 // exclusively.
 func (m *making) result(l *Lane) *command.Made {
 	made := m.long.Made
-	right := !l.watchBroken(m.watch) && !m.elsewhere()
+	right := !l.watchBroken(m.watch) && !m.elsewhere() && !made.Stale(m.e.store.DB(m.db))
 	m.e.forgetWatches(m.watch)
 	if !right {
 		made.Drop()
@@ -91,7 +91,7 @@ func (m *making) fill(over func() bool) (done bool) {
 func (m *making) steps(over func() bool) (done bool) {
 	e := m.e
 	for start := time.Now(); !done; {
-		done = over() || m.watch.casBroken || m.elsewhere() || m.long.Made.Step(e.store.DB(m.db))
+		done = over() || m.watch.casBroken || m.elsewhere() || m.long.Made.Stale(e.store.DB(m.db)) || m.long.Made.Step(e.store.DB(m.db))
 		if took := time.Since(start); took > longHold || took > shortHold && e.waiting.Load() > 0 {
 			break
 		}

@@ -26,6 +26,9 @@ func (p *Pieces) fresh(room int) *Writer {
 	return w
 }
 
+// Proto is the version of the protocol.
+func (p *Pieces) Proto() int { return p.proto }
+
 // Head is where what comes first is written, even if last: an aggregate's header.
 func (p *Pieces) Head() *Writer { return p.head }
 

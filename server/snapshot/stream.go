@@ -65,22 +65,28 @@ type streamLoader struct {
 // parts stores as many parts as the batch still takes.
 func (l *streamLoader) parts(n *int) (done bool, err error) {
 	s, _ := l.db.StreamForWrite(l.key)
-	for from := l.in.Pos(); l.room(*n, from); *n++ {
-		p, err := l.in.NextStreamPart()
-		if err != nil {
+	for from := l.in.Pos(); !done && err == nil && l.room(*n, from); *n++ {
+		done, err = l.next(&s)
+	}
+	return done || err != nil, err
+}
+
+// next stores one part; done is true behind the last.
+func (l *streamLoader) next(s *store.Stream) (done bool, err error) {
+	p, err := l.in.NextStreamPart()
+	if err != nil {
+		return true, err
+	}
+	if p.Kind == rdb.StreamEnd || p.Kind == rdb.StreamGroup {
+		if err := l.endGroup(s); err != nil {
 			return true, err
 		}
-		if p.Kind == rdb.StreamEnd || p.Kind == rdb.StreamGroup {
-			if err := l.endGroup(&s); err != nil {
-				return true, err
-			}
-		}
-		if p.Kind == rdb.StreamEnd {
-			return true, nil
-		}
-		if err := l.part(&s, &p); err != nil {
-			return true, l.damaged(err)
-		}
+	}
+	if p.Kind == rdb.StreamEnd {
+		return true, nil
+	}
+	if err := l.part(s, &p); err != nil {
+		return true, l.damaged(err)
 	}
 	return false, nil
 }

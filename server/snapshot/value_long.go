@@ -71,8 +71,9 @@ func (d *Dump) Finish() []byte { return rdb.AppendFooter(d.a.dst, 0) }
 
 // ValueReader reads a value of many elements as AppendValue writes it, without the footer, into a store.Loose.
 type ValueReader struct {
-	in   *rdb.Reader
-	kind store.Kind
+	in     *rdb.Reader
+	kind   store.Kind
+	stream streamLoader
 }
 
 var errNotLoose = errors.New("snapshot: a value that is made where it belongs")
@@ -95,6 +96,8 @@ func NewValueReader(value []byte) (*ValueReader, error) {
 		r.kind = store.ZSetKind
 	case name == "list":
 		r.kind = store.ListKind
+	case name == "stream":
+		r.kind, r.stream.loader = store.StreamKind, &loader{in: r.in}
 	default:
 		return nil, errNotLoose
 	}
@@ -131,6 +134,10 @@ func (r *ValueReader) AddTo(l *store.Loose) (more bool, err error) {
 		if element, more, err = r.in.NextElement(); more && err == nil {
 			l.Push(element)
 		}
+	case store.StreamKind:
+		s := l.Stream()
+		more, err = r.stream.next(&s)
+		more = !more
 	}
 	if !fresh {
 		err = errTwice

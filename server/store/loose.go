@@ -16,7 +16,7 @@ type Loose struct {
 // neverBorn is the birth of an object that has no key.
 const neverBorn = math.MaxUint32
 
-// NewLoose begins a set, a hash, a sorted set or a list that is to stand at a key of the database. Attach or Drop must follow.
+// NewLoose begins a set, a hash, a sorted set, a list or a stream that is to stand at a key of the database. Attach or Drop must follow.
 func (d *DB) NewLoose(key []byte, kind Kind) *Loose {
 	l := &Loose{d: d, space: d.space}
 	p := d.space.partFor(d.store.hash.sum(key))
@@ -32,6 +32,8 @@ func (d *DB) NewLoose(key []byte, kind Kind) *Loose {
 		o.born, l.obj = neverBorn, o
 	case ListKind:
 		l.obj = p.newList()
+	case StreamKind:
+		l.obj = p.newStream()
 	default:
 		panic("store: no loose value of this kind")
 	}
@@ -67,7 +69,13 @@ func (l *Loose) Push(v []byte) {
 	l.obj.(*listObject).push(false, v)
 }
 
-// Len is the number of elements so far.
+// Stream is a handle for loading a stream, good until the next write of the database that does not go through it.
+func (l *Loose) Stream() Stream {
+	o := l.obj.(*streamObject)
+	return Stream{handle: handle{p: o.home, gen: l.space.gen, rw: true}, o: o}
+}
+
+// Len is the number of elements so far, of a stream that of its pieces in memory.
 func (l *Loose) Len() int { return l.obj.size() }
 
 // Attach puts the value at a key, in the place of what is there. The value must be Good, and not empty.
@@ -105,6 +113,8 @@ func (d *DB) settle(key []byte, l *Loose) {
 		}
 	case *listObject:
 		h, _ = d.forWrite(key, ListKind, typeListPack, listHeader)
+	case *streamObject:
+		h, _ = d.forWrite(key, StreamKind, typeStreamPack, 0)
 	}
 	h.wrote()
 	h.become(l.obj)

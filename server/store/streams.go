@@ -17,6 +17,8 @@ type streamObject struct {
 	torn bool   // being freed
 	held int64  // bytes charged for groups and consumers
 	fed  uint64 // see Fed
+
+	changes uint64 // see Changes
 }
 
 // streamVersion is a stream's whole state.
@@ -126,6 +128,15 @@ func (o *streamObject) dropChunk(id StreamID) {
 	o.tail = 0
 	o.mem.sweep(1)
 }
+
+// wrote makes other handles stale, not this one.
+func (s *Stream) wrote() {
+	s.o.changes++
+	s.handle.wrote()
+}
+
+// Changes is a number that grows with every change of the stream or of its groups.
+func (s *Stream) Changes() uint64 { s.check(); return s.o.changes }
 
 // Stream is a handle on a stream, valid until the next write of its DB that does not go through it.
 type Stream struct {

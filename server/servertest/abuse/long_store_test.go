@@ -186,6 +186,7 @@ func storeRequest(r *rand.Rand) string {
 		{"LPOP", "list", "700"}, {"RPOP", "list", "99"}, {"LREM", "list", "0", "77"}, {"LREM", "list", "-1", "3"}, {"LINSERT", "list", "AFTER", "1400", "77"}, {"COPY", "set", "to7", "DB", "1"},
 		{"LREM", "equal", "0", "e"}, {"LREM", "equal", "-200", "e"}, {"LPOS", "list", "77", "COUNT", "0"},
 		{"ZRANGESTORE", "to3", "zset", "5", "-5"}, {"SDIFFSTORE", "to4", "set", "to"}, {"ZUNIONSTORE", "to", "2", "to", "to2"},
+		{"COPY", "stream", "to8", "REPLACE"}, {"COPY", "stream", "to9", "DB", "1", "REPLACE"}, {"XREADGROUP", "GROUP", "g", "c2", "STREAMS", "stream", ">"}, {"XAUTOCLAIM", "stream", "g", "c2", "0", "0", "COUNT", "500"}, {"XINFO", "STREAM", "stream", "FULL", "COUNT", "0"},
 		{"GEOSEARCHSTORE", "to5", "zset", "FROMLONLAT", "-179.99", "-85.05", "BYRADIUS", "1000", "km"},
 	}
 	return string(resp.AppendCommandStrings(nil, requests[r.IntN(len(requests))]...))

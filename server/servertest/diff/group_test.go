@@ -43,6 +43,7 @@ func TestLongGroups(t *testing.T) {
 		{"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "0"}, {"XREADGROUP", "GROUP", "g", "c1", "COUNT", "128", "STREAMS", "s", "100"}, {"XREADGROUP", "GROUP", "g", "c2", "COUNT", "1000", "STREAMS", "s", "0-0"}, {"XREADGROUP", "GROUP", "g", "idle", "STREAMS", "s", "0"},
 		{"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "other", ">", ">"}, {"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "other", "s", ">", "0"}, {"XREADGROUP", "GROUP", "g", "c1", "COUNT", "70", "STREAMS", "s", "other", "0", ">"}, {"XREADGROUP", "GROUP", "g", "new", "STREAMS", "s", "other", "0", ">"},
 		{"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "missing", ">", ">"}, {"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "s", ">", "0"}, {"XREADGROUP", "GROUP", "g", "c1", "STREAMS", "s", "s", ">", ">"},
+		{"COPY", "s", "to"}, {"COPY", "other", "s", "REPLACE"}, {"COPY", "s", "to", "DB", "1"}, {"COPY", "s", "other"}, {"XINFO", "STREAM", "s", "FULL"}, {"XINFO", "STREAM", "s", "FULL", "COUNT", "77"}, {"XINFO", "STREAM", "s", "FULL", "COUNT", "0"}, {"XINFO", "STREAM", "to", "FULL", "COUNT", "0"},
 		{"XAUTOCLAIM", "s", "g", "c3", "0", "0", "COUNT", "1000"}, {"XAUTOCLAIM", "s", "g", "c1", "0", "0", "COUNT", "150"}, {"XAUTOCLAIM", "s", "g", "c2", "0", "60", "COUNT", "64"}, {"XAUTOCLAIM", "s", "g", "c3", "0", "0", "COUNT", "1000", "JUSTID"},
 		{"XAUTOCLAIM", "s", "g", "c3", "10000000", "0", "COUNT", "1000"}, {"XAUTOCLAIM", "s", "g", "c3", "10000000", "0", "COUNT", "20"}, {"XAUTOCLAIM", "s", "g", "c3", "0", "0"}, {"XAUTOCLAIM", "s", "none", "c3", "0", "0", "COUNT", "1000"}, {"XAUTOCLAIM", "s", "g", "c3", "0", "9000", "COUNT", "1000"},
 	} {
@@ -55,14 +56,14 @@ func TestLongGroups(t *testing.T) {
 			if !Same(args, want, got) {
 				t.Errorf("RESP%s %q\nredis-server: %.300s\nours:         %.300s", version, args, want, got)
 			}
-			for _, look := range [][]string{{"XPENDING", "s", "g"}, {"XPENDING", "s", "g", "-", "+", "1000"}, {"XPENDING", "s", "g", "-", "+", "1000", "c1"}, {"XINFO", "GROUPS", "s"}, {"XINFO", "CONSUMERS", "s", "g"}, {"XINFO", "STREAM", "s", "FULL", "COUNT", "0"}, {"XINFO", "GROUPS", "other"}} {
+			for _, look := range [][]string{{"XPENDING", "s", "g"}, {"XPENDING", "s", "g", "-", "+", "1000"}, {"XPENDING", "s", "g", "-", "+", "1000", "c1"}, {"XINFO", "GROUPS", "s"}, {"XINFO", "CONSUMERS", "s", "g"}, {"XINFO", "STREAM", "s", "FULL", "COUNT", "0"}, {"XINFO", "GROUPS", "other"}, {"XINFO", "STREAM", "to", "FULL", "COUNT", "0"}} {
 				if want, got := real.Do(look...), ours.Do(look...); !Same(look, want, got) {
 					t.Errorf("RESP%s after %q: %q\nredis-server: %.300s\nours:         %.300s", version, args, look, want, got)
 				}
 			}
 		}
 	}
-	if ours.Long["xreadgroup"] < 30 || ours.Long["xautoclaim"] < 10 {
+	if ours.Long["xreadgroup"] < 30 || ours.Long["xautoclaim"] < 10 || ours.Long["copy"] < 4 || ours.Long["xinfo|stream"] < 50 {
 		t.Errorf("went on after their handlers: %v", ours.Long)
 	}
 	real.Do("SET", "end", "")
