@@ -14,7 +14,7 @@ import (
 const bytesRestored = 16
 
 // chunkStep is the number of a stream's parts that RESTORE reads between two looks at the clock: chunks are looked through.
-const chunkStep = 4
+const chunkStep = 2
 
 // whole is a reply's bytes that are sent as they are.
 type whole []byte
