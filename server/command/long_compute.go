@@ -10,12 +10,11 @@ import (
 // longSort is SORT of a value alone.
 func (c *Ctx) longSort(o sortOptions, e store.Entry) bool {
 	return c.long(func() *Long {
-		reply := resp.NewPieces(c.Out.Proto())
-		items := make([]sortItem, 0, e.Size())
-		cut := c.copyElements(e, &items)
+		reply, got := resp.NewPieces(c.Out.Proto()), &copied{}
 		l := &Long{Reply: reply}
-		l.Step, l.End = cutSteps(cut)
+		l.Step, l.End = cutSteps(c.copyElements(e, got))
 		l.Rest = func() {
+			items := itemsOf(got)
 			if !o.order(items, nil) {
 				reply.Head().Error(errNoScore)
 				return
@@ -33,12 +32,12 @@ func (c *Ctx) longSort(o sortOptions, e store.Entry) bool {
 // longSortStore is SORT with STORE of a value alone: the list is made of a copy.
 func (c *Ctx) longSortStore(o sortOptions, e store.Entry) bool {
 	return c.longMade(o.store, c.Args[1:2], func(m *Made) *Long {
-		items := make([]sortItem, 0, e.Size())
-		cut := c.copyElements(e, &items)
+		got := &copied{}
 		l := &Long{Reply: resp.NewPieces(c.Out.Proto())}
-		l.Step, l.End = cutSteps(cut)
+		l.Step, l.End = cutSteps(c.copyElements(e, got))
 		l.Rest = func() {
-			if !o.order(items, nil) {
+			items := itemsOf(got)
+			if m.noScore = !o.order(items, nil); m.noScore {
 				return // to be said in the last hold
 			}
 			start, end := o.window(len(items))
@@ -52,26 +51,27 @@ func (c *Ctx) longSortStore(o sortOptions, e store.Entry) bool {
 }
 
 // copyElements is a cut that copies the elements of a value.
-func (c *Ctx) copyElements(e store.Entry, items *[]sortItem) *store.Cut {
-	var room []byte
+func (c *Ctx) copyElements(e store.Entry, got *copied) *store.Cut {
 	digits := make([]byte, 0, 24)
-	keep := func(v []byte) {
-		if len(v) > cap(room)-len(room) {
-			room = make([]byte, 0, max(64<<10, len(v)))
-		}
-		from := len(room)
-		room = append(room, v...)
-		*items = append(*items, sortItem{element: room[from:len(room):len(room)]})
-	}
 	return c.DB.CutValues(&image{
-		field: func(_ uint64, f store.Entry) { keep(f.Key()) },
+		field: func(_ uint64, f store.Entry) { got.add(f.Key(), 0) },
 		chunk: func(_ uint64, chunk store.Chunk) {
 			chunk.Each(func(x store.Elem) bool {
-				keep(x.Bytes(digits))
+				got.add(x.Bytes(digits), 0)
 				return true
 			})
 		},
 	}, e)
+}
+
+// itemsOf makes items of elements that were copied.
+func itemsOf(got *copied) []sortItem {
+	items := make([]sortItem, 0, got.n)
+	got.each(func(element []byte, _ float64) bool {
+		items = append(items, sortItem{element: element})
+		return true
+	})
+	return items
 }
 
 // longCopies is how many times the members that a command looks at it may have to copy; with more it is done in place.

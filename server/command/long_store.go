@@ -18,11 +18,14 @@ type Made struct {
 	noInts bool
 	zset   *scoredList // in order
 	list   *members
-	copy   *copiedCursor // COPY: of a hash fields and values in turn
-	stream *copiedStream // COPY, of a stream
-	bits   *madeBits     // BITCOUNT, BITPOS: they store nothing
-	value  *madeValue    // RESTORE
-	taken  *taken        // of what takes elements out: the others are the value
+	// looked is of a SORT that looks up other keys; noScore that it, or another one, met an element without a number.
+	looked  *looked
+	noScore bool
+	copy    *copiedCursor // COPY: of a hash fields and values in turn
+	stream  *copiedStream // COPY, of a stream
+	bits    *madeBits     // BITCOUNT, BITPOS: they store nothing
+	value   *madeValue    // RESTORE
+	taken   *taken        // of what takes elements out: the others are the value
 
 	elsewhere bool // COPY: the result belongs to another database than the sources
 	target    int
@@ -142,8 +145,18 @@ func (m *Made) Drop() {
 	}
 }
 
-// Stale tells whether a source has changed in a way that WATCH is not told of. It needs the lock.
-func (m *Made) Stale(db *store.DB) bool { return m.stream != nil && m.stream.stale(db, m.Sources[0]) }
+// Stale tells whether a source has changed in a way that WATCH is not told of, or will have at a time in unix milliseconds (0:
+// that is not asked for yet). It needs the lock.
+func (m *Made) Stale(db *store.DB, now int64) bool {
+	return m.stream != nil && m.stream.stale(db, m.Sources[0]) || m.looked != nil && m.looked.stale(now)
+}
+
+// Looks tells whether there are sources that no list names, but Sees.
+func (m *Made) Looks() bool { return m.looked != nil }
+
+// Sees tells whether a key that has changed, of the database where the command was begun, is such a source. It needs the
+// exclusive lock.
+func (m *Made) Sees(key []byte) bool { return m.looked.sees(key) }
 
 // attach puts a big result that was made at a key. It answers false when there is none.
 func (c *Ctx) attach(key []byte) bool { return c.attachIn(c.DB, key) }

@@ -76,6 +76,11 @@ func (p *past) keep(e store.Entry) {
 	p.before[string(key)] = v
 }
 
+// ready implements sortSource.
+func (p *past) ready() {}
+
+func (p *past) end() { p.cut.End() }
+
 // whole tells whether lookups answer with what was.
 func (p *past) whole() bool { return !p.torn && p.place == p.db.Place() }
 

@@ -97,8 +97,12 @@ func (c *Ctx) sort(mayStore bool) {
 	if script := c.NoBlocking; o.asIs && (o.store != nil || script) && found && e.Kind() == store.SetKind {
 		o.asIs, o.alpha, o.by = false, true, nil // a set has no order of its own that a replica would share
 	}
-	if c.made != nil && c.made.list != nil {
-		c.storeList(o.store, c.made.list)
+	switch m := c.made; {
+	case m != nil && m.noScore:
+		c.Out.Error(errNoScore)
+		return
+	case m != nil && m.list != nil:
+		c.storeList(o.store, m.list)
 		return
 	}
 	if found && c.isLong(o.reach(e)) && c.sortsLong(o, e) {
@@ -140,7 +144,7 @@ func (c *Ctx) sortsLong(o sortOptions, e store.Entry) bool {
 	case o.alone():
 		return c.longSortStore(o, e)
 	}
-	return false // the keys that are looked up would have to be watched, all of them
+	return c.longSortStoreBy(o, e)
 }
 
 // reach is the number of elements of a big value that are looked at.
@@ -294,14 +298,22 @@ func (c *Ctx) follow(pattern, element []byte) (value []byte, found bool) {
 
 // leadsTo is the key, and perhaps the field, to which a pattern leads from an element.
 func leadsTo(pattern, element []byte) (key, field []byte, ok bool) {
-	before, after, ok := bytes.Cut(pattern, []byte("*"))
+	before, after, field, ok := splitPattern(pattern)
 	if !ok {
 		return nil, nil, false
+	}
+	return slices.Concat(before, element, after), field, true
+}
+
+// splitPattern parts a pattern in what stands in a key before and behind an element, and a field.
+func splitPattern(pattern []byte) (before, after, field []byte, ok bool) {
+	if before, after, ok = bytes.Cut(pattern, []byte("*")); !ok {
+		return nil, nil, nil, false
 	}
 	if i := bytes.Index(after, []byte("->")); i >= 0 && i+2 < len(after) {
 		after, field = after[:i], after[i+2:]
 	}
-	return slices.Concat(before, element, after), field, true
+	return before, after, field, true
 }
 
 // sorted gives what is asked for of each item to emit.

@@ -29,7 +29,7 @@ var holdCases = [][]string{
 	{"list", "LPOP work N", goesOn}, {"list", "RPOP work N/2", goesOn}, {"list", "LMPOP 1 work LEFT COUNT N", goesOn},
 	{"list", "LINSERT work BEFORE nothing x", goesOn}, {"list", "LINSERT work AFTER last x", goesOn}, {"list", "LPOS work nothing", goesOn}, {"list", "LPOS work odd COUNT 0", goesOn}, {"list", "LINDEX work N/2"}, {"list", "LSET work N/2 x"},
 	{"list", "COPY work work2 DB 3"}, {"list", "COPY work work2"}, {"list", "DEL work"}, {"list", "UNLINK work"}, {"list", "RENAME other work"}, {"list", "PEXPIRE work 0"}, {"list", "MEMORY USAGE work SAMPLES 0"},
-	{"list", "SORT work BY nosort GET # STORE to"}, {"list", "SORT work BY w:* ALPHA STORE to"}, {"list", "SORT work ALPHA STORE to", goesOn}, {"list", "SORT work BY w:* ALPHA GET #", goesOn},
+	{"list", "SORT work BY nosort GET # STORE to", goesOn}, {"list", "SORT work BY w:* ALPHA STORE to", goesOn}, {"list", "SORT work ALPHA STORE to", goesOn}, {"list", "SORT work BY w:* ALPHA GET #", goesOn},
 	{"set", "SPOP work 2000"}, {"set", "SPOP work N/4", goesOn}, {"set", "SPOP work N*9/10", goesOn}, {"set", "SPOP work N", goesOn},
 	{"set", "SRANDMEMBER work N", goesOn}, {"set", "SRANDMEMBER work -N", goesOn}, {"set", "SRANDMEMBER work N/4", goesOn}, {"set", "SRANDMEMBER work 8000"},
 	{"set", "DEL work"}, {"set", "COPY work work2 DB 3", goesOn}, {"set", "SSCAN work 0 COUNT N", goesOn}, {"set", "SISMEMBER work x"}, {"set", "MEMORY USAGE work SAMPLES 0"}, {"set", "SINTERCARD 2 work set", goesOn}, {"set", "SDIFF work set", goesOn}, {"set", "PFCOUNT hll hll2 hll3 hll4 hll5 hll6 hll7 hll8"},

@@ -27,6 +27,8 @@ type longReads struct {
 
 	begun atomic.Int64
 	now   atomic.Int64
+	// looks are those whose results come from more keys than are listed; guarded by the engine's lock.
+	looks []*making
 	// longest is the longest hold of the lock after a handler, in nanoseconds, by the watch of whoever measures; nil: nobody does.
 	longest atomic.Int64
 	watch   func() time.Duration

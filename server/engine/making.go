@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
@@ -49,15 +50,33 @@ func (m *making) begin(ctx *command.Ctx, begin func() *command.Long) bool {
 	for _, key := range long.Made.Sources {
 		m.e.watchKey(m.watch, ctx, key)
 	}
+	if long.Made.Looks() {
+		m.e.longs.looks = append(m.e.longs.looks, m)
+	}
 	return true
+}
+
+// changed breaks results that looked at a key which changes. Somebody watches a key of the database, as they all do.
+func (l *longReads) changed(db int, key []byte) {
+	for _, m := range l.looks {
+		if m.db == db && m.long.Made.Sees(key) {
+			m.watch.casBroken = true
+		}
+	}
+}
+
+// forget ends the watch over the sources.
+func (m *making) forget() {
+	m.e.forgetWatches(m.watch)
+	m.e.longs.looks = slices.DeleteFunc(m.e.longs.looks, func(o *making) bool { return o == m })
 }
 
 // result is what was made, or nil when it may be wrong now. The sources are not watched any more. The lock must be held
 // exclusively.
 func (m *making) result(l *Lane) *command.Made {
 	made := m.long.Made
-	right := !l.watchBroken(m.watch) && !m.elsewhere() && !made.Stale(m.e.store.DB(m.db))
-	m.e.forgetWatches(m.watch)
+	right := !l.watchBroken(m.watch) && !m.elsewhere() && !made.Stale(m.e.store.DB(m.db), l.ctx.Now)
+	m.forget()
 	if !right {
 		made.Drop()
 		return nil
@@ -73,7 +92,7 @@ func (m *making) elsewhere() bool {
 
 // drop gives everything up. The lock must be held exclusively.
 func (m *making) drop() {
-	m.e.forgetWatches(m.watch)
+	m.forget()
 	m.long.Made.Drop()
 }
 
@@ -91,7 +110,7 @@ func (m *making) fill(over func() bool) (done bool) {
 func (m *making) steps(over func() bool) (done bool) {
 	e := m.e
 	for start := time.Now(); !done; {
-		done = over() || m.watch.casBroken || m.elsewhere() || m.long.Made.Stale(e.store.DB(m.db)) || m.long.Made.Step(e.store.DB(m.db))
+		done = over() || m.watch.casBroken || m.elsewhere() || m.long.Made.Stale(e.store.DB(m.db), 0) || m.long.Made.Step(e.store.DB(m.db))
 		if took := time.Since(start); took > longHold || took > shortHold && e.waiting.Load() > 0 {
 			break
 		}

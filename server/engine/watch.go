@@ -129,6 +129,7 @@ func (v *env) modified(db int, key []byte) {
 	if len(m) == 0 {
 		return
 	}
+	v.e.longs.changed(db, key)
 	list := m[string(key)]
 	if len(list) == 0 {
 		return

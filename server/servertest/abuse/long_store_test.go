@@ -35,6 +35,18 @@ func stored(c *servertest.Client, what int, to string) string {
 	case 7:
 		c.Do("RESTORE", to, "0", string(c.Do("DUMP", "zset").Str), "REPLACE")
 		return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "DUMP and RESTORE")
+	case 9:
+		c.Do("SORT", "list", "BY", "nosort", "GET", "p:*:0", "GET", "#", "GET", "p:*:1", "STORE", to)
+		list := c.Do("LRANGE", to, "0", "-1").Elems
+		for i := 0; i < len(list); i += 3 {
+			if (len(list[i].Str) == 0) == (len(list[i+2].Str) == 0) {
+				return fmt.Sprintf("SORT STORE: not one of the keys of %s", list[i+1].Str)
+			}
+		}
+		if len(list) != 3*longPairs {
+			return fmt.Sprintf("SORT STORE: %d values", len(list))
+		}
+		return ""
 	case 4:
 		c.Do("SDIFFSTORE", to, "set", "missing")
 		return pairs(c.Do("SMEMBERS", to).Elems, "SDIFFSTORE")
@@ -43,7 +55,7 @@ func stored(c *servertest.Client, what int, to string) string {
 	return sums(c.Do("ZRANGE", to, "0", "-1", "WITHSCORES").Elems, "GEOSEARCHSTORE")
 }
 
-const storeKinds = 9
+const storeKinds = 10
 
 // TestLongStoresAreOfOneInstant: what is stored is what the sources were at one place of the log, whoever writes meanwhile
 // and whoever syncs; so replicas that execute the same command, in the same way, have the same.
@@ -187,6 +199,7 @@ func storeRequest(r *rand.Rand) string {
 		{"LREM", "equal", "0", "e"}, {"LREM", "equal", "-200", "e"}, {"LPOS", "list", "77", "COUNT", "0"},
 		{"ZRANGESTORE", "to3", "zset", "5", "-5"}, {"SDIFFSTORE", "to4", "set", "to"}, {"ZUNIONSTORE", "to", "2", "to", "to2"},
 		{"COPY", "stream", "to8", "REPLACE"}, {"COPY", "stream", "to9", "DB", "1", "REPLACE"}, {"XREADGROUP", "GROUP", "g", "c2", "STREAMS", "stream", ">"}, {"XAUTOCLAIM", "stream", "g", "c2", "0", "0", "COUNT", "500"}, {"XINFO", "STREAM", "stream", "FULL", "COUNT", "0"},
+		{"SORT", "list", "BY", "p:*:0", "ALPHA", "GET", "hash->p:*:1", "GET", "#", "STORE", "to10"}, {"SORT", "list", "BY", "p:*:0", "STORE", "list"},
 		{"GEOSEARCHSTORE", "to5", "zset", "FROMLONLAT", "-179.99", "-85.05", "BYRADIUS", "1000", "km"},
 	}
 	return string(resp.AppendCommandStrings(nil, requests[r.IntN(len(requests))]...))

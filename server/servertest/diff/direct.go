@@ -61,7 +61,7 @@ func (d *Direct) GoOn(c *command.Ctx, begin func() *command.Long) bool {
 	}
 	for !long.Step() {
 	}
-	if long.Between != nil {
+	for long.Between != nil {
 		between := long.Between
 		long.Between = nil
 		between()

@@ -76,6 +76,8 @@ func TestLongReplies(t *testing.T) {
 		{"SORT", "zset", "BY", "nosort", "GET", "object:*->f", "GET", "#"}, {"SORT", "zset", "BY", "nosort", "DESC", "LIMIT", "100", "2000"}, {"SORT_RO", "zset", "BY", "nosort", "GET", "#", "LIMIT", "2990", "100"},
 		{"SORT", "list", "ALPHA", "STORE", "to"}, {"SORT", "numbers", "LIMIT", "3", "2500", "DESC", "STORE", "to2"}, {"SORT", "zset", "ALPHA", "LIMIT", "9000", "1", "STORE", "to"}, {"SORT", "list", "STORE", "to"}, {"SORT", "set2", "ALPHA", "STORE", "set2"},
 		{"SUNIONSTORE", "set2", "set", "numbers"},
+		{"SORT", "numbers", "BY", "weight:*", "STORE", "to"}, {"SORT", "numbers", "BY", "object:*->name", "ALPHA", "DESC", "LIMIT", "10", "2500", "GET", "#", "GET", "weight:*", "GET", "nothing:*", "STORE", "to2"}, {"SORT", "list", "BY", "nosort", "GET", "object:*->f", "DESC", "STORE", "to"},
+		{"SORT", "zset", "BY", "nosort", "GET", "#", "LIMIT", "100", "2000", "DESC", "STORE", "to2"}, {"SORT", "set", "BY", "nosort", "GET", "hash->*", "STORE", "to"}, {"SORT", "list", "BY", "object:*->name", "STORE", "to"}, {"SORT", "numbers", "GET", "object:*->", "STORE", "to2"},
 		{"SORT", "numbers", "BY", "object:*->name", "GET", "#"},
 		{"SUNION", "set", "set2"}, {"SUNION", "set", "numbers", "set2", "set", "small", "missing"}, {"SINTER", "set", "set2"}, {"SINTER", "set2", "set", "set2"},
 		{"SDIFF", "set", "set2", "small"}, {"SDIFF", "set", "missing"},
