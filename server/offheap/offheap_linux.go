@@ -78,15 +78,15 @@ func (p *Pages) FreePage(page *store.Page) {
 }
 
 // AllocBlob implements store.Pages. When the process has no mappings left the memory comes from the Go heap.
-func (p *Pages) AllocBlob(n int) []byte {
+func (p *Pages) AllocBlob(n int) (b []byte, zero bool) {
 	size := (n + osPage - 1) &^ (osPage - 1)
 	if b := p.takeKept(size); b != nil {
-		return b
+		return b, false
 	}
 	if base := mapBytes(size); base != nil {
-		return unsafe.Slice((*byte)(base), size)
+		return unsafe.Slice((*byte)(base), size), true
 	}
-	return make([]byte, n|1) // an odd length marks it
+	return make([]byte, n|1), true // an odd length marks it
 }
 
 // takeKept returns the latest of the freed blobs of a size, whose memory is the most likely to be in a cache.

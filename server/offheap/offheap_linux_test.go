@@ -59,7 +59,7 @@ func TestPagesAreApartAndComeBack(t *testing.T) {
 func TestBlobs(t *testing.T) {
 	p := New()
 	for _, n := range []int{1, 4096, 4097, 20000, keptBlob, keptBlob + 1, 1 << 20} {
-		a, b := p.AllocBlob(n), p.AllocBlob(n)
+		a, b := blobOf(p, n), blobOf(p, n)
 		if len(a) < n || len(b) < n || &a[0] == &b[0] {
 			t.Fatalf("blobs of %d bytes have %d and %d, or are the same", n, len(a), len(b))
 		}
@@ -68,7 +68,7 @@ func TestBlobs(t *testing.T) {
 			t.Fatalf("blobs of %d bytes overlap", n)
 		}
 		p.FreeBlob(a)
-		if c := p.AllocBlob(n); n <= keptBlob && &c[0] != &a[0] {
+		if c := blobOf(p, n); n <= keptBlob && &c[0] != &a[0] {
 			t.Fatalf("a freed blob of %d bytes was not used again", n)
 		}
 		p.FreeBlob(b)
@@ -82,7 +82,7 @@ func TestFreedBlobsGoBack(t *testing.T) {
 	for _, size := range []int{4096, 16 << 10, 64 << 10, keptBlob, 1 << 20} {
 		var all [][]byte
 		for range 64 << 20 / size {
-			b := p.AllocBlob(size)
+			b := blobOf(p, size)
 			for i := 0; i < len(b); i += osPage {
 				b[i] = 1
 			}
@@ -135,5 +135,31 @@ func TestStoreOutsideTheHeap(t *testing.T) {
 	}
 	if s.UsedBytes() != 0 {
 		t.Fatalf("%d bytes are left", s.UsedBytes())
+	}
+}
+
+func blobOf(p *Pages, n int) []byte {
+	b, _ := p.AllocBlob(n)
+	return b
+}
+
+// Memory that is said to be zero is, however much was used and freed before.
+func TestZeroBlobs(t *testing.T) {
+	p := New()
+	zeros := 0
+	for i := range 200 {
+		b, zero := p.AllocBlob((i%7 + 1) * 100 << 10)
+		if zero {
+			if zeros++; bytes.ContainsFunc(b, func(r rune) bool { return r != 0 }) {
+				t.Fatal("memory that is said to be zero was used before")
+			}
+		}
+		for j := range b {
+			b[j] = 0xff
+		}
+		p.FreeBlob(b)
+	}
+	if zeros == 0 || zeros == 200 {
+		t.Errorf("%d of 200 blobs were of fresh memory", zeros)
 	}
 }

@@ -215,7 +215,7 @@ func (p *part) fill(ref uint32, s *shape, v payload, vlen int) []byte {
 		return v.bytes
 	}
 	dst := p.openValue(ref, s, vlen)
-	clear(dst[copy(dst, v.bytes):])
+	p.zeroAfter(s, dst, copy(dst, v.bytes))
 	if v.blob != nil {
 		v.blob.Release()
 	}
@@ -289,7 +289,9 @@ func (p *part) resizeBlob(i uint32, n int) []byte {
 		capacity = room(n)
 	}
 	fresh := p.space.store.newBlob(n, capacity)
-	clear(fresh.data[copy(fresh.data, blob.data):])
+	if kept := copy(fresh.data, blob.data); !p.space.store.zero {
+		clear(fresh.data[kept:])
+	}
 	blob.Release()
 	p.blobs[i] = fresh
 	return fresh.data

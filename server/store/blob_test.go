@@ -59,7 +59,7 @@ func TestBigValueIsOverwrittenInPlace(t *testing.T) {
 // usedPages gives memory that was used before.
 type usedPages struct{ goPages }
 
-func (usedPages) AllocBlob(n int) []byte { return bytes.Repeat([]byte{0xff}, n) }
+func (usedPages) AllocBlob(n int) ([]byte, bool) { return bytes.Repeat([]byte{0xff}, n), false }
 
 // TestWhatIsNewOfStringsIsZero: a blob's memory has whatever was in it.
 func TestWhatIsNewOfStringsIsZero(t *testing.T) {

@@ -136,8 +136,9 @@ func (d *DB) MakeString(key []byte, n int) []byte {
 func (d *DB) EditString(key []byte, n int) []byte {
 	p, h, at, ok := d.open(key)
 	if !ok {
-		b := p.put(&p.keys, h, at, false, key, form{typ: typeRaw, vlen: n, clock: d.store.clock.Load()})
-		clear(b)
+		at, b := p.create(&p.keys, h, key, form{typ: typeRaw, vlen: n, clock: d.store.clock.Load()})
+		s := shapeOf(p.slab.at(at.ref))
+		p.zeroAfter(&s, b, 0)
 		return b
 	}
 	switch e := p.entry(at.ref); e.meta() & typeMask {

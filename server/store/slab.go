@@ -19,12 +19,12 @@ const (
 // Page is one page of slots, 8-byte aligned.
 type Page = [PageSize]byte
 
-// Pages hands out memory, contents undefined. Blobs are of n bytes, or some more. Implementations are safe for concurrent
+// Pages hands out memory, contents undefined but for blobs that are said to be zero. Blobs are of n bytes, or some more. Implementations are safe for concurrent
 // use: a blob's last reference may be dropped by a goroutine that writes it to a socket.
 type Pages interface {
 	AllocPage() *Page
 	FreePage(*Page)
-	AllocBlob(n int) []byte
+	AllocBlob(n int) (b []byte, zero bool)
 	FreeBlob([]byte)
 }
 
@@ -34,9 +34,9 @@ type goPages struct{}
 func (goPages) AllocPage() *Page {
 	return (*Page)(unsafe.Pointer(new([PageSize / 8]uint64))) // as words, for the alignment
 }
-func (goPages) FreePage(*Page)         {}
-func (goPages) AllocBlob(n int) []byte { return make([]byte, n) }
-func (goPages) FreeBlob([]byte)        {}
+func (goPages) FreePage(*Page)                 {}
+func (goPages) AllocBlob(n int) ([]byte, bool) { return make([]byte, n), true }
+func (goPages) FreeBlob([]byte)                {}
 
 // counted are pages of which somebody wants to know how much of them is resident, whoever has them.
 type counted struct {

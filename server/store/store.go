@@ -49,6 +49,7 @@ type Store struct {
 	draft     draft
 	fragSlack int64
 	blobs     *blobStats // shared with siblings
+	zero      bool       // the memory of the latest blob is
 	dead      []*space   // detached keyspaces to be freed
 	deadObjs  []object   // detached big values to be freed
 	// freedLater counts the big values, and the keys of detached keyspaces, that were freed and count as lazily freed.
