@@ -44,6 +44,9 @@ var holdCases = [][]string{
 	{"stream", "RESTORE to 0 @", goesOn}, {"group", "RESTORE to 0 @", goesOn}, {"set", "RESTORE to 0 @", goesOn}, {"hash", "RESTORE to 0 @", goesOn}, {"zset", "RESTORE to 0 @", goesOn}, {"list", "RESTORE to 0 @", goesOn}, {"string", "RESTORE to 0 @"},
 	{"string", "BITOP NOT to work"}, {"string", "BITOP AND to work string"}, {"string", "BITCOUNT work"}, {"string", "BITPOS work 0"}, {"string", "SETRANGE work 10 x"}, {"string", "APPEND work x"}, {"string", "GETRANGE work 5 -5"}, {"string", "GET work"}, {"string", "COPY work work2"}, {"string", "COPY work work2 DB 3"}, {"string", "SETBIT work 800000000 1"}, {"string", "SETRANGE nothing 60000000 x"}, {"string", "GETDEL work"}, {"string", "DEL work"}, {"string", "STRLEN work"}, {"string", "DUMP work"}, {"string", "SETRANGE held 10 x"}, {"string", "APPEND held x"},
 	{"lcs", "LCS work lcs2", goesOn}, {"lcs", "LCS work lcs2 LEN", goesOn}, {"lcs", "LCS work lcs2 IDX", goesOn},
+	{"", "DEL KEYS"}, {"", "UNLINK KEYS"}, {"", "EXISTS KEYS"}, {"", "TOUCH KEYS"}, {"", "MGET KEYS"}, {"", "MSET PAIRS"}, {"", "PFMERGE to hll hll2 hll3 hll4 hll5 hll6 hll7 hll8"}, {"", "PFCOUNT HLLS"},
+	{"", "COMMAND"}, {"", "COMMAND COUNT"}, {"", "COMMAND DOCS"}, {"", "COMMAND LIST"}, {"hash", "OBJECT ENCODING work"}, {"set", "SMISMEMBER work NAMES"}, {"hash", "HMGET work NAMES"}, {"zset", "ZMSCORE work NAMES"}, {"set", "SREM work NAMES"}, {"hash", "HDEL work NAMES"}, {"zset", "ZREM work NAMES"}, {"zset", "GEOHASH work NAMES"},
+	{"", "SADD to NAMES"}, {"", "RPUSH to NAMES"}, {"stream", "XDEL work IDS"}, {"group", "XACK work g IDS"}, {"group", "XCLAIM work g d 0 IDS"}, {"zset", "ZRANGESTORE to work 0 -1", goesOn}, {"zset", "GEOSEARCHSTORE to work FROMLONLAT 0 0 BYRADIUS 40000 km"}, {"zset", "ZLEXCOUNT work - +"}, {"zset", "ZRANGEBYLEX work - +", goesOn},
 	{"", "KEYS *", goesOn}, {"", "KEYS nothing*", goesOn}, {"", "SCAN 0 COUNT N", goesOn}, {"", "RANDOMKEY"}, {"", "FLUSHDB"}, {"", "FLUSHALL"}, {"", "SWAPDB 0 1"},
 }
 
@@ -94,7 +97,7 @@ func (h held) String() string {
 // measure executes a line on a copy of a value some times.
 func (b *bench) measure(value, line string, times int) held {
 	c := b.client()
-	best := held{line: value + ": " + line, first: time.Hour, behind: time.Hour, all: time.Hour}
+	best := held{line: value + ": " + line[:min(len(line), 60)], first: time.Hour, behind: time.Hour, all: time.Hour}
 	for range times {
 		b.copyOf(c, value)
 		var dump []byte
@@ -143,6 +146,7 @@ func (b *bench) copyOf(c *Client, value string) {
 	for _, line := range []string{"DEL work work2 to other held nothing", "SELECT 3", "DEL work2", "SELECT 0"} {
 		b.finish(c, line)
 	}
+	b.finish(c, expand("MSET PAIRS", max(*holdElements, 1000)))
 	if value != "" {
 		b.finish(c, "COPY "+value+" work")
 		b.finish(c, "SET other x")
@@ -195,9 +199,22 @@ func threadTime() time.Duration {
 }
 
 func expand(line string, n int) string {
+	many := max(n/20, 10)
 	words := strings.Fields(line)
 	for i, w := range words {
 		switch w {
+		case "KEYS":
+			if i > 0 {
+				w = repeat("m:%d", many)
+			}
+		case "HLLS":
+			w = strings.Repeat("hll2 hll3 ", 50)
+		case "PAIRS":
+			w = repeat("m:%d value", many)
+		case "NAMES":
+			w = repeat("member:%d", many)
+		case "IDS":
+			w = repeat("%d-1", many)
 		case "N":
 			w = fmt.Sprint(n)
 		case "-N":
@@ -216,6 +233,15 @@ func expand(line string, n int) string {
 		words[i] = w
 	}
 	return strings.Join(words, " ")
+}
+
+// repeat is a list of n words with numbers in them.
+func repeat(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format+" ", i+1)
+	}
+	return b.String()
 }
 
 // await gives the reply to items that were run.
