@@ -110,7 +110,7 @@ func (s *selector) commandRules() string {
 	for _, c := range s.table.All() {
 		words = s.correct(words, made, c)
 	}
-	return strings.Join(append(words, s.absent...), " ")
+	return strings.Join(words, " ")
 }
 
 // bestCategory is the one most of whose commands are not as at the start, and least others; of equals the one that has most.

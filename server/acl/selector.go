@@ -43,7 +43,6 @@ type selector struct {
 	channels  []string
 	allowed   []uint64         // by command.Cmd.Index
 	firstArgs map[int][]string // of commands that are not allowed else
-	absent    []string         // rules about commands of Redis that this server lacks
 }
 
 func newSelector(t *command.Table) *selector {
@@ -52,7 +51,7 @@ func newSelector(t *command.Table) *selector {
 
 func (s *selector) clone() *selector {
 	c := *s
-	c.keys, c.channels, c.allowed, c.absent = slices.Clone(s.keys), slices.Clone(s.channels), slices.Clone(s.allowed), slices.Clone(s.absent)
+	c.keys, c.channels, c.allowed = slices.Clone(s.keys), slices.Clone(s.channels), slices.Clone(s.allowed)
 	c.firstArgs = nil
 	for i, words := range s.firstArgs {
 		c.addFirstArgs(i, words...)
@@ -92,7 +91,7 @@ func (s *selector) set(c *command.Cmd, on bool) {
 }
 
 func (s *selector) setAll(on bool) {
-	s.allCommands, s.future, s.firstArgs, s.absent = on, on, nil, nil
+	s.allCommands, s.future, s.firstArgs = on, on, nil
 	for i := range s.allowed {
 		if s.allowed[i] = 0; on {
 			s.allowed[i] = ^uint64(0)
@@ -215,10 +214,6 @@ func (s *selector) applyCommand(op string) error {
 		s.set(c, on)
 		return nil
 	}
-	if command.Lacks(name) {
-		s.noteAbsent(on, strings.ToLower(name))
-		return nil
-	}
 	if !on {
 		return errUnknown
 	}
@@ -244,14 +239,4 @@ func (s *selector) allowFirstArg(name string) error {
 	}
 	s.addFirstArgs(c.Index, name[cut+1:])
 	return nil
-}
-
-func (s *selector) noteAbsent(on bool, name string) {
-	s.absent = slices.DeleteFunc(s.absent, func(rule string) bool { return rule[1:] == name || strings.HasPrefix(rule[1:], name+"|") })
-	switch {
-	case on && !s.future:
-		s.absent = append(s.absent, "+"+name)
-	case !on && slices.ContainsFunc(s.allowed, func(w uint64) bool { return w != 0 }):
-		s.absent = append(s.absent, "-"+name)
-	}
 }

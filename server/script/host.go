@@ -1,7 +1,6 @@
 package script
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -343,8 +342,6 @@ func (r *run) mayStart() string {
 // refusal answers why an inner command must not run.
 func (r *run) refusal(cmd *command.Cmd, args [][]byte) string {
 	switch {
-	case cmd == nil && command.Lacks(string(bytes.Join(args[:min(len(args), 2)], []byte{'|'}))):
-		return "-ERR This Redis command is not allowed from script" // in Redis it is for clients, here for nobody
 	case cmd == nil || cmd.Handler == nil && len(cmd.Subs) == 0:
 		return "-ERR Unknown Redis command called from script"
 	case !cmd.ArityOK(len(args)) || cmd.Handler == nil:

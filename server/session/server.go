@@ -158,6 +158,7 @@ func (srv *Server) attach() {
 		"config|get": srv.configGet, "config|set": srv.configSet, "config|rewrite": srv.configRewrite,
 		"config|resetstat": srv.configResetStat, "config|help": configHelp,
 		"info": srv.info, "debug": srv.debug, "time": serverTime,
+		"module|load": srv.moduleLoad, "module|loadex": srv.moduleLoad, "module|unload": srv.moduleUnload,
 		"slowlog|get": srv.slowlogGet, "slowlog|len": srv.slowlogLen, "slowlog|reset": srv.slowlogReset, "slowlog|help": slowlogHelp,
 		"lolwut": lolwut, "save": srv.save, "bgsave": srv.bgsave, "bgrewriteaof": srv.bgrewriteaof, "lastsave": srv.lastSave, "shutdown": srv.shutdownCommand,
 	} {

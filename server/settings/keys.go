@@ -102,6 +102,7 @@ var (
 	ACLPubSubDefault       = enumKey("acl-pubsub-default")
 	EnableProtectedConfigs = enumKey("enable-protected-configs")
 	EnableDebugCommand     = enumKey("enable-debug-command")
+	EnableModuleCommand    = enumKey("enable-module-command")
 	OOMScoreAdj            = enumKey("oom-score-adj")
 	ShutdownOnSigint       = enumKey("shutdown-on-sigint")
 	ShutdownOnSigterm      = enumKey("shutdown-on-sigterm")

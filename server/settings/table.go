@@ -115,7 +115,7 @@ var table = []Directive{
 	enum("sanitize-dump-payload", "no", "no", "yes", "clients").inert("every payload is checked"),
 	enum("enable-protected-configs", "no", "no", "yes", "local").fixed(),
 	enum("enable-debug-command", "no", "no", "yes", "local").fixed(),
-	enum("enable-module-command", "no", "no", "yes", "local").fixed().inert(notModules),
+	enum("enable-module-command", "no", "no", "yes", "local").fixed(),
 	enum("cluster-preferred-endpoint-type", "ip", "ip", "hostname", "unknown-endpoint").inert(notCluster),
 	enum("propagation-error-behavior", "ignore", "ignore", "panic", "panic-on-replicas").inert("a command that a replica cannot apply ends its link"),
 	enum("tls-auth-clients", "yes", "no", "yes", "optional"),

@@ -34,7 +34,7 @@ var unsuited = map[string]bool{
 	"slowlog|get":     true, "slowlog|len": true, // what took long
 	"memory|usage": true, "memory|help": true, "memory|doctor": true, "memory|stats": true, "memory|malloc-stats": true,
 	"latency|doctor": true, "latency|graph": true, "latency|help": true, "latency|histogram": true, "latency|history": true, "latency|latest": true, "latency|reset": true,
-	"object|help": true, "command|help": true,
+	"object|help": true, "command|help": true, "module|help": true,
 	"command": true, "command|info": true, "command|docs": true, "command|list": true, "command|count": true,
 	"command|getkeys": true, "command|getkeysandflags": true,
 }
