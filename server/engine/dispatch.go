@@ -53,6 +53,9 @@ func (l *Lane) careful(c *Client, it *Item) Outcome {
 				why = errLoading
 			}
 		}
+		if why == "" && cmd.Flags&command.Protected != 0 && l.e.protected != nil {
+			why = l.e.protected(c, cmd) // before a transaction takes it; the handler refuses it by itself
+		}
 		if why == "" {
 			why = l.refusal(c, cmd, l.st)
 		}

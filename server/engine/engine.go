@@ -65,6 +65,7 @@ type Engine struct {
 	fileSynced    struct{ pos, offset atomic.Int64 } // see SetFileSynced
 	onFileSynced  func()
 	flagsOf       func(cmd *command.Cmd, args [][]byte) command.Flags
+	protected     func(c *Client, cmd *command.Cmd) (why string)
 	notify        func(db int, class command.EventClass, event string, key []byte)
 	monitor       func(Shown)
 	stats         statistics

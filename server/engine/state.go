@@ -130,6 +130,10 @@ func (l *Lane) refusal(c *Client, cmd *command.Cmd, st State) string {
 // with the lock held; set it before clients come.
 func (e *Engine) OnFlags(fn func(cmd *command.Cmd, args [][]byte) command.Flags) { e.flagsOf = fn }
 
+// OnProtected sets who tells why a client may not have a command that must be enabled by configuration, "" when it may. It is
+// called with the lock held; set it before clients come.
+func (e *Engine) OnProtected(fn func(c *Client, cmd *command.Cmd) (why string)) { e.protected = fn }
+
 // judge finds out what a command of c may do, for the checks to come.
 func (e *Engine) judge(c *Client, cmd *command.Cmd, args [][]byte) {
 	c.judged = nil

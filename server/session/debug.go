@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/settings"
 	"github.com/understudy-db/understudy/server/store"
 )
-
-const errDebug = "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."
 
 // debugCommands are the subcommands by name, with the least and the greatest number of arguments after it (-1: any).
 var debugCommands = map[string]struct {
@@ -48,8 +47,8 @@ var debugCommands = map[string]struct {
 }
 
 func (srv *Server) debug(ctx *command.Ctx) {
-	if !srv.enabled(settings.EnableDebugCommand, self(ctx)) {
-		ctx.Out.Error(errDebug)
+	if why := srv.protected(engine.Of(ctx), ctx.Cmd); why != "" {
+		ctx.Out.Error(why)
 		return
 	}
 	args := ctx.Args[2:]

@@ -117,6 +117,7 @@ func New(o Options) *Server {
 	srv.port.Store(srv.cfg.Int(settings.Port))
 	srv.initUsers()
 	srv.startUsed = srv.e.MemoryUse().Total()
+	srv.e.OnProtected(srv.protected)
 	srv.attach()
 	srv.attachACL()
 	srv.attachMonitor()

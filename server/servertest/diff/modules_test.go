@@ -17,6 +17,7 @@ func TestModules(t *testing.T) {
 			{"MODULE", "LOAD", "/x.so", "a", "b"}, {"MODULE", "LOADEX", "/x.so"}, {"MODULE", "LOADEX", "/x.so", "CONFIG", "a", "b"},
 			{"MODULE", "LOADEX", "/x.so", "ARGS", "a"}, {"MODULE", "LOADEX", "/x.so", "CONFIG", "a"}, {"MODULE", "LOADEX", "/x.so", "else"},
 			{"MODULE", "UNLOAD", "x"}, {"MODULE", "UNLOAD"}, {"MODULE", "nosuch"}, {"CONFIG", "GET", "enable-module-command"},
+			{"MULTI"}, {"MODULE", "LOAD", "/x.so"}, {"MODULE", "LIST"}, {"EXEC"},
 			{"ACL", "SETUSER", "u", "+module|list", "-module|load"}, {"ACL", "GETUSER", "u"}, {"EVAL", "return redis.pcall('module', 'list')", "0"},
 		} {
 			if want, got := real.Do(cmd...), ours.Do(cmd...); !Same(cmd, want, got) {
