@@ -127,12 +127,28 @@ func (r *receive) load(in io.Reader, closeIn func(error)) {
 	u.deliver(loadResult{r: r, into: into, meta: meta, err: err})
 }
 
-// deliver hands the result to the upstream's goroutine, or gets rid of it when nobody waits any more.
+// deliver hands the result to the upstream's goroutine, or gets rid of it when nobody waits any more. Its memory is none that
+// the collector knows: it must not be left in the channel.
 func (u *upstream) deliver(res loadResult) {
 	select {
 	case u.loaded <- res:
-	case <-res.r.ctx.Done():
+	case <-u.done:
 		dispose(res.into)
+		return
+	}
+	select {
+	case <-u.done: // perhaps it has looked for the last time before
+		u.disposeLoaded()
+	default:
+	}
+}
+
+// disposeLoaded gets rid of what was delivered and not taken. The upstream's goroutine has ended.
+func (u *upstream) disposeLoaded() {
+	select {
+	case res := <-u.loaded:
+		dispose(res.into)
+	default:
 	}
 }
 

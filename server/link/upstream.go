@@ -139,6 +139,7 @@ func (u *upstream) ackWords(offset int64, silent repl.Millis) (words []string) {
 }
 
 func (u *upstream) run() {
+	defer u.disposeLoaded()
 	defer close(u.done)
 	defer u.cleanUp()
 	tick := time.NewTicker(tickEach)
