@@ -215,12 +215,19 @@ func soakOperator(ctx context.Context, master, replica *soaked) {
 				_, _ = m.Do("CLIENT", "KILL", "TYPE", "replica")
 			}
 		case 8:
-			_, _ = m.Do("CLIENT", "KILL", "TYPE", "replica")
+			if n/10%3 == 0 { // in the middle of a full sync, perhaps
+				_, _ = m.Do("CLIENT", "KILL", "TYPE", "replica")
+			}
 		case 3:
 			_, _ = m.Do("SCRIPT", "FLUSH")
 		case 4:
-			_, _ = m.Do("DEBUG", "RELOAD")
+			if n/10%2 == 1 {
+				_, _ = m.Do("DEBUG", "RELOAD")
+			}
 		case 7:
+			if n/10%2 == 1 {
+				break
+			}
 			if c, err := replica.connect(ctx); err == nil { // it has no history any more: a full sync
 				_, _ = c.Do("REPLICAOF", "NO", "ONE")
 				_, _ = c.Do("DEBUG", "CHANGE-REPL-ID")
