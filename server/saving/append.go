@@ -481,7 +481,13 @@ func (a *appender) open(part aof.Part, fresh bool) (*increment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if inc.size, err = a.s.fs.Size(inc.path); err != nil {
+	if fresh { // its name is there for good before the manifest names it: not every file system keeps the order
+		err = a.s.fs.SyncDir(d.Path)
+	}
+	if err == nil {
+		inc.size, err = a.s.fs.Size(inc.path)
+	}
+	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/understudy-db/understudy/server/aof"
@@ -171,7 +172,7 @@ func (l *partsLoader) load(m *aof.Manifest) (snapshot.Meta, error) {
 	parts := m.Parts()
 	for i, p := range parts {
 		began := time.Now()
-		size, err := l.part(p, i == len(parts)-1)
+		size, err := l.part(p, l.empty(parts[i+1:]))
 		if err != nil {
 			return l.meta, err
 		}
@@ -198,6 +199,15 @@ func (l *partsLoader) load(m *aof.Manifest) (snapshot.Meta, error) {
 		l.meta.Keys += st.DB(i).Len()
 	}
 	return l.meta, nil
+}
+
+// empty tells whether there is nothing in the parts. One that is torn and has only such behind it is the last one: an increment
+// is named before a rewrite begins, and gets nothing before all of the last one is on disk. redis-server refuses to start then.
+func (l *partsLoader) empty(parts []aof.Part) bool {
+	return !slices.ContainsFunc(parts, func(p aof.Part) bool {
+		size, err := l.a.s.fs.Size(l.d.Part(p.Name))
+		return size > 0 || err != nil
+	})
 }
 
 // part loads one file, an RDB, commands, or the first and then the second.
