@@ -26,6 +26,9 @@ import (
 	"github.com/understudy-db/understudy/server/supervise"
 )
 
+// disk is where the server keeps its files. Tests put one in its place that loses what was not synced.
+var disk fsys.FS = fsys.OS{}
+
 // memberParts are what a managed server has besides.
 type memberParts struct {
 	child  *supervise.Child
@@ -48,8 +51,8 @@ func (a *App) managedLinks() *link.Managed {
 		Admit:    func(hello string) (string, string) { return m.driver.Admit(hello) },
 		AckWords: func(offset int64, silent time.Duration) []string { return m.driver.AckWords(offset, silent) },
 		Vouched:  func(words []string) { m.driver.Vouched(words) },
-		Joined:   func(full bool) { m.driver.Joined(full) },
-		Lost:     func() { m.driver.Lost() },
+		Joined:   func(full bool) { m.driver.Joined(full); a.saver.NoteAux() },
+		Lost:     func() { m.driver.Lost(); a.saver.NoteAux() },
 
 		Synchronous: func() int { return m.driver.Synchronous() },
 	}
@@ -69,7 +72,7 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	if err != nil {
 		return err
 	}
-	a.member.state = manage.State{FS: fsys.OS{}, Dir: cmp.Or(cfg.String(settings.StateDir), cfg.Dir())}
+	a.member.state = manage.State{FS: disk, Dir: cmp.Or(cfg.String(settings.StateDir), cfg.Dir())}
 	if err := a.recallPassword(); err != nil {
 		return err
 	}
@@ -155,7 +158,7 @@ func (a *App) handOver(limit time.Duration) {
 // recallClean tells whether what was just loaded is all that this member ever held: it ended in order, or it never held
 // anything that its append-only file did not (appendfsync always). That file may go on for a little behind the mark.
 func (m *memberParts) recallClean(loaded saving.Loaded, dir string, appended bool) (whole bool, err error) {
-	m.data = manage.State{FS: fsys.OS{}, Dir: dir}
+	m.data = manage.State{FS: disk, Dir: dir}
 	mark, err := m.data.TakeClean()
 	switch {
 	case err != nil, !loaded.Found, loaded.ReplID == "":
@@ -247,6 +250,8 @@ func (n memberNode) Lead(replid string) int64 {
 	n.a.logger.SetReplica(false)
 	return offset
 }
+
+func (n memberNode) Remember() { n.a.Engine.Exclusive(n.a.saver.NoteAux) }
 
 // settleTime is for how long a pause waits for replies that are on their way out.
 const settleTime = 50 * time.Millisecond

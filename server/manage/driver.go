@@ -288,6 +288,7 @@ func (d *Driver) lead(e fence.BecomeMaster) {
 	d.offer, d.catchUp = nil, -1
 	d.look()
 	d.mu.Unlock()
+	d.node.Remember() // or a restart would take the first writes of this reign for the last ones of the reign before (S5)
 	d.gate.Grant(0)
 	d.o.Logf("master of term %d from offset %d, replication ID %s", e.Term, offset, e.ReplID)
 }

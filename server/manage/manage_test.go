@@ -69,6 +69,7 @@ func (n *fakeNode) CloseClients()             { n.say("closeclients") }
 func (n *fakeNode) Pause(time.Duration)       { n.say("pause"); n.paused.Store(true) }
 func (n *fakeNode) Resume()                   { n.say("resume"); n.paused.Store(false) }
 func (n *fakeNode) Heartbeat()                { n.say("beat"); n.offset.Add(14) }
+func (n *fakeNode) Remember()                 { n.say("remember") }
 func (n *fakeNode) Lead(replid string) int64  { n.say("lead %s", replid); return n.offset.Load() }
 func (n *fakeNode) Save(context.Context) error {
 	n.say("save")

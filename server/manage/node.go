@@ -17,6 +17,9 @@ type Node interface {
 	// Lead opens a history under replid at the present end and answers that offset. The old ID stays
 	// valid up to there (S8, S9). The gate decides about writes.
 	Lead(replid string) (offset int64)
+	// Remember: Driver.History has changed, before any write that belongs to what is new. What the data set's file tells of
+	// its history changes no later than with the first of them.
+	Remember()
 	// DropFeeds closes the links to all replicas.
 	DropFeeds()
 	// CloseClients closes normal clients' connections.

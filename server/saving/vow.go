@@ -67,6 +67,13 @@ func (a *appender) policyChanged() {
 	}
 }
 
+// NoteAux tells that Options.Aux may answer something else, before anything is written that belongs to it. The engine's lock
+// is held.
+func (s *Saver) NoteAux() {
+	s.aof.noteAux()
+	s.aof.wake()
+}
+
 // noteAux looks whether the auxiliary fields have changed: the file must tell, as a later RDB would. The engine's lock is
 // held.
 func (a *appender) noteAux() {
