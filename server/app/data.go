@@ -20,7 +20,7 @@ import (
 // The data set's way from the disk, to the disk and out of the process.
 
 func (a *App) newSaver() *saving.Saver {
-	return saving.New(saving.Options{Engine: a.Engine, Settings: a.Settings, Version: session.Version, Place: a.node.Place, Syncing: a.node.Syncing,
+	return saving.New(saving.Options{FS: disk, Engine: a.Engine, Settings: a.Settings, Version: session.Version, Place: a.node.Place, Syncing: a.node.Syncing,
 		Aux: a.historyAux, Log: func(level int64, text string) { a.logger.logf(level, "%s", text) }})
 }
 

@@ -27,6 +27,9 @@ const asServer = "UNDERSTUDY_TEST_AS_SERVER"
 // TestMain lets the test binary stand in for the server's program: supervisor and child are real processes.
 func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" {
+		if err := loseWithPower(); err != nil {
+			panic(err)
+		}
 		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
@@ -46,11 +49,21 @@ type pod struct {
 	dir, state       string
 	args             []string
 	exited           chan error // has the outcome once the container ended
+	power            string     // not empty: its disks lose what was not synced; see powerDisk
+	seed             uint64     // of what its system writes by itself
 }
 
 func freePort(t *testing.T) int { return port.Free(t) }
 
 func startPod(t *testing.T, ca *pki.Authority, name string, args ...string) *pod {
+	t.Helper()
+	p := preparePod(t, ca, name, args...)
+	p.start()
+	return p
+}
+
+// preparePod is startPod for a container that does not run yet.
+func preparePod(t *testing.T, ca *pki.Authority, name string, args ...string) *pod {
 	t.Helper()
 	p := &pod{t: t, name: name, ca: ca, dataPort: freePort(t), primaryPort: freePort(t), dir: t.TempDir(), state: t.TempDir()}
 	p.management = fmt.Sprintf("127.0.0.1:%d", freePort(t))
@@ -75,7 +88,6 @@ func startPod(t *testing.T, ca *pki.Authority, name string, args ...string) *pod
 			t.Logf("log of %s:\n%s", name, text)
 		}
 	})
-	p.start()
 	return p
 }
 
@@ -88,6 +100,9 @@ func (p *pod) start() {
 	}
 	cmd, exited := exec.Command(os.Args[0], p.args...), make(chan error, 1)
 	cmd.Env = append(os.Environ(), asServer+"=1")
+	if p.power != "" {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d %s %s %s", powerDisk, p.seed, p.power, p.dir, p.state))
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)

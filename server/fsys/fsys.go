@@ -1,9 +1,9 @@
 // Package fsys is the file system as an interface, so that whoever writes files can be tested against
 // crashes, full disks and failing calls.
 //
-// Three implementations: OS is the real one; Mem lives in memory and knows what a power loss would
-// take (bytes that were not synced, names whose directory was not); Faulty wraps another one and fails
-// on demand. The rules of durability are POSIX's: a file's bytes survive after File.Sync, its name and
+// Four implementations: OS is the real one; Mem lives in memory and knows what a power loss would
+// take (bytes that were not synced, names whose directory was not); Volatile lets real processes lose
+// just that when they are killed; Faulty wraps another one and fails on demand. The rules of durability are POSIX's: a file's bytes survive after File.Sync, its name and
 // its renaming survive after SyncDir of the directory.
 package fsys
 
@@ -140,10 +140,14 @@ func writeSynced(fsys FS, name string, write func(io.Writer) error) error {
 
 // ReplaceBytes is Replace with the content at hand.
 func ReplaceBytes(fsys FS, name string, content []byte) error {
-	return Replace(fsys, name, func(w io.Writer) error {
+	return Replace(fsys, name, writeAll(content))
+}
+
+func writeAll(content []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
 		_, err := w.Write(content)
 		return err
-	})
+	}
 }
 
 // IsNotExist reports whether the error says that there is no such file.

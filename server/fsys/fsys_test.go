@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -38,9 +39,12 @@ func content(fs FS, name string) string {
 
 // TestSameBehaviour runs one script on the real and on the memory file system.
 func TestSameBehaviour(t *testing.T) {
-	for name, fs := range map[string]FS{"os": OS{}, "mem": NewMem(), "faulty": NewFaulty(NewMem(), nil)} {
+	for name, fs := range map[string]FS{"os": OS{}, "mem": NewMem(), "faulty": NewFaulty(NewMem(), nil), "volatile": nil} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
+			if name == "volatile" {
+				fs = volatile(t, 1, dir)
+			}
 			a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 			if _, err := fs.Open(a); !IsNotExist(err) {
 				t.Errorf("open of nothing: %v", err)
@@ -87,6 +91,72 @@ func TestSameBehaviour(t *testing.T) {
 				t.Errorf("size of nothing: %v", err)
 			}
 		})
+	}
+}
+
+func volatile(t *testing.T, seed uint64, root string) *Volatile {
+	t.Helper()
+	v, err := NewVolatile(seed, filepath.Join(filepath.Dir(root), "temp"), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestVolatileLeavesWhatWasSynced: the real disk has what was synced, and of the rest what the system may have written by itself.
+func TestVolatileLeavesWhatWasSynced(t *testing.T) {
+	seen := map[string]int{}
+	for seed := range uint64(400) {
+		root := filepath.Join(t.TempDir(), "root")
+		sub := filepath.Join(root, "sub")
+		a, b, c, d := filepath.Join(root, "a"), filepath.Join(sub, "b"), filepath.Join(sub, "c"), filepath.Join(sub, "d")
+		if err := (OS{}).MkdirAll(sub); err != nil {
+			t.Fatal(err)
+		}
+		put(t, OS{}, c, "before", false) // by what ran before
+		v := volatile(t, seed, root)
+		put(t, v, a, "kept", true)
+		if err := v.SyncDir(root); err != nil {
+			t.Fatal(err)
+		}
+		f, err := v.OpenAppend(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(f, " or not"); err != nil {
+			t.Fatal(err)
+		}
+		put(t, v, b, "nameless", true)
+		if err := errors.Join(v.Rename(c, d), v.Truncate(a, 2)); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(v, d) + content(v, a); got != "beforeke" {
+			t.Fatalf("seed %d: the process itself reads %q", seed, got)
+		}
+		if got := content(OS{}, a); !strings.HasPrefix(got, "kept") || !strings.HasPrefix("kept or not", got) {
+			t.Fatalf("seed %d: of what was synced the disk has %q", seed, got)
+		}
+		if err := v.SyncDir(root); err != nil { // says nothing of sub
+			t.Fatal(err)
+		}
+		after := volatile(t, 0, root)
+		seen[content(after, a)]++
+		seen[content(after, b)]++
+		if got := content(after, c); got != "before" {
+			t.Fatalf("seed %d: what was there is %q", seed, got)
+		}
+		if err := v.SyncDir(sub); err != nil {
+			t.Fatal(err)
+		}
+		after = volatile(t, 0, root)
+		if got := content(after, b) + content(after, c) + content(after, d); got != "nameless(file does not exist)before" {
+			t.Fatalf("seed %d: synced to the end: %q", seed, got)
+		}
+	}
+	for _, want := range []string{"kept", "kept or", "(file does not exist)", "nameless"} {
+		if seen[want] == 0 {
+			t.Errorf("the disk never had %q: %v", want, seen)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package fsys
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -241,4 +242,25 @@ func (h *memHandle) Close() error {
 	defer h.fs.mu.Unlock()
 	h.closed = true
 	return nil
+}
+
+// keep makes a share of the bytes durable that are not yet, from the first one on, as a system does that writes by itself.
+func (h *memHandle) keep(share float64) {
+	h.fs.mu.Lock()
+	defer h.fs.mu.Unlock()
+	f := h.f
+	if more := len(f.data) - len(f.synced); more > 0 && bytes.HasPrefix(f.data, f.synced) {
+		f.synced = slices.Clone(f.data[:len(f.synced)+int(share*float64(more))])
+	}
+}
+
+// survivors is what a crash would leave now, by name. A file that was not synced since has the same slice as before.
+func (m *Mem) survivors() map[string][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	left := make(map[string][]byte, len(m.durable))
+	for name, f := range m.durable {
+		left[name] = f.synced
+	}
+	return left
 }
