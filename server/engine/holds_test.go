@@ -324,7 +324,8 @@ func fillHolds(b *bench, c *Client, n int) {
 	b.finish(c, "RPUSH list last")
 	b.finish(c, "XGROUP CREATE stream g 0")
 	b.finish(c, "COPY stream group")
-	b.finish(c, "XREADGROUP GROUP g c STREAMS group >")
+	b.finish(c, fmt.Sprintf("XREADGROUP GROUP g c COUNT %d STREAMS group >", n-n/4))
+	b.finish(c, "XREADGROUP GROUP g c2 STREAMS group >")
 	b.finish(c, fmt.Sprintf("SETRANGE string %d x", n*50))
 	for i := range 8 {
 		name := "hll"

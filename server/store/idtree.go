@@ -155,6 +155,30 @@ func (a *idNodes) put(t *idTree, val uint8, id StreamID) (v []byte, created bool
 	return v, true
 }
 
+// idTail adds records in the order of their IDs to a tree that nobody else writes to meanwhile: it stays at the last leaf.
+type idTail struct {
+	a    *idNodes
+	t    *idTree
+	val  uint8
+	leaf uint32 // 0: not known
+}
+
+// add adds a record; v may be the bytes of another tree's.
+func (w *idTail) add(id StreamID, v []byte) {
+	var room [chunkVal + pendingVal]byte
+	n := copy(room[:], v) // nodes may move
+	if w.leaf == 0 || w.a.node(w.leaf).len() == w.a.node(w.leaf).most() {
+		to, _ := w.a.put(w.t, w.val, id)
+		copy(to, room[:n])
+		at := w.a.seek(w.t, id)
+		w.leaf = at.path[at.depth].no
+		return
+	}
+	_, to := w.a.open(w.leaf, w.a.node(w.leaf).len(), id)
+	copy(to, room[:n])
+	w.t.n++
+}
+
 // edit returns the value of a record for writing, nil when there is none. What it passes is owned afterwards.
 func (a *idNodes) edit(t *idTree, id StreamID) []byte {
 	if t.root == 0 {

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/understudy-db/understudy/server/listpack"
@@ -103,5 +104,49 @@ func TestDeleteTheOnlyConsumer(t *testing.T) {
 		if used := d.Store().UsedBytes(); used > 0 {
 			t.Errorf("%d bytes are used by an empty store", used)
 		}
+	}
+}
+
+// TestDeleteOneOfManyConsumers: whatever share of what is pending a consumer has, the others keep theirs, in order, and what is
+// pending afterwards can be acknowledged and added to.
+func TestDeleteOneOfManyConsumers(t *testing.T) {
+	for _, one := range []int{1, 2, 5, 15, 16, 17, 60} {
+		s := New(Options{})
+		stream, _ := s.DB(0).StreamForWrite([]byte("s"))
+		stream.CreateGroup([]byte("g"), StreamID{}, 0)
+		g, _ := stream.Group([]byte("g"))
+		goes, stays := g.AddConsumer([]byte("goes"), 1), g.AddConsumer([]byte("stays"), 1)
+		const n = 4001
+		var want []uint64
+		for i := uint64(1); i <= n; i++ {
+			p := Pending{Time: int64(i), Count: i, Consumer: goes}
+			if i*7919%60 >= uint64(60/one) {
+				p.Consumer, want = stays, append(want, i)
+			}
+			g.Assign(StreamID{Ms: i}, p)
+		}
+		g.DeleteConsumer(goes)
+		g.Assign(StreamID{Ms: n + 1}, Pending{Time: n + 1, Count: n + 1, Consumer: stays})
+		want = append(want, n+1)
+		for _, no := range []uint32{0, stays} {
+			var got []uint64
+			g.Each(StreamID{}, no, func(id StreamID, p Pending) bool {
+				if p != (Pending{int64(id.Ms), id.Ms, stays}) {
+					t.Fatalf("entry %d is pending as %v", id.Ms, p)
+				}
+				got = append(got, id.Ms)
+				return true
+			})
+			if !slices.Equal(got, want) || g.Len() != len(want) {
+				t.Fatalf("one in %d goes: %d entries of %d stay", one, len(got), len(want))
+			}
+		}
+		audit(t, s)
+		for _, ms := range want {
+			if !g.Ack(StreamID{Ms: ms}) {
+				t.Fatalf("one in %d goes: entry %d is not pending", one, ms)
+			}
+		}
+		audit(t, s)
 	}
 }
