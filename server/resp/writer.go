@@ -355,11 +355,20 @@ func (w *Writer) Verbatim(ext, s string) {
 		w.BulkString(s)
 		return
 	}
-	w.header('=', int64(len(s)+4))
-	w.buf = append(w.buf, ext[:3]...)
-	w.buf = append(w.buf, ':')
+	w.BeginVerbatim(ext, len(s))
 	w.buf = append(w.buf, s...)
 	w.crlf()
+}
+
+// BeginVerbatim begins a Verbatim of n bytes, which the caller writes behind it, and the end of the line.
+func (w *Writer) BeginVerbatim(ext string, n int) {
+	if w.proto != 3 {
+		w.header('$', int64(n))
+		return
+	}
+	w.header('=', int64(n+4))
+	w.buf = append(w.buf, ext[:3]...)
+	w.buf = append(w.buf, ':')
 }
 
 // DeferArray reserves the place of an aggregate's header whose length is not known yet.

@@ -39,14 +39,56 @@ func (srv *Server) clientList(ctx *command.Ctx) {
 		ctx.Out.Error(errSyntax)
 		return
 	}
-	now := time.Now()
+	list := &clientListing{sessions: srv.sorted(), kind: kind, ids: ids, now: time.Now()}
+	if len(list.sessions) > listStep && ctx.Env.GoOn(ctx, func() *command.Long { return list.begin(ctx.Out.Proto()) }) {
+		return
+	}
 	var text []byte
-	for _, s := range srv.sorted() {
-		if !s.gone && (kind == "" || s.kind() == kind) && (ids == nil || ids[s.Num]) {
-			text = append(s.appendInfo(text, now), '\n')
-		}
+	for !list.some(func(s *Session) { text = append(s.appendInfo(text, list.now), '\n') }) {
 	}
 	ctx.Out.Verbatim("txt", string(text))
+}
+
+// clientListing is a CLIENT LIST under way: of very many clients it tells little by little, of each what it is at the moment.
+type clientListing struct {
+	sessions []*Session // yet to be listed
+	kind     string
+	ids      map[int64]bool
+	now      time.Time
+}
+
+// listStep is the number of clients that are listed at once.
+const listStep = 32
+
+// some gives some clients to emit, and answers true when those were the last. The lock must be held exclusively.
+func (l *clientListing) some(emit func(s *Session)) (done bool) {
+	n := min(len(l.sessions), listStep)
+	for _, s := range l.sessions[:n] {
+		if !s.gone && (l.kind == "" || s.kind() == l.kind) && (l.ids == nil || l.ids[s.Num]) {
+			emit(s)
+		}
+	}
+	l.sessions = l.sessions[n:]
+	return len(l.sessions) == 0
+}
+
+// begin goes on outside of the hold in which the command was called.
+func (l *clientListing) begin(proto int) *command.Long {
+	long, n := &command.Long{Reply: resp.NewPieces(proto), End: func() {}}, 0
+	var line []byte
+	long.Piece = func(*command.Ctx) bool {
+		done := l.some(func(s *Session) {
+			line = append(s.appendInfo(line[:0], l.now), '\n')
+			n += len(line)
+			long.Reply.Next().Raw(line)
+		})
+		if done {
+			long.Reply.Head().BeginVerbatim("txt", n)
+			long.Reply.Next().RawString("\r\n")
+		}
+		return done
+	}
+	return long
 }
 
 // appendInfo prints the session as a line of CLIENT LIST. The lock must be held exclusively.
