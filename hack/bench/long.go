@@ -94,6 +94,9 @@ func (o options) longAll(s *server, where string, t *table) error {
 // longOne asks one server for a command, and readers of another are measured.
 func (o options) longOne(asked, s *server, args []string, where string, t *table) error {
 	var times latencies
+	if o.only != nil && !o.only[args[0]+where] {
+		return nil
+	}
 	n, err := longBeside(asked.addr(), s.addr(), args, where == "", o.keys, &times)
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
