@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,11 +165,14 @@ func (e *Engine) unlockAndWake() {
 	e.wake()
 }
 
-// yield lets lanes that wait for the lock take it: without the pause the mutex would go to the goroutine that is running.
+// yield lets lanes that wait for the lock take it: without the pause the mutex would go to the goroutine that is running. And
+// it lets those go first that wait for a processor: a loop that wakes up while all of them are taken gets one when somebody
+// stops, or after the scheduler's 10 ms.
 func (e *Engine) yield() {
 	for i := 0; e.waiting.Load() > 0 && i < 100; i++ {
 		time.Sleep(10 * time.Microsecond)
 	}
+	runtime.Gosched()
 }
 
 // Start begins the expiry cycle. Close ends it.
