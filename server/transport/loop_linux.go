@@ -41,6 +41,7 @@ type loop struct {
 	astray []*conn // wait for the master
 	kept   []*kept // see kept
 	iov    []unix.Iovec
+	lent   []chunk  // see replyUncopied
 	free   [][]byte // buffers for incomplete requests and unsent replies
 	spare  spares   // bigger ones
 	latest command.Latest

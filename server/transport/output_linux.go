@@ -19,12 +19,49 @@ func (l *loop) reply(c *conn, from, to int) {
 		if l.withinHardLimit(c, int64(to-from)) {
 			l.write(c, out.Bytes()[from:to])
 		}
+	case len(c.out) == 0 && c.kept == nil && c.secure == nil:
+		l.replyUncopied(c, from, to)
 	default:
 		out.Segments(from, to, func(plain []byte, blob resp.Blob) { l.enqueue(c, plain, blob) })
 		if l.withinHardLimit(c, 0) {
 			l.flush(c)
 		}
 	}
+}
+
+// replyUncopied is reply where nothing goes before: what the socket takes at once is copied nowhere, not even what stands
+// between blobs.
+func (l *loop) replyUncopied(c *conn, from, to int) {
+	lent := l.lent[:0]
+	l.lane.Out.Segments(from, to, func(plain []byte, blob resp.Blob) {
+		if blob != nil {
+			plain = blob.Bytes()
+		}
+		lent = append(lent, chunk{plain, blob})
+		c.outLen += int64(len(plain))
+	})
+	l.lent, c.out = lent[:0], lent
+	c.noteOut(0)
+	if l.withinHardLimit(c, 0) {
+		l.flush(c)
+	}
+	if len(c.out) > 0 {
+		l.keepLent(c)
+	}
+	clear(lent)
+}
+
+// keepLent makes what is unsent c's own: the loop's list and the lane's bytes are for the next to come.
+func (l *loop) keepLent(c *conn) {
+	own := make([]chunk, len(c.out))
+	for i, ch := range c.out {
+		if ch.blob == nil {
+			ch.data = append(l.buffer(len(ch.data)), ch.data...)
+		}
+		own[i] = ch
+	}
+	c.out = own
+	c.account()
 }
 
 // withinHardLimit closes a client whose replies, with n bytes more, reach the hard output limit: before the first of
@@ -136,7 +173,7 @@ func (l *loop) flush(c *conn) {
 			v.SetLen(len(c.out[i].data))
 			l.iov = append(l.iov, v)
 		}
-		n, errno := rawWritev(c.fd, l.iov)
+		n, errno := rawSendmsg(c.fd, l.iov)
 		clear(l.iov)
 		if errno != 0 {
 			if !retry(errno) {

@@ -35,8 +35,11 @@ func rawRead(fd int, p []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
-func rawWritev(fd int, iov []unix.Iovec) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
+// rawSendmsg is rawSend of several pieces.
+func rawSendmsg(fd int, iov []unix.Iovec) (int, unix.Errno) {
+	msg := unix.Msghdr{Iov: unsafe.SliceData(iov)}
+	msg.SetIovlen(len(iov))
+	n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	return int(n), errno
 }
 
