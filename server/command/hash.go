@@ -62,9 +62,9 @@ func (c *Ctx) hset() (created int, ok bool) {
 	}
 	var h store.Hash
 	if found && len(c.Args) == 4 {
-		h, _ = c.DB.HashForWrite(key)
+		h.ForWrite(c.DB, key)
 	} else {
-		h, _ = c.DB.HashDraft(key)
+		h.Draft(c.DB, key)
 	}
 	for i := 2; i < len(c.Args); i += 2 {
 		if h.Set(c.Args[i], c.Args[i+1]) {

@@ -42,17 +42,17 @@ func (c *Ctx) listToRead(key []byte) (l store.List, found, ok bool) {
 	return e.List(), true, true
 }
 
-// listToChange finds a list that is there already; see listToRead.
-func (c *Ctx) listToChange(key []byte) (l store.List, found, ok bool) {
+// listToChange makes l a list that is there already; see listToRead.
+func (c *Ctx) listToChange(key []byte, l *store.List) (found, ok bool) {
 	e, found := c.LookupWrite(key)
 	if !found {
-		return l, false, true
+		return false, true
 	}
 	if !c.isList(e) {
-		return l, true, false
+		return true, false
 	}
-	l, _ = c.DB.ListForWrite(key)
-	return l, true, true
+	l.ForWrite(c.DB, key)
+	return true, true
 }
 
 // element replies with an element of a list.
@@ -90,9 +90,9 @@ func (c *Ctx) push(head, onlyExisting bool) {
 	}
 	var l store.List
 	if found && len(c.Args) == 3 {
-		l, _ = c.DB.ListForWrite(key)
+		l.ForWrite(c.DB, key)
 	} else {
-		l, _ = c.DB.ListDraft(key)
+		l.Draft(c.DB, key)
 	}
 	l.PushAll(head, c.Args[2:])
 	l.Store()
@@ -134,7 +134,8 @@ func (c *Ctx) popCommand(head bool) {
 		count = n
 	}
 	key := c.Args[1]
-	l, found, ok := c.listToChange(key)
+	var l store.List
+	found, ok := c.listToChange(key, &l)
 	switch {
 	case !ok:
 		return
@@ -238,7 +239,8 @@ func cmdLindex(c *Ctx) {
 
 func cmdLset(c *Ctx) {
 	key := c.Args[1]
-	l, found, ok := c.listToChange(key)
+	var l store.List
+	found, ok := c.listToChange(key, &l)
 	if !ok {
 		return
 	}
@@ -267,7 +269,8 @@ func cmdLinsert(c *Ctx) {
 		return
 	}
 	key := c.Args[1]
-	l, found, ok := c.listToChange(key)
+	var l store.List
+	found, ok := c.listToChange(key, &l)
 	if !ok {
 		return
 	}
@@ -373,7 +376,8 @@ func cmdLtrim(c *Ctx) {
 		return
 	}
 	key := c.Args[1]
-	l, found, ok := c.listToChange(key)
+	var l store.List
+	found, ok := c.listToChange(key, &l)
 	if !ok {
 		return
 	}
@@ -401,7 +405,8 @@ func cmdLrem(c *Ctx) {
 		return
 	}
 	key := c.Args[1]
-	l, found, ok := c.listToChange(key)
+	var l store.List
+	found, ok := c.listToChange(key, &l)
 	if !ok {
 		return
 	}

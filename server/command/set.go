@@ -20,17 +20,17 @@ func (c *Ctx) setToRead(key []byte) (s store.Set, found, ok bool) {
 	return e.Set(), true, true
 }
 
-// setToChange finds a set to take members from; found is false for a missing key, ok is false after an error reply.
-func (c *Ctx) setToChange(key []byte) (s store.Set, found, ok bool) {
+// setToChange makes s the set to take members from; found is false for a missing key, ok is false after an error reply.
+func (c *Ctx) setToChange(key []byte, s *store.Set) (found, ok bool) {
 	e, found := c.LookupWrite(key)
 	if found && e.Kind() != store.SetKind {
 		c.Out.Error(errWrongType)
-		return s, true, false
+		return true, false
 	}
 	if found {
-		s, _ = c.DB.SetForWrite(key)
+		s.ForWrite(c.DB, key)
 	}
-	return s, found, true
+	return found, true
 }
 
 func cmdSadd(c *Ctx) {
@@ -42,9 +42,9 @@ func cmdSadd(c *Ctx) {
 	}
 	var s store.Set
 	if found && len(c.Args) == 3 {
-		s, _ = c.DB.SetForWrite(key)
+		s.ForWrite(c.DB, key)
 	} else {
-		s, _ = c.DB.SetDraft(key)
+		s.Draft(c.DB, key)
 	}
 	added := 0
 	for _, m := range c.Args[2:] {
@@ -63,7 +63,8 @@ func cmdSadd(c *Ctx) {
 
 func cmdSrem(c *Ctx) {
 	key := c.Args[1]
-	s, found, ok := c.setToChange(key)
+	var s store.Set
+	found, ok := c.setToChange(key, &s)
 	if !ok {
 		return
 	}

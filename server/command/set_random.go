@@ -21,7 +21,8 @@ func cmdSpop(c *Ctx) {
 }
 
 func (c *Ctx) popOne(key []byte) {
-	s, found, ok := c.setToChange(key)
+	var s store.Set
+	found, ok := c.setToChange(key, &s)
 	switch {
 	case !ok:
 		return
@@ -65,7 +66,8 @@ func (c *Ctx) popMany(key []byte) {
 	if !ok {
 		return
 	}
-	s, found, ok := c.setToChange(key)
+	var s store.Set
+	found, ok := c.setToChange(key, &s)
 	if !ok {
 		return
 	}

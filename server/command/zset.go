@@ -19,18 +19,18 @@ func (c *Ctx) zsetToRead(key []byte) (z store.ZSet, found, ok bool) {
 	return e.ZSet(), true, true
 }
 
-// zsetToChange finds a sorted set that is to change, without creating one.
-func (c *Ctx) zsetToChange(key []byte) (z store.ZSet, found, ok bool) {
+// zsetToChange makes z the sorted set that is to change, without creating one.
+func (c *Ctx) zsetToChange(key []byte, z *store.ZSet) (found, ok bool) {
 	e, found := c.LookupWrite(key)
 	switch {
 	case !found:
-		return z, false, true
+		return false, true
 	case e.Kind() != store.ZSetKind:
 		c.Out.Error(errWrongType)
-		return z, true, false
+		return true, false
 	}
-	z, _ = c.DB.ZSetForWrite(key)
-	return z, true, true
+	z.ForWrite(c.DB, key)
+	return true, true
 }
 
 // zsetShrank ends a command that removed n members: an empty sorted set goes.
@@ -84,7 +84,12 @@ func (c *Ctx) zadd(o zaddOptions) {
 		c.zaddReply(&o, 0, 0, 0, false)
 		return
 	}
-	z := c.zsetToAdd(key, found && len(scores) == 1)
+	var z store.ZSet
+	if found && len(scores) == 1 {
+		z.ForWrite(c.DB, key)
+	} else {
+		z.Draft(c.DB, key)
+	}
 	added, updated, score, done := 0, 0, 0.0, false
 	for i, s := range scores {
 		var created, changed bool
@@ -107,16 +112,6 @@ func (c *Ctx) zadd(o zaddOptions) {
 		c.Dirty(added + updated - 1)
 	}
 	c.zaddReply(&o, added, updated, score, done)
-}
-
-// zsetToAdd opens a sorted set for new members: in place for a single one, else as a draft, which is to be stored.
-func (c *Ctx) zsetToAdd(key []byte, inPlace bool) (z store.ZSet) {
-	if inPlace {
-		z, _ = c.DB.ZSetForWrite(key)
-	} else {
-		z, _ = c.DB.ZSetDraft(key)
-	}
-	return z
 }
 
 func (o *zaddOptions) event() string {
@@ -193,7 +188,8 @@ func (o *zaddOptions) apply(z *store.ZSet, member []byte, by float64) (score flo
 
 func cmdZrem(c *Ctx) {
 	key := c.Args[1]
-	z, found, ok := c.zsetToChange(key)
+	var z store.ZSet
+	found, ok := c.zsetToChange(key, &z)
 	if !ok {
 		return
 	}

@@ -30,7 +30,8 @@ func (c *Ctx) zpop(highest bool) {
 			return
 		}
 	}
-	z, found, ok := c.zsetToChange(c.Args[1])
+	var z store.ZSet
+	found, ok := c.zsetToChange(c.Args[1], &z)
 	switch {
 	case !ok:
 		return
@@ -120,7 +121,8 @@ type zmpop struct {
 
 // from takes members from a key, replies and makes the effect; false when the key holds no sorted set, or after an error.
 func (o *zmpop) from(c *Ctx, key []byte) bool {
-	z, found, ok := c.zsetToChange(key)
+	var z store.ZSet
+	found, ok := c.zsetToChange(key, &z)
 	if !ok || !found {
 		return false
 	}

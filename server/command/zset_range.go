@@ -308,7 +308,8 @@ func (c *Ctx) zremrange(by zby, event string) {
 		return
 	}
 	key := c.Args[1]
-	z, found, ok := c.zsetToChange(key)
+	var z store.ZSet
+	found, ok := c.zsetToChange(key, &z)
 	if !ok {
 		return
 	}

@@ -66,7 +66,7 @@ func (p *part) write(key []byte, keyBlob uint32, hasBlob bool, f form) (ref uint
 }
 
 // dropValue releases what a value holds outside its slot.
-func (p *part) dropValue(b []byte, s *shape) {
+func (p *part) dropValue(b []byte, s shape) {
 	if s.meta&flagValBlob != 0 {
 		p.dropBlob(binary.LittleEndian.Uint32(b[s.val:]))
 	}
@@ -79,7 +79,7 @@ func (p *part) dropValue(b []byte, s *shape) {
 func (p *part) dropEntry(ref uint32) {
 	b := p.slab.at(ref)
 	s := shapeOf(b)
-	p.dropValue(b, &s)
+	p.dropValue(b, s)
 	if s.meta&flagKeyBlob != 0 {
 		p.dropBlob(binary.LittleEndian.Uint32(b[s.key:]))
 	}
@@ -87,7 +87,7 @@ func (p *part) dropEntry(ref uint32) {
 }
 
 // fits reports whether an entry of shape s in a slot of the given size can become f where it stands.
-func (s *shape) fits(klen, slot int, f form) bool {
+func (s shape) fits(klen, slot int, f form) bool {
 	meta, n := measure(klen, f)
 	const same = flagExpire | flagKeyBlob
 	if (meta^s.meta)&same != 0 || meta&flagValBlob != 0 || s.meta&flagValBlob != 0 {
@@ -97,7 +97,7 @@ func (s *shape) fits(klen, slot int, f form) bool {
 	if sized(meta) {
 		width = varintLen(f.vlen)
 	}
-	return width == s.len && n <= slot && (slot-n < 16 || slotSize(n) == slot)
+	return width == s.width() && n <= slot && (slot-n < 16 || slotSize(n) == slot)
 }
 
 // put makes the entry at a spot (or a new one, when found is false) an f and returns the bytes for its value, whose
@@ -114,13 +114,13 @@ func (p *part) put(t *table, h uint64, at spot, found bool, key []byte, f form) 
 			p.countExpiry(at.seg, s.meta&flagExpire != 0, f.expire)
 		}
 		if s.fits(len(key), p.slab.size(at.ref), f) {
-			p.dropValue(b, &s)
+			p.dropValue(b, s)
 			return s.rewrite(b, f)
 		}
-		if v, ok := p.overwriteBlob(b, &s, len(key), f); ok {
+		if v, ok := p.overwriteBlob(b, s, len(key), f); ok {
 			return v
 		}
-		return p.replaceEntry(at, b, &s, key, f)
+		return p.replaceEntry(at, b, s, key, f)
 	}
 	_, v := p.create(t, h, key, f)
 	return v
@@ -132,18 +132,18 @@ func (p *part) create(t *table, h uint64, key []byte, f form) (spot, []byte) {
 	ref, s := p.write(key, 0, false, f)
 	at := t.insert(p, h, ref)
 	p.countExpiry(at.seg, false, f.expire)
-	return at, p.openValue(ref, &s, f.vlen)
+	return at, p.openValue(ref, s, f.vlen)
 }
 
 // rewrite turns an entry that fits into f where it stands.
-func (s *shape) rewrite(b []byte, f form) []byte {
+func (s shape) rewrite(b []byte, f form) []byte {
 	meta := s.meta&^typeMask | f.typ
 	atomic.StoreUint32(header(b), f.clock<<8|uint32(meta))
 	if f.expire != 0 {
 		binary.LittleEndian.PutUint64(b[headerBytes:], uint64(f.expire))
 	}
 	if sized(meta) {
-		binary.PutUvarint(b[s.lenAt:], uint64(f.vlen))
+		binary.PutUvarint(b[s.key-varintLen(f.vlen):], uint64(f.vlen)) // as wide as before
 		return b[s.val : s.val+f.vlen]
 	}
 	return b[s.val:]
@@ -151,7 +151,7 @@ func (s *shape) rewrite(b []byte, f form) []byte {
 
 // overwriteBlob is put for a value that is a blob and stays one, in the slot as it is. So does the blob's memory, when it has
 // the size and nobody else holds it: to map memory and to touch it for the first time costs more than to fill it.
-func (p *part) overwriteBlob(b []byte, s *shape, klen int, f form) (v []byte, ok bool) {
+func (p *part) overwriteBlob(b []byte, s shape, klen int, f form) (v []byte, ok bool) {
 	const same = flagExpire | flagKeyBlob | flagValBlob
 	if meta, _ := measure(klen, f); s.meta&flagValBlob == 0 || (meta^s.meta)&same != 0 {
 		return nil, false
@@ -171,7 +171,7 @@ func (p *part) overwriteBlob(b []byte, s *shape, klen int, f form) (v []byte, ok
 	return p.blobs[i].data, true
 }
 
-func (p *part) replaceEntry(at spot, b []byte, s *shape, key []byte, f form) []byte {
+func (p *part) replaceEntry(at spot, b []byte, s shape, key []byte, f form) []byte {
 	keyBlob := uint32(0)
 	if s.meta&flagKeyBlob != 0 {
 		keyBlob = binary.LittleEndian.Uint32(b[s.key:])
@@ -180,11 +180,11 @@ func (p *part) replaceEntry(at spot, b []byte, s *shape, key []byte, f form) []b
 	p.dropValue(b, s)
 	p.slab.free(at.ref)
 	at.replace(ref)
-	return p.openValue(ref, &n, f.vlen)
+	return p.openValue(ref, n, f.vlen)
 }
 
 // openValue returns the bytes for the value of a fresh entry, in a new blob if need be.
-func (p *part) openValue(ref uint32, s *shape, vlen int) []byte {
+func (p *part) openValue(ref uint32, s shape, vlen int) []byte {
 	b := p.slab.at(ref)
 	if s.meta&flagValBlob != 0 {
 		blob := p.space.store.newBlob(vlen, vlen)
@@ -200,7 +200,7 @@ type payload struct {
 	blob  *Blob // holds bytes, when not nil; the receiver takes over its reference
 }
 
-func (p *part) peel(b []byte, s *shape) payload {
+func (p *part) peel(b []byte, s shape) payload {
 	v := payload{bytes: p.valueBytes(b, s)}
 	if s.meta&flagValBlob != 0 {
 		v.blob = p.blobAt(b[s.val:])
@@ -209,7 +209,7 @@ func (p *part) peel(b []byte, s *shape) payload {
 }
 
 // fill gives a fresh entry its value; v may be longer or shorter than the entry's value, which is zeroed behind it.
-func (p *part) fill(ref uint32, s *shape, v payload, vlen int) []byte {
+func (p *part) fill(ref uint32, s shape, v payload, vlen int) []byte {
 	if s.meta&flagValBlob != 0 && v.blob != nil && len(v.bytes) == vlen {
 		binary.LittleEndian.PutUint32(p.slab.at(ref)[s.val:], p.addBlob(v.blob))
 		return v.bytes
@@ -226,7 +226,7 @@ func (p *part) fill(ref uint32, s *shape, v payload, vlen int) []byte {
 func (p *part) remake(at *spot, f form) []byte {
 	b := p.slab.at(at.ref)
 	s := shapeOf(b)
-	v := p.peel(b, &s)
+	v := p.peel(b, s)
 	if v.blob != nil {
 		i := binary.LittleEndian.Uint32(b[s.val:])
 		p.blobs[i], p.noBlob = nil, append(p.noBlob, i)
@@ -235,15 +235,15 @@ func (p *part) remake(at *spot, f form) []byte {
 	if s.meta&flagKeyBlob != 0 {
 		keyBlob = binary.LittleEndian.Uint32(b[s.key:])
 	}
-	ref, fresh := p.write(p.keyBytes(b, &s), keyBlob, s.meta&flagKeyBlob != 0, f)
-	dst := p.fill(ref, &fresh, v, f.vlen)
+	ref, fresh := p.write(p.keyBytes(b, s), keyBlob, s.meta&flagKeyBlob != 0, f)
+	dst := p.fill(ref, fresh, v, f.vlen)
 	p.slab.free(at.ref)
 	at.replace(ref)
 	return dst
 }
 
 // formOf is the form that an entry has.
-func (p *part) formOf(b []byte, s *shape) form {
+func (p *part) formOf(b []byte, s shape) form {
 	return form{
 		typ: s.meta & typeMask, vlen: len(p.valueBytes(b, s)), expire: expiryOf(b, s.meta),
 		clock: atomic.LoadUint32(header(b)) >> 8,
@@ -255,10 +255,10 @@ func (p *part) formOf(b []byte, s *shape) form {
 func (p *part) resize(at *spot, n int, typ uint8) []byte {
 	b := p.slab.at(at.ref)
 	s := shapeOf(b)
-	f := p.formOf(b, &s)
+	f := p.formOf(b, s)
 	old := f.vlen
 	f.typ, f.vlen = typ, n
-	klen := len(p.keyBytes(b, &s))
+	klen := len(p.keyBytes(b, s))
 	if s.fits(klen, p.slab.size(at.ref), f) {
 		v := s.rewrite(b, f)
 		if n > old {

@@ -50,7 +50,7 @@ func (s *Store) newBlob(n, capacity int) *Blob {
 
 // zeroAfter zeroes the value of an entry that was just made, from some byte on. Memory that nobody has used is zero: to say so
 // once more of a hundred megabytes takes ten milliseconds, and takes the memory, too.
-func (p *part) zeroAfter(s *shape, v []byte, from int) {
+func (p *part) zeroAfter(s shape, v []byte, from int) {
 	if s.meta&flagValBlob == 0 || !p.space.store.zero {
 		clear(v[from:])
 	}

@@ -50,27 +50,27 @@ func (d *draft) begin(n int, typ uint8) []byte {
 
 // draftFor is forWrite for a command that adds several elements. Unless the value is a big one, nothing of what is done
 // through the handle is in the store before Store, which must be called, with at least one element.
-func (d *DB) draftFor(key []byte, kind Kind, empty uint8, n int) (h handle, wrongType bool) {
+func (h *handle) draftFor(d *DB, key []byte, kind Kind, empty uint8, n int) (wrongType bool) {
 	p, hash, at, ok := d.open(key)
-	h = handle{p: p, at: at, gen: d.space.gen, rw: true}
+	h.point(d, p, at)
 	if !ok {
 		h.draft = &d.store.draft
 		clear(h.draft.begin(n, empty))
 		h.draft.fresh, h.draft.key, h.draft.hash = true, key, hash
-		return h, false
+		return false
 	}
 	b := p.slab.at(at.ref)
 	s := shapeOf(b)
 	switch {
 	case kinds[s.meta&typeMask].kind != kind:
-		return handle{}, true
+		return true
 	case isObject(s.meta):
-		return h, false
+		return false
 	}
 	h.draft = &d.store.draft
-	v := p.valueBytes(b, &s)
+	v := p.valueBytes(b, s)
 	copy(h.draft.begin(len(v), s.meta&typeMask), v)
-	return h, false
+	return false
 }
 
 // Store ends what a handle made by a Draft method began.
@@ -92,38 +92,38 @@ func (h *handle) Store() {
 	d.end()
 }
 
-// HashDraft is HashForWrite for a command that sets several fields; see draftFor.
-func (d *DB) HashDraft(key []byte) (h Hash, wrongType bool) {
-	base, wrong := d.draftFor(key, HashKind, typeHashPack, packHeader)
-	if wrong {
-		return Hash{}, true
+// Draft is ForWrite for a command that sets several fields; see draftFor.
+func (h *Hash) Draft(d *DB, key []byte) (wrongType bool) {
+	if h.draftFor(d, key, HashKind, typeHashPack, packHeader) {
+		return true
 	}
-	return openHash(base), false
+	h.open()
+	return false
 }
 
-// ListDraft is ListForWrite for a command that adds several elements; see draftFor.
-func (d *DB) ListDraft(key []byte) (l List, wrongType bool) {
-	base, wrong := d.draftFor(key, ListKind, typeListPack, listHeader)
-	if wrong {
-		return List{}, true
+// Draft is ForWrite for a command that adds several elements; see draftFor.
+func (l *List) Draft(d *DB, key []byte) (wrongType bool) {
+	if l.draftFor(d, key, ListKind, typeListPack, listHeader) {
+		return true
 	}
-	return openList(base), false
+	l.open()
+	return false
 }
 
-// SetDraft is SetForWrite for a command that adds several members; see draftFor.
-func (d *DB) SetDraft(key []byte) (s Set, wrongType bool) {
-	base, wrong := d.draftFor(key, SetKind, typeIntset, intsetHeader)
-	if wrong {
-		return Set{}, true
+// Draft is ForWrite for a command that adds several members; see draftFor.
+func (s *Set) Draft(d *DB, key []byte) (wrongType bool) {
+	if s.draftFor(d, key, SetKind, typeIntset, intsetHeader) {
+		return true
 	}
-	return openSet(base), false
+	s.open()
+	return false
 }
 
-// ZSetDraft is ZSetForWrite for a command that adds several members; see draftFor.
-func (d *DB) ZSetDraft(key []byte) (z ZSet, wrongType bool) {
-	base, wrong := d.draftFor(key, ZSetKind, typeZSetPack, packHeader)
-	if wrong {
-		return ZSet{}, true
+// Draft is ForWrite for a command that adds several members; see draftFor.
+func (z *ZSet) Draft(d *DB, key []byte) (wrongType bool) {
+	if z.draftFor(d, key, ZSetKind, typeZSetPack, packHeader) {
+		return true
 	}
-	return openZSet(base), false
+	z.open()
+	return false
 }

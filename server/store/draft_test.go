@@ -6,7 +6,8 @@ import "testing"
 func TestDraftIsNotSeen(t *testing.T) {
 	s := New(Options{Seed: 1})
 	d := s.DB(0)
-	h, _ := d.HashDraft([]byte("h"))
+	var h Hash
+	h.Draft(d, []byte("h"))
 	for i := range 20 {
 		h.Set(k(i%10), k(i))
 		if h.Len() != min(i+1, 10) {
@@ -39,7 +40,8 @@ func TestDraftIsNotSeen(t *testing.T) {
 // TestDraftLeftOpen does what a command must not: it leaves a draft open. The debug build finds it.
 func TestDraftLeftOpen(t *testing.T) {
 	s := New(Options{Seed: 1})
-	z, _ := s.DB(0).ZSetDraft([]byte("z"))
+	var z ZSet
+	z.Draft(s.DB(0), []byte("z"))
 	z.Set([]byte("m"), 1)
 	defer func() {
 		if r := recover(); (r != nil) != debug {
@@ -56,7 +58,8 @@ func TestDraftMemory(t *testing.T) {
 	d, key, v := s.DB(0), []byte("h"), []byte("value")
 	fields := [][]byte{k(1), k(2), k(3), k(2)}
 	fill := func() {
-		h, _ := d.HashDraft(key)
+		var h Hash
+		h.Draft(d, key)
 		for _, f := range fields {
 			h.Set(f, v)
 		}

@@ -30,12 +30,23 @@ type Entry struct {
 	gen uint32
 }
 
-// shape says where the parts of an entry lie in its slot.
+// shape says where the parts of an entry lie in its slot. It has four fields, which is what the compiler keeps in registers;
+// it goes by value for the same reason.
 type shape struct {
-	meta       uint8
-	key, klen  int // offset, and length in the slot (4 for a blob's index)
-	val, vlen  int
-	lenAt, len int // where the value's length stands and in how many bytes; len is 0 for fixed-size values
+	meta      uint8
+	key       int // offset; the key ends where the value begins, and is 4 bytes for a blob's index
+	val, vlen int // offset and length
+}
+
+// klen is the key's length in the slot.
+func (s shape) klen() int { return s.val - s.key }
+
+// width is in how many bytes, right before the key, the value's length stands; 0 for values of a fixed size.
+func (s shape) width() int {
+	if sized(s.meta) {
+		return varintLen(s.vlen)
+	}
+	return 0
 }
 
 func (p *part) entry(ref uint32) Entry { return Entry{p, ref, p.space.gen} }
@@ -78,23 +89,21 @@ func shapeOf(b []byte) (s shape) {
 	if s.meta&flagExpire != 0 {
 		at += 8
 	}
-	n, w := varint(b[at:])
+	klen, w := varint(b[at:])
 	at += w
-	s.klen = n
 	if s.meta&flagKeyBlob != 0 {
-		s.klen = 4
+		klen = 4
 	}
 	switch {
 	case sized(s.meta):
-		s.lenAt = at
-		s.vlen, s.len = varint(b[at:])
-		at += s.len
+		s.vlen, w = varint(b[at:])
+		at += w
 	case s.meta&flagValBlob == 0 && s.meta&typeMask == typeInt:
 		s.vlen = 8
 	default:
 		s.vlen = 4
 	}
-	s.key, s.val = at, at+s.klen
+	s.key, s.val = at, at+klen
 	return s
 }
 
@@ -124,14 +133,14 @@ func (p *part) keyIs(ref uint32, key []byte) bool {
 
 func (p *part) blobAt(b []byte) *Blob { return p.blobs[binary.LittleEndian.Uint32(b)] }
 
-func (p *part) keyBytes(b []byte, s *shape) []byte {
+func (p *part) keyBytes(b []byte, s shape) []byte {
 	if s.meta&flagKeyBlob != 0 {
 		return p.blobAt(b[s.key:]).data
 	}
-	return b[s.key : s.key+s.klen : s.key+s.klen]
+	return b[s.key:s.val:s.val]
 }
 
-func (p *part) valueBytes(b []byte, s *shape) []byte {
+func (p *part) valueBytes(b []byte, s shape) []byte {
 	if s.meta&flagValBlob != 0 {
 		return p.blobAt(b[s.val:]).data
 	}
@@ -142,7 +151,7 @@ func (p *part) valueBytes(b []byte, s *shape) []byte {
 func (p *part) rehash(ref uint32) (h uint64, exp bool) {
 	b := p.slab.at(ref)
 	s := shapeOf(b)
-	return p.space.store.hash.sum(p.keyBytes(b, &s)), s.meta&flagExpire != 0
+	return p.space.store.hash.sum(p.keyBytes(b, s)), s.meta&flagExpire != 0
 }
 
 func expiryOf(b []byte, meta uint8) int64 {
@@ -156,7 +165,7 @@ func expiryOf(b []byte, meta uint8) int64 {
 func (e Entry) Key() []byte {
 	b := e.slot()
 	s := shapeOf(b)
-	return e.p.keyBytes(b, &s)
+	return e.p.keyBytes(b, s)
 }
 
 func (e Entry) meta() uint8 { return uint8(atomic.LoadUint32(header(e.slot()))) }
@@ -201,11 +210,11 @@ func (e Entry) Text() (t Text, ok bool) {
 	case s.meta&typeMask == typeInt:
 		t.Int, t.IsInt = int64(binary.LittleEndian.Uint64(b[s.val:])), true
 	case isText(s.meta):
-		t.Value = e.p.valueBytes(b, &s)
+		t.Value = e.p.valueBytes(b, s)
 	default:
 		return Text{}, false
 	}
-	t.Key, t.ExpireAt = e.p.keyBytes(b, &s), expiryOf(b, s.meta)
+	t.Key, t.ExpireAt = e.p.keyBytes(b, s), expiryOf(b, s.meta)
 	return t, true
 }
 
@@ -227,7 +236,7 @@ func (e Entry) StrLen() int {
 		var digits [20]byte
 		return len(strconv.AppendInt(digits[:0], int64(binary.LittleEndian.Uint64(b[s.val:])), 10))
 	}
-	return len(e.p.valueBytes(b, &s))
+	return len(e.p.valueBytes(b, s))
 }
 
 // AppendString appends a string's bytes.
@@ -237,7 +246,7 @@ func (e Entry) AppendString(dst []byte) []byte {
 	if s.meta&typeMask == typeInt {
 		return strconv.AppendInt(dst, int64(binary.LittleEndian.Uint64(b[s.val:])), 10)
 	}
-	return append(dst, e.p.valueBytes(b, &s)...)
+	return append(dst, e.p.valueBytes(b, s)...)
 }
 
 // Bytes are a string's bytes. They may point into the store, where they stand until the DB's next write; an integer is
@@ -248,7 +257,7 @@ func (e Entry) Bytes(scratch []byte) []byte {
 	if s.meta&typeMask == typeInt {
 		return strconv.AppendInt(scratch[:0], int64(binary.LittleEndian.Uint64(b[s.val:])), 10)
 	}
-	return e.p.valueBytes(b, &s)
+	return e.p.valueBytes(b, s)
 }
 
 // Blob is the string's blob with a reference for the caller, or nil when the value is not kept in one.

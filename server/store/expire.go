@@ -135,7 +135,7 @@ func (p *part) expireHome(seg *segment, home uint32, now int64, fn func(key []by
 		default:
 			found++
 			next = min(next, at) // stays due if fn leaves it
-			p.space.key = append(p.space.key[:0], p.keyBytes(b, &s)...)
+			p.space.key = append(p.space.key[:0], p.keyBytes(b, s)...)
 			fn(p.space.key)
 		}
 	}

@@ -19,24 +19,34 @@ func (d *DB) Hash(key []byte, now int64) (h Hash, found, wrongType bool) {
 }
 
 // Hash is a handle for reading an entry's hash.
-func (e Entry) Hash() Hash { return openHash(e.handle()) }
-
-// HashForWrite returns the hash at key for writing, an empty new one when there is none. The caller deletes the key
-// when it leaves the hash empty.
-func (d *DB) HashForWrite(key []byte) (h Hash, wrongType bool) {
-	base, wrong := d.forWrite(key, HashKind, typeHashPack, packHeader)
-	if wrong {
-		return Hash{}, true
-	}
-	return openHash(base), false
+func (e Entry) Hash() (h Hash) {
+	h.read(e)
+	h.open()
+	return h
 }
 
-func openHash(base handle) Hash {
-	h := Hash{handle: base}
+// ForWrite makes h a handle for writing the hash at key, an empty new one when there is none. The caller deletes the key when
+// it leaves the hash empty.
+func (h *Hash) ForWrite(d *DB, key []byte) (wrongType bool) {
+	if h.forWrite(d, key, HashKind, typeHashPack, packHeader) {
+		return true
+	}
+	h.open()
+	return false
+}
+
+// HashForWrite is ForWrite where the copy of the handle does not matter.
+func (d *DB) HashForWrite(key []byte) (h Hash, wrongType bool) {
+	wrongType = h.ForWrite(d, key)
+	return h, wrongType
+}
+
+// open finds the object of a big hash.
+func (h *Hash) open() {
+	h.obj = nil
 	if o := h.object(); o != nil {
 		h.obj = o.(*tableObject)
 	}
-	return h
 }
 
 // Len is the number of fields.

@@ -61,7 +61,8 @@ func (d *DB) Use(key []byte, now int64) (Entry, bool) {
 	}
 	e := p.entry(at.ref)
 	e.hit(h, now)
-	d.space.met = met{p, h, at, d.space.gen}
+	m := &d.space.met // filled where it is: it is read right afterwards
+	m.p, m.h, m.at, m.gen = p, h, at, d.space.gen
 	return e, true
 }
 
@@ -138,7 +139,7 @@ func (d *DB) EditString(key []byte, n int) []byte {
 	if !ok {
 		at, b := p.create(&p.keys, h, key, form{typ: typeRaw, vlen: n, clock: d.store.clock.Load()})
 		s := shapeOf(p.slab.at(at.ref))
-		p.zeroAfter(&s, b, 0)
+		p.zeroAfter(s, b, 0)
 		return b
 	}
 	switch e := p.entry(at.ref); e.meta() & typeMask {
@@ -198,7 +199,7 @@ func (d *DB) expire(key []byte, expire int64) bool {
 		}
 		return true
 	}
-	f := p.formOf(b, &s)
+	f := p.formOf(b, s)
 	f.expire = expire
 	p.remake(&at, f)
 	return true
@@ -217,7 +218,7 @@ func (d *DB) Rename(src, dst []byte) bool {
 	}
 	b := p.slab.at(at.ref)
 	s := shapeOf(b)
-	f, v := p.formOf(b, &s), p.peel(b, &s)
+	f, v := p.formOf(b, s), p.peel(b, s)
 	if v.blob != nil {
 		v.blob.Retain()
 	}
@@ -246,7 +247,7 @@ func (p *part) dropShell(ref uint32) {
 func (d *DB) install(key []byte, f form, v payload) {
 	p, h, at, ok := d.open(key)
 	ref, s := p.write(key, 0, false, f)
-	p.fill(ref, &s, v, f.vlen)
+	p.fill(ref, s, v, f.vlen)
 	if ok {
 		p.unlink(at)
 		p.dropEntry(at.ref)
@@ -266,7 +267,7 @@ func (d *DB) Copy(src, dst []byte, to *DB) bool {
 	}
 	b := p.slab.at(at.ref)
 	s := shapeOf(b)
-	f, v := p.formOf(b, &s), p.peel(b, &s)
+	f, v := p.formOf(b, s), p.peel(b, s)
 	f.clock = d.store.clock.Load()
 	if v.blob != nil {
 		v.blob.Retain()

@@ -7,24 +7,34 @@ type List struct {
 }
 
 // List is a handle for reading an entry's list.
-func (e Entry) List() List { return openList(e.handle()) }
-
-// ListForWrite returns the list at key for writing, an empty new one when there is none. The caller deletes the key when
-// it leaves the list empty.
-func (d *DB) ListForWrite(key []byte) (l List, wrongType bool) {
-	base, wrong := d.forWrite(key, ListKind, typeListPack, listHeader)
-	if wrong {
-		return List{}, true
-	}
-	return openList(base), false
+func (e Entry) List() (l List) {
+	l.read(e)
+	l.open()
+	return l
 }
 
-func openList(base handle) List {
-	l := List{handle: base}
+// ForWrite makes l a handle for writing the list at key, an empty new one when there is none. The caller deletes the key when
+// it leaves the list empty.
+func (l *List) ForWrite(d *DB, key []byte) (wrongType bool) {
+	if l.forWrite(d, key, ListKind, typeListPack, listHeader) {
+		return true
+	}
+	l.open()
+	return false
+}
+
+// ListForWrite is ForWrite where the copy of the handle does not matter.
+func (d *DB) ListForWrite(key []byte) (l List, wrongType bool) {
+	wrongType = l.ForWrite(d, key)
+	return l, wrongType
+}
+
+// open finds the object of a big list.
+func (l *List) open() {
+	l.obj = nil
 	if o := l.object(); o != nil {
 		l.obj = o.(*listObject)
 	}
-	return l
 }
 
 // Len is the number of elements.

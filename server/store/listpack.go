@@ -114,8 +114,9 @@ type packedElem struct {
 	size  int // encoded
 }
 
-func packElem(v []byte) packedElem {
-	p := packedElem{v: v}
+// pack makes p the element of text v. It fills p where it is: to copy it right afterwards would wait for its fields.
+func (p *packedElem) pack(v []byte) {
+	p.v = v
 	if p.n, p.isInt = canonicalInt(v); p.isInt {
 		p.size = intSize(p.n)
 	} else {
@@ -129,6 +130,10 @@ func packElem(v []byte) packedElem {
 		}
 	}
 	p.size += backSize(p.size)
+}
+
+func packElem(v []byte) (p packedElem) {
+	p.pack(v)
 	return p
 }
 

@@ -114,9 +114,10 @@ func (o *listObject) pushInto(head bool, vs [][]byte) (n int) {
 
 // putAtEnd puts elements shorter than plain at an end of a leaf's slot, as many as it has the room for, and returns how many.
 func putAtEnd(b []byte, head bool, vs [][]byte, plain int) int {
+	var e packedElem
 	from, to := window(b)
 	for n, v := range vs {
-		e := packElem(v)
+		e.pack(v)
 		first, last := from, to+e.size
 		if head {
 			first, last = from-e.size, to

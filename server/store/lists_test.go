@@ -108,7 +108,8 @@ func listOf(v value) []string {
 }
 
 func (w *world) list(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	l, wrong := pick(w, d.ListForWrite, d.ListDraft)(k)
+	var l List
+	wrong := pick(w, l.ForWrite, l.Draft)(d, k)
 	if wrong != (exists && old.kind != ListKind) {
 		w.t.Fatal("wrong type")
 	}

@@ -103,18 +103,18 @@ func (d *DB) settle(key []byte, l *Loose) {
 	switch o := l.obj.(type) {
 	case *zsetObject:
 		o.born = d.store.epoch
-		h, _ = d.forWrite(key, ZSetKind, typeZSetPack, packHeader)
+		h.forWrite(d, key, ZSetKind, typeZSetPack, packHeader)
 	case *tableObject:
 		o.born = d.store.epoch
 		if o.typ == typeHashTable {
-			h, _ = d.forWrite(key, HashKind, typeHashPack, packHeader)
+			h.forWrite(d, key, HashKind, typeHashPack, packHeader)
 		} else {
-			h, _ = d.forWrite(key, SetKind, typeIntset, intsetHeader)
+			h.forWrite(d, key, SetKind, typeIntset, intsetHeader)
 		}
 	case *listObject:
-		h, _ = d.forWrite(key, ListKind, typeListPack, listHeader)
+		h.forWrite(d, key, ListKind, typeListPack, listHeader)
 	case *streamObject:
-		h, _ = d.forWrite(key, StreamKind, typeStreamPack, 0)
+		h.forWrite(d, key, StreamKind, typeStreamPack, 0)
 	}
 	h.wrote()
 	h.become(l.obj)

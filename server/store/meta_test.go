@@ -355,7 +355,8 @@ func pick[F any](w *world, inPlace, draft F) F {
 }
 
 func (w *world) hash(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	h, wrong := pick(w, d.HashForWrite, d.HashDraft)(k)
+	var h Hash
+	wrong := pick(w, h.ForWrite, h.Draft)(d, k)
 	if wrong != (exists && old.kind != HashKind) {
 		w.t.Fatal("wrong type")
 	}

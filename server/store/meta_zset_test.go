@@ -27,7 +27,8 @@ func membersOf(e Entry) map[string]string {
 
 // zset changes a sorted set by members and by ranks, and compares its order and its borders with the model's.
 func (w *world) zset(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	z, wrong := pick(w, d.ZSetForWrite, d.ZSetDraft)(k)
+	var z ZSet
+	wrong := pick(w, z.ForWrite, z.Draft)(d, k)
 	if wrong != (exists && old.kind != ZSetKind) {
 		w.t.Fatal("wrong type")
 	}

@@ -144,19 +144,27 @@ type handle struct {
 	draft *draft // where a small value's bytes are meanwhile; nil: in the store
 }
 
-func (e Entry) handle() handle { return handle{p: e.p, at: spot{ref: e.ref}, gen: e.gen} }
+// read makes h, which is zero, a handle for reading e.
+func (h *handle) read(e Entry) { h.p, h.at.ref, h.gen = e.p, e.ref, e.gen }
 
-// forWrite opens the value of a kind at key, a new one of type empty with n zero bytes when there is none.
-func (d *DB) forWrite(key []byte, kind Kind, empty uint8, n int) (h handle, wrongType bool) {
+// forWrite opens the value of a kind at key, a new one of type empty with n zero bytes when there is none. It fills h where it
+// is: a handle that is copied right after it was made waits until its fields have come to memory, several times for a command.
+func (h *handle) forWrite(d *DB, key []byte, kind Kind, empty uint8, n int) (wrongType bool) {
 	p, hash, at, ok := d.open(key)
 	if !ok {
 		var v []byte
 		at, v = p.create(&p.keys, hash, key, form{typ: empty, vlen: n, clock: d.store.clock.Load()})
 		clear(v)
 	} else if p.entry(at.ref).Kind() != kind {
-		return handle{}, true
+		return true
 	}
-	return handle{p: p, at: at, gen: d.space.gen, rw: true}, false
+	h.point(d, p, at)
+	return false
+}
+
+// point makes h a handle for writing what is at a spot.
+func (h *handle) point(d *DB, p *part, at spot) {
+	h.p, h.at, h.gen, h.rw, h.draft = p, at, d.space.gen, true, nil
 }
 
 // object is the object of a big value, nil for a small one.
@@ -201,7 +209,7 @@ func (h *handle) bytes() []byte {
 	}
 	b := h.p.slab.at(h.at.ref)
 	s := shapeOf(b)
-	return h.p.valueBytes(b, &s)
+	return h.p.valueBytes(b, s)
 }
 
 // resize gives a small value n bytes and perhaps another type, and returns them for writing.
@@ -249,7 +257,7 @@ func (h *handle) become(o object) {
 	}
 	e := p.slab.at(h.at.ref)
 	s := shapeOf(e)
-	key := append([]byte(nil), p.keyBytes(e, &s)...)
+	key := append([]byte(nil), p.keyBytes(e, s)...)
 	v := p.put(&p.keys, 0, h.at, true, key, form{typ: o.entryType(), vlen: 4, expire: KeepTTL})
 	binary.LittleEndian.PutUint32(v, o.base().globalID())
 	h.at, _ = p.keys.find(p, p.space.store.hash.sum(key), key)

@@ -120,7 +120,7 @@ func (k *border) passes(p *part, score float64, ref uint32) bool {
 	}
 	b := p.slab.at(ref)
 	s := shapeOf(b)
-	return k.admits(p.keyBytes(b, &s))
+	return k.admits(p.keyBytes(b, s))
 }
 
 // admits is passes for a member of the border's score.

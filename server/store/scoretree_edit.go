@@ -82,7 +82,7 @@ func (t *scoreTree) insert(p *part, score float64, ref uint32) {
 	}
 	b := p.slab.at(ref)
 	s := shapeOf(b)
-	w := t.pathTo(p, score, p.keyBytes(b, &s))
+	w := t.pathTo(p, score, p.keyBytes(b, s))
 	for _, up := range w.steps[1:w.height] {
 		p.node(up.ref).below()[up.at]++
 	}
@@ -312,7 +312,7 @@ func (t *scoreTree) merge(p *part, w *path, level int) bool {
 func (t *scoreTree) moved(p *part, score float64, from, to uint32) {
 	b := p.slab.at(to)
 	s := shapeOf(b)
-	w := t.pathTo(p, score, p.keyBytes(b, &s))
+	w := t.pathTo(p, score, p.keyBytes(b, s))
 	for level, at := range w.steps[:w.height] {
 		refs := p.node(at.ref).refs()
 		if refs[at.at] == from {
@@ -329,7 +329,7 @@ func (t *scoreTree) moveNode(p *part, ref uint32) {
 	first := n.row(0)
 	b := p.slab.at(first.ref)
 	s := shapeOf(b)
-	w := t.pathTo(p, first.score, p.keyBytes(b, &s))
+	w := t.pathTo(p, first.score, p.keyBytes(b, s))
 	if w.steps[n.level].ref != ref {
 		panic("store: a node of a sorted set is not in its tree")
 	}

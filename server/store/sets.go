@@ -33,24 +33,34 @@ func (d *DB) Set(key []byte, now int64) (s Set, found, wrongType bool) {
 }
 
 // Set is a handle for reading an entry's set.
-func (e Entry) Set() Set { return openSet(e.handle()) }
-
-// SetForWrite returns the set at key for writing, an empty new one when there is none. The caller deletes the key when
-// it leaves the set empty.
-func (d *DB) SetForWrite(key []byte) (s Set, wrongType bool) {
-	base, wrong := d.forWrite(key, SetKind, typeIntset, intsetHeader)
-	if wrong {
-		return Set{}, true
-	}
-	return openSet(base), false
+func (e Entry) Set() (s Set) {
+	s.read(e)
+	s.open()
+	return s
 }
 
-func openSet(base handle) Set {
-	s := Set{handle: base}
+// ForWrite makes s a handle for writing the set at key, an empty new one when there is none. The caller deletes the key when
+// it leaves the set empty.
+func (s *Set) ForWrite(d *DB, key []byte) (wrongType bool) {
+	if s.forWrite(d, key, SetKind, typeIntset, intsetHeader) {
+		return true
+	}
+	s.open()
+	return false
+}
+
+// SetForWrite is ForWrite where the copy of the handle does not matter.
+func (d *DB) SetForWrite(key []byte) (s Set, wrongType bool) {
+	wrongType = s.ForWrite(d, key)
+	return s, wrongType
+}
+
+// open finds the object of a big set.
+func (s *Set) open() {
+	s.obj = nil
 	if o := s.object(); o != nil {
 		s.obj = o.(*tableObject)
 	}
-	return s
 }
 
 func (s *Set) isInts() bool { return s.obj == nil && s.typ() == typeIntset }

@@ -28,7 +28,8 @@ func (w *world) member(spread int) []byte {
 }
 
 func (w *world) set(d *DB, m map[string]value, k []byte, old value, exists bool) {
-	s, wrong := pick(w, d.SetForWrite, d.SetDraft)(k)
+	var s Set
+	wrong := pick(w, s.ForWrite, s.Draft)(d, k)
 	if wrong != (exists && old.kind != SetKind) {
 		w.t.Fatal("wrong type")
 	}

@@ -157,23 +157,21 @@ func (d *DB) Stream(key []byte, now int64) (s Stream, found, wrongType bool) {
 }
 
 // Stream is a handle for reading an entry's stream.
-func (e Entry) Stream() Stream {
-	s := Stream{handle: e.handle()}
+func (e Entry) Stream() (s Stream) {
+	s.read(e)
 	s.o = s.object().(*streamObject)
 	return s
 }
 
 // StreamForWrite returns the stream at key for writing, an empty new one when there is none. Streams may be empty.
 func (d *DB) StreamForWrite(key []byte) (s Stream, wrongType bool) {
-	h, wrong := d.forWrite(key, StreamKind, typeStreamPack, 0)
-	if wrong {
+	if s.forWrite(d, key, StreamKind, typeStreamPack, 0) {
 		return Stream{}, true
 	}
-	s = Stream{handle: h}
 	if o := s.object(); o != nil {
 		s.o = o.(*streamObject)
 	} else {
-		s.o = h.p.newStream()
+		s.o = s.p.newStream()
 		s.become(s.o)
 	}
 	return s, false

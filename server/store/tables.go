@@ -107,7 +107,7 @@ func (o *tableObject) copyTo(p *part) object {
 func (p *part) pair(ref uint32) (key, value []byte) {
 	b := p.slab.at(ref)
 	s := shapeOf(b)
-	return p.keyBytes(b, &s), p.valueBytes(b, &s)
+	return p.keyBytes(b, s), p.valueBytes(b, s)
 }
 
 // memoryUsage extrapolates from the first elements.

@@ -42,7 +42,7 @@ func (o *zsetObject) set(member []byte, score float64) (created, changed bool) {
 		o.beforeWrite(h)
 		o.comes(member, score)
 		ref, s := p.write(member, 0, false, form{typ: typeField, vlen: 8, clock: o.id})
-		binary.LittleEndian.PutUint64(p.openValue(ref, &s, 8), math.Float64bits(score))
+		binary.LittleEndian.PutUint64(p.openValue(ref, s, 8), math.Float64bits(score))
 		o.fields.insert(p, h, ref)
 		o.order.insert(p, score, ref)
 		return true, true

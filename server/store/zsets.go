@@ -8,24 +8,34 @@ type ZSet struct {
 }
 
 // ZSet is a handle for reading an entry's sorted set.
-func (e Entry) ZSet() ZSet { return openZSet(e.handle()) }
-
-// ZSetForWrite returns the sorted set at key for writing, an empty new one when there is none. The caller deletes the
-// key when it leaves the set empty.
-func (d *DB) ZSetForWrite(key []byte) (z ZSet, wrongType bool) {
-	base, wrong := d.forWrite(key, ZSetKind, typeZSetPack, packHeader)
-	if wrong {
-		return ZSet{}, true
-	}
-	return openZSet(base), false
+func (e Entry) ZSet() (z ZSet) {
+	z.read(e)
+	z.open()
+	return z
 }
 
-func openZSet(base handle) ZSet {
-	z := ZSet{handle: base}
+// ForWrite makes z a handle for writing the sorted set at key, an empty new one when there is none. The caller deletes the key when
+// it leaves the set empty.
+func (z *ZSet) ForWrite(d *DB, key []byte) (wrongType bool) {
+	if z.forWrite(d, key, ZSetKind, typeZSetPack, packHeader) {
+		return true
+	}
+	z.open()
+	return false
+}
+
+// ZSetForWrite is ForWrite where the copy of the handle does not matter.
+func (d *DB) ZSetForWrite(key []byte) (z ZSet, wrongType bool) {
+	wrongType = z.ForWrite(d, key)
+	return z, wrongType
+}
+
+// open finds the object of a big sorted set.
+func (z *ZSet) open() {
+	z.obj = nil
 	if o := z.object(); o != nil {
 		z.obj = o.(*zsetObject)
 	}
-	return z
 }
 
 // Len is the number of members.
@@ -218,7 +228,7 @@ func (z *ZSet) Range(rank, n int, down bool, fn func(member []byte, score float6
 		o.order.each(o.home, rank, n, down, func(score float64, ref uint32) bool {
 			b := o.home.slab.at(ref)
 			s := shapeOf(b)
-			return fn(o.home.keyBytes(b, &s), score)
+			return fn(o.home.keyBytes(b, s), score)
 		})
 		return
 	}
