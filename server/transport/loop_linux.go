@@ -263,7 +263,9 @@ func (l *loop) parse(c *conn, buf []byte) {
 		l.args = args
 		if len(args) > from {
 			words := args[from:len(args):len(args)]
-			l.items = append(l.items, engine.Item{Client: &c.sess.Client, Cmd: l.t.e.Table.ResolveLike(&l.latest, words), Args: words, Mark: c.done})
+			l.items = append(l.items, engine.Item{})
+			it := &l.items[len(l.items)-1] // filled in its place: a copy would wait for its fields to reach memory
+			it.Client, it.Cmd, it.Args, it.Mark = &c.sess.Client, l.t.e.Table.ResolveLike(&l.latest, words), words, c.done
 		}
 		c.done += n
 	}
