@@ -40,6 +40,7 @@ type Cmd struct {
 
 	subs           map[string]*Cmd
 	args           []Arg
+	element        int
 	legacy         legacyKeys
 	movable        bool
 	canonicalBytes []byte
@@ -64,6 +65,33 @@ func (c *Cmd) ArityOK(n int) bool {
 
 // FirstKey is the position of the first key, 0 when there is none or it has no fixed place.
 func (c *Cmd) FirstKey() int { return c.legacy.first }
+
+// FirstElement is the position of the first field or member that the command names of the value at its first key, when its
+// options are left out; 0 when it names none.
+func (c *Cmd) FirstElement() int { return c.element }
+
+// firstElement finds it in an argument shape.
+func firstElement(args []Arg) int {
+	at := 0
+	for _, a := range args {
+		parts := a.Args
+		switch {
+		case a.Optional:
+			continue
+		case a.Type != "block":
+			parts = []Arg{a}
+		}
+		for _, p := range parts {
+			if at++; p.Name == "field" || p.Name == "member" {
+				return at
+			}
+		}
+		if a.Multiple {
+			return 0
+		}
+	}
+	return 0
+}
 
 // Documented returns the parsed argument shape.
 func (c *Cmd) Documented() []Arg { return c.args }

@@ -59,7 +59,7 @@ func (t *Table) newCmd(row *Row, parent *Cmd) *Cmd {
 	if err != nil {
 		panic(fmt.Sprintf("command: row %s: %v", c.FullName, err))
 	}
-	c.args = args
+	c.args, c.element = args, firstElement(args)
 	t.all = append(t.all, c)
 	for i := range row.Subs {
 		sub := t.newCmd(&row.Subs[i], c)

@@ -151,6 +151,18 @@ func TestParseArgs(t *testing.T) {
 	}
 }
 
+func TestFirstElement(t *testing.T) {
+	table := NewTable()
+	for name, want := range map[string]int{
+		"hset": 2, "hget": 2, "hdel": 2, "sadd": 2, "sismember": 2, "zscore": 2, "zincrby": 3, "zadd": 3, "smove": 3,
+		"get": 0, "lpush": 0, "hgetall": 0, "spop": 0, "zrange": 0, "sinter": 0, "ping": 0,
+	} {
+		if got := table.Lookup([]byte(name)).FirstElement(); got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+}
+
 func TestKeySpecs(t *testing.T) {
 	for _, c := range []struct {
 		spec KeySpec

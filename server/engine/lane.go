@@ -54,6 +54,7 @@ type Lane struct {
 	st     State // read at the start of the hold
 	held   *Client
 	keys   [][]byte // of warm
+	elems  [][]byte // of warmElements
 	warmed uint32
 	entry  Ticket // as of the latest look
 	ticket Ticket // under which this Run first wrote
@@ -175,7 +176,7 @@ const warmFrom = 4
 // warm fetches the memory of the first keys of items. It looks at the database in which the client is now: a SELECT in
 // the batch only makes it useless.
 func (l *Lane) warm(items []Item) {
-	keys, db := l.keys[:0], -1
+	keys, db, from := l.keys[:0], -1, 0
 	for i := range items {
 		it := &items[i]
 		if it.Cmd == nil || it.Cmd.FirstKey() >= len(it.Args) || it.Cmd.FirstKey() == 0 {
@@ -188,14 +189,32 @@ func (l *Lane) warm(items []Item) {
 			keys, db = keys[:0], it.Client.DB
 		}
 		if key := it.Args[it.Cmd.FirstKey()]; len(keys) == 0 || string(key) != string(keys[len(keys)-1]) {
-			keys = append(keys, key)
+			l.warmElements(items[from:i])
+			keys, from = append(keys, key), i
 		}
 	}
+	l.warmElements(items[from:])
 	if len(keys) > 0 {
 		l.warmed += l.e.store.DB(db).Warm(keys)
 	}
 	clear(keys)
 	l.keys = keys[:0]
+}
+
+// warmElements fetches the memory of the elements that a run of commands of one key names.
+func (l *Lane) warmElements(run []Item) {
+	if len(run) < warmFrom || run[0].Cmd == nil || run[0].Cmd.FirstElement() == 0 || len(run[0].Args) <= run[0].Cmd.FirstKey() {
+		return
+	}
+	elems, first := l.elems[:0], &run[0]
+	for i := range run {
+		if it := &run[i]; it.Cmd != nil && it.Cmd.FirstElement() > 0 && it.Cmd.FirstElement() < len(it.Args) {
+			elems = append(elems, it.Args[it.Cmd.FirstElement()])
+		}
+	}
+	l.warmed += l.e.store.DB(first.Client.DB).WarmElements(first.Args[first.Cmd.FirstKey()], elems)
+	clear(elems)
+	l.elems = elems[:0]
 }
 
 // enter reads once per hold what may not change during it.

@@ -20,28 +20,78 @@ func (d *DB) Warm(keys [][]byte) (sum uint32) {
 }
 
 func (d *DB) warm(keys [][]byte) (sum uint32) {
-	var parts [warmGroup]*part
-	var buckets [warmGroup]*bucket
-	var tags [warmGroup]uint64
-	n := 0
+	var g warming
 	for _, key := range keys {
 		h := d.store.hash.sum(key)
-		p := d.space.partOf(h)
-		if p == nil || p.keys.count == 0 {
-			continue
+		if p := d.space.partOf(h); p != nil {
+			g.add(p, &p.keys, h)
 		}
-		seg := p.keys.segmentFor(p, h)
-		parts[n], buckets[n], tags[n] = p, &seg.buckets[seg.home(h)], uint64(tagOf(h))
-		n++
 	}
-	// Without branches on what was loaded, so that the loads of the next keys need not wait: where the tag is not among
-	// the first eight the ninth slot's entry is fetched, which harms nobody.
-	for i := range n {
-		b := buckets[i]
+	return g.fetch()
+}
+
+// WarmElements is Warm for elements of one big hash, set or sorted set.
+func (d *DB) WarmElements(key []byte, elements [][]byte) (sum uint32) {
+	o := d.tableAt(key)
+	for o != nil && len(elements) > 0 {
+		var g warming
+		group := elements[:min(warmGroup, len(elements))]
+		for _, e := range group {
+			g.add(o.home, &o.fields, d.store.hash.sum(e))
+		}
+		sum += g.fetch()
+		elements = elements[len(group):]
+	}
+	return sum
+}
+
+// tableAt is the table of the value at key, nil when it has none.
+func (d *DB) tableAt(key []byte) *tableObject {
+	p, _, at, ok := d.lookup(key)
+	if !ok {
+		return nil
+	}
+	b := p.slab.at(at.ref)
+	s := shapeOf(b)
+	if !isObject(s.meta) {
+		return nil
+	}
+	switch o := p.space.object(b[s.val:]).(type) {
+	case *tableObject:
+		return o
+	case *zsetObject:
+		return &o.tableObject
+	}
+	return nil
+}
+
+// warming is a group of entries that are fetched together.
+type warming struct {
+	parts   [warmGroup]*part
+	buckets [warmGroup]*bucket
+	tags    [warmGroup]uint64
+	n       int
+}
+
+// add looks for the bucket of a hash. There must be room for it.
+func (g *warming) add(p *part, t *table, h uint64) {
+	if t.count == 0 {
+		return
+	}
+	seg := t.segmentFor(p, h)
+	g.parts[g.n], g.buckets[g.n], g.tags[g.n] = p, &seg.buckets[seg.home(h)], uint64(tagOf(h))
+	g.n++
+}
+
+// fetch loads the buckets and the entries. It does so without branches on what was loaded, so that the loads of the next
+// need not wait: where the tag is not among the first eight the ninth slot's entry is fetched, which harms nobody.
+func (g *warming) fetch() (sum uint32) {
+	for i := range g.n {
+		b := g.buckets[i]
 		w, _ := b.words()
-		w ^= lowBits * tags[i]
+		w ^= lowBits * g.tags[i]
 		ref := b.refs[bits.TrailingZeros64((w-lowBits)&^w&highBits)/8]
-		sum += parts[i].slab.touch(ref)
+		sum += g.parts[i].slab.touch(ref)
 	}
 	return sum
 }
