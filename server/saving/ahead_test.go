@@ -224,3 +224,43 @@ func TestReplicasGetWhatWasWritten(t *testing.T) {
 	written("what no file gets")
 	held()
 }
+
+// TestReplicasWaitAgainOnceADiskIsBack: replicas get what a full disk does not take. With the first write that it takes again they wait
+// again, that one included.
+func TestReplicasWaitAgainOnceADiskIsBack(t *testing.T) {
+	var full, stuck atomic.Bool
+	disk := fsys.NewFaulty(fsys.NewMem(), func(op fsys.Op) error {
+		if op.Name == "write" && full.Load() {
+			return syscall.ENOSPC
+		}
+		for op.Name == "write" && stuck.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
+	b, _, err := appending(t, disk, t.TempDir(), "appendfsync everysec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do("INCR", "n")
+	has, held := eagerly(b.log)
+	full.Store(true)
+	b.do("INCR", "n")
+	b.ping()
+	b.eventually("what the disk does not take", func() bool { return has() == b.log.Offset() })
+	stuck.Store(true)
+	full.Store(false)
+	time.Sleep(300 * time.Millisecond) // the next attempt comes after 100
+	before, work := has(), make(chan struct{})
+	go func() { defer close(work); b.ping() }()
+	b.eventually("an entry of the stream", func() bool { return b.log.Offset() > before })
+	time.Sleep(20 * time.Millisecond)
+	if has() != before {
+		t.Error("a replica has what comes while the disk is only just back")
+	}
+	stuck.Store(false)
+	<-work
+	b.eventually("everything", func() bool { return has() == b.log.Offset() })
+	held()
+	b.saver.Close()
+}

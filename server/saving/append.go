@@ -54,6 +54,7 @@ type appender struct {
 	settled   atomic.Int64 // physical position up to which the file holds the log, synced under always
 	busy      atomic.Bool  // a rewrite is under way
 	syncing   atomic.Bool  // the goroutine syncs: writes are postponed
+	lifted    atomic.Bool  // replicas have everything: see lift
 	syncBegan atomic.Int64
 	delayed   atomic.Int64 // aof_delayed_fsync
 	flushNap  atomic.Int64 // DEBUG AOF-FLUSH-SLEEP, in microseconds
@@ -170,6 +171,9 @@ func (a *appender) settle() {
 
 // write brings the file to the end of the log; a.mu is held. What cannot be written stays in the log.
 func (a *appender) write(sync bool) {
+	if a.lifted.Load() {
+		a.release() // what comes while this is written waits for it again
+	}
 	for a.cur != nil {
 		pieces, at, err := a.cur.Whole(a.pieces[:0])
 		a.pieces = pieces
@@ -334,7 +338,7 @@ func (a *appender) writeFailed(err error, sync bool) {
 		a.s.logf(settings.LogWarning, "Error writing to the AOF file: %s", why)
 	}
 	if !a.always() {
-		a.log.LimitReplicas(oplog.NoLimit) // the stream goes on, as Redis' does
+		a.lift() // the stream goes on, as Redis' does
 	}
 	a.s.e.SetFileError(why)
 	a.s.judge()

@@ -20,8 +20,15 @@ const lateEnough = 200 * time.Millisecond
 // hand. a.mu is held.
 func (a *appender) release() {
 	if a.is(appendOn) {
+		a.lifted.Store(false)
 		a.log.LimitReplicas(a.at.Pos)
 	}
+}
+
+// lift lets replicas have everything, until the next write begins.
+func (a *appender) lift() {
+	a.lifted.Store(true)
+	a.log.LimitReplicas(oplog.NoLimit)
 }
 
 // wakeLate has somebody else write what lanes do not.
@@ -63,7 +70,7 @@ func (a *appender) watchLate() (stop func()) {
 			}
 			at := a.settled.Load()
 			if at == before && at < a.log.WholePos() {
-				a.log.LimitReplicas(oplog.NoLimit)
+				a.lift()
 			}
 			before = at
 		}
