@@ -79,12 +79,12 @@ func (srv *Server) infoServer(w *engine.InfoWriter) {
 func (srv *Server) infoClients(w *engine.InfoWriter) {
 	var maxIn, maxOut int64
 	normal := 0
-	for _, s := range srv.sorted() {
+	srv.each(func(s *Session) {
 		if !s.Has(engine.IsReplica) {
 			normal++
 		}
 		maxIn, maxOut = max(maxIn, s.QueryBytes.Load()), max(maxOut, s.OutputBytes.Load())
-	}
+	})
 	w.Field("connected_clients", normal)
 	w.Field("cluster_connections", 0)
 	w.Field("maxclients", srv.cfg.Int(settings.MaxClients))

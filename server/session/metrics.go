@@ -8,7 +8,7 @@ type Usage struct {
 
 // Usage needs no lock of the engine.
 func (srv *Server) Usage() (u Usage) {
-	u.Clients = int64(len(srv.sorted()))
+	u.Clients = int64(srv.Count())
 	u.Accepted, u.Rejected = srv.accepted.Load(), srv.rejected.Load()
 	if srv.net != nil {
 		u.In, u.Out = srv.net()

@@ -100,6 +100,16 @@ func (srv *Server) Count() int {
 	return len(srv.clients.byID)
 }
 
+// each calls fn for the sessions in no order.
+func (srv *Server) each(fn func(s *Session)) {
+	r := &srv.clients
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.byID {
+		fn(s)
+	}
+}
+
 // sorted lists the sessions by number.
 func (srv *Server) sorted() []*Session {
 	r := &srv.clients
