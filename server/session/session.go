@@ -90,7 +90,9 @@ func (srv *Server) Closed(s *Session) {
 			srv.e.Forget(&s.Client)
 		})
 	}
-	srv.e.AddClientBytes(-sessionSize - s.PushBytes.Load()) // nobody pushes to it any more
+	if !s.master { // whose buffers are the link's
+		srv.e.AddClientBytes(-sessionSize - s.PushBytes.Load()) // nobody pushes to it any more
+	}
 }
 
 // Count is the number of sessions.

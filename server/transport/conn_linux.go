@@ -83,8 +83,12 @@ func (c *conn) Post(fn func()) { c.l.post(fn) }
 
 // Push queues a message. A client that lets messages pile up beyond its hard output limit is closed without them.
 func (c *conn) Push(after uint64, p []byte) {
+	if c.overrun.Load() {
+		return // nothing comes behind what was left out
+	}
 	queued := c.sess.PushBytes.Add(int64(len(p)))
 	if hard, _, _ := c.l.t.sessions.OutputLimit(&c.sess); hard > 0 && queued+c.sess.OutputBytes.Load() >= hard {
+		c.sess.PushBytes.Add(-int64(len(p))) // it is not queued
 		if !c.overrun.Swap(true) {
 			c.l.post(func() {
 				if !c.closed {

@@ -386,6 +386,29 @@ func TestSlowReaderIsClosedAtItsLimit(t *testing.T) {
 	want(t, a.do("PING"), "PONG")
 }
 
+// TestMessagesThatAreNotQueuedAreNotCounted: what a subscriber that is closed for its limit did not get, it never used.
+func TestMessagesThatAreNotQueuedAreNotCounted(t *testing.T) {
+	r := newRig(t, rigOptions{config: "client-output-buffer-limit pubsub 1mb 0 0\n"})
+	a := dial(t, r.addr)
+	message := strings.Repeat("x", 300<<10)
+	want(t, a.do("PUBLISH", "c", message), "(integer) 0")
+	before := r.e.ClientBytes()
+	for range 3 {
+		slow := dial(t, r.addr)
+		slow.do("SUBSCRIBE", "c")
+		for i := 0; a.do("PUBLISH", "c", message) != "(integer) 0"; i++ {
+			if i > 1000 {
+				t.Fatal("a subscriber that reads nothing is kept")
+			}
+		}
+	}
+	for end := time.Now().Add(5 * time.Second); r.e.ClientBytes() != before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d bytes of clients before, %d when they are gone", before, r.e.ClientBytes())
+		}
+	}
+}
+
 func TestPasswordAndProtectedMode(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	a := dial(t, r.addr)
