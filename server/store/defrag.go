@@ -84,6 +84,9 @@ func (p *part) pickPage() bool {
 			continue
 		}
 		free[pi.class] += int64(pi.bump-pi.used) * int64(classSize[pi.class])
+		if pi.used == 0 {
+			continue // the one that its class keeps: nothing is to be moved
+		}
 		if best := sparsest[pi.class]; best == 0 || pi.used < s.info[best].used {
 			sparsest[pi.class] = int32(no)
 		}
