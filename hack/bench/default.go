@@ -26,6 +26,7 @@ type sheet struct {
 	flags  []string // of both servers
 	loads  []load
 	limits map[int]limits // by pipeline
+	begin  time.Duration  // processor time of a redis-benchmark that sends hardly anything
 }
 
 // limits are the budgets of the ratios; 0 means none.
@@ -105,6 +106,11 @@ func (o options) fill(t *table, s sheet) error {
 		if _, err := redisBenchmark(one, "set,get", o.requests/10, 16); err != nil {
 			return err
 		}
+		least, err := redisBenchmark(one, "ping_mbulk", 50, 1)
+		if err != nil {
+			return err
+		}
+		s.begin = least[0].cpu
 	}
 	for range o.rounds {
 		for _, p := range []int{1, 16} {
@@ -156,10 +162,11 @@ func (o options) measure(t *table, s sheet, l load, one *server, p int) error {
 	rate := row{sheet: s.name, name: l.name, column: fmt.Sprintf("rate, P=%d", p), unit: "1/s", budget: limit.rate, more: true}
 	client := row{sheet: s.name, name: l.name, column: fmt.Sprintf("client, P=%d", p), unit: "%, ours / redis-server", apart: true}
 	last := rates[len(rates)-1]
+	busy := last.rps / float64(n) * (last.cpu - s.begin).Seconds() // of its one thread, while requests were under way
 	t.row(cpu).add(one.ours, float64(after-before)/float64(time.Microsecond)/float64(n))
 	r := t.row(rate)
 	r.add(one.ours, last.rps)
 	r.client = t.row(client)
-	r.client.add(one.ours, 100*last.busy)
+	r.client.add(one.ours, 100*busy)
 	return nil
 }

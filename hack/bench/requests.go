@@ -61,7 +61,7 @@ func (o options) alternate(measure func(*server) error) error {
 type rate struct {
 	test string
 	rps  float64
-	busy float64 // share of one processor that redis-benchmark's process used, from its start to its end: it has one thread
+	cpu  time.Duration // user and system time of the redis-benchmark process, all of its tests and its start included
 }
 
 func redisBenchmark(s *server, tests string, n, pipeline int) ([]rate, error) {
@@ -71,12 +71,11 @@ func redisBenchmark(s *server, tests string, n, pipeline int) ([]rate, error) {
 func redisBenchmarkArgs(s *server, n, pipeline int, args ...string) ([]rate, error) {
 	shared := []string{"-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-n", strconv.Itoa(n), "-P", strconv.Itoa(pipeline), "-c", "50", "--csv"}
 	cmd := exec.Command("redis-benchmark", append(shared, args...)...)
-	start := time.Now()
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("redis-benchmark %v: %w", args, err)
 	}
-	busy := float64(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()) / float64(time.Since(start))
+	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	records, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
 	if err != nil {
 		return nil, err
@@ -84,7 +83,7 @@ func redisBenchmarkArgs(s *server, n, pipeline int, args ...string) ([]rate, err
 	var rates []rate
 	for _, rec := range records {
 		if rps, err := strconv.ParseFloat(rec[1], 64); err == nil {
-			rates = append(rates, rate{rec[0], rps, busy})
+			rates = append(rates, rate{rec[0], rps, cpu})
 		}
 	}
 	if len(rates) == 0 {
