@@ -13,9 +13,9 @@ import (
 
 const groupEntries = 3000
 
-// produce adds entries, many at a time.
-func produce(c *servertest.Client) {
-	for i := range groupEntries {
+// produce adds entries from one on, many at a time.
+func produce(c *servertest.Client, from, to int) {
+	for i := from; i < to; i++ {
 		if i%500 == 0 {
 			c.Do("MULTI")
 		}
@@ -58,7 +58,11 @@ func TestLongGroupReads(t *testing.T) {
 	replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(s.Port()))
 	servertest.AwaitLink(t, replica)
 	s.Must("XGROUP", "CREATE", "events", "g", "0", "MKSTREAM")
+	produce(s.Client, 0, groupEntries/2)
 	over, times, acked := make(chan struct{}), map[string]int{}, map[string]bool{}
+	for _, e := range s.Do("XREADGROUP", "GROUP", "g", "first", "COUNT", strconv.Itoa(groupEntries/4), "STREAMS", "events", ">").Elems[0].Elems[1].Elems {
+		times[string(e.Elems[0].Str)]++
+	}
 	var mu sync.Mutex
 	var readers, others, all sync.WaitGroup
 	together := func(group *sync.WaitGroup, fn func(c *servertest.Client, r *rand.Rand)) {
@@ -70,7 +74,10 @@ func TestLongGroupReads(t *testing.T) {
 			fn(c, rand.New(rand.NewPCG(5, uint64(groupEntries))))
 		}()
 	}
-	together(&all, func(c *servertest.Client, _ *rand.Rand) { produce(c); close(over) })
+	together(&all, func(c *servertest.Client, _ *rand.Rand) {
+		produce(c, groupEntries/2, groupEntries)
+		close(over)
+	})
 	for i := range 3 {
 		together(&readers, func(c *servertest.Client, _ *rand.Rand) {
 			read(c, fmt.Sprint("reader", i), over, func(id string) {
@@ -81,7 +88,7 @@ func TestLongGroupReads(t *testing.T) {
 		})
 	}
 	together(&others, func(c *servertest.Client, r *rand.Rand) {
-		for !closed(over) {
+		for i := 0; i < 100 && !closed(over); i++ {
 			if id := fmt.Sprint(1+r.IntN(groupEntries), "-1"); c.Do("XACK", "events", "g", id).Int == 1 {
 				acked[id] = true
 			}
@@ -89,7 +96,7 @@ func TestLongGroupReads(t *testing.T) {
 		}
 	})
 	together(&others, func(c *servertest.Client, r *rand.Rand) {
-		for !closed(over) { // whoever hangs up keeps what became pending
+		for i := 0; i < 30 && !closed(over); i++ { // whoever hangs up keeps what became pending
 			w := dial(t, s.Port())
 			w.say(string(resp.AppendCommandStrings(nil, "XREADGROUP", "GROUP", "g", "lost", "COUNT", "200", "STREAMS", "events", ">")))
 			w.say(string(resp.AppendCommandStrings(nil, "XAUTOCLAIM", "events", "g", "lost", "0", "0", "COUNT", "100")))
