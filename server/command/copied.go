@@ -27,12 +27,6 @@ func (l *copied) add(m []byte, score float64) {
 	l.longest = max(l.longest, len(m))
 }
 
-// keep adds an element and gives the copy, which stays valid.
-func (l *copied) keep(m []byte) []byte {
-	l.add(m, 0)
-	return l.now[len(l.now)-len(m) : len(l.now) : len(l.now)]
-}
-
 // cursor is a place in what was copied.
 type copiedCursor struct {
 	l     *copied

@@ -5,7 +5,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -133,7 +132,7 @@ func TestVolatileLeavesWhatWasSynced(t *testing.T) {
 		if got := content(v, d) + content(v, a); got != "beforeke" {
 			t.Fatalf("seed %d: the process itself reads %q", seed, got)
 		}
-		if got := content(OS{}, a); !strings.HasPrefix(got, "kept") || !strings.HasPrefix("kept or not", got) {
+		if got := content(OS{}, a); got != "kept or not"[:max(min(len(got), 11), 4)] {
 			t.Fatalf("seed %d: of what was synced the disk has %q", seed, got)
 		}
 		if err := v.SyncDir(root); err != nil { // says nothing of sub

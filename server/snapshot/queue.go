@@ -127,13 +127,6 @@ func (q *queue) failLocked(err error) {
 	}
 }
 
-// full tells the walk to wait for the sink. What waits aside does not count: it is the walk that ends its waiting.
-func (q *queue) full() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.main.size >= q.opts.Buffer
-}
-
 // flush makes what the walk has encoded visible to the writer when it has nothing else to do; otherwise a piece is worth
 // waiting for: half-filled ones take as much memory.
 func (q *queue) flush() {

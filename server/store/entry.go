@@ -38,9 +38,6 @@ type shape struct {
 	val, vlen int // offset and length
 }
 
-// klen is the key's length in the slot.
-func (s shape) klen() int { return s.val - s.key }
-
 // width is in how many bytes, right before the key, the value's length stands; 0 for values of a fixed size.
 func (s shape) width() int {
 	if sized(s.meta) {

@@ -19,8 +19,8 @@ const (
 // Page is one page of slots, 8-byte aligned.
 type Page = [PageSize]byte
 
-// Pages hands out memory, contents undefined but for blobs that are said to be zero. Blobs are of n bytes, or some more. Implementations are safe for concurrent
-// use: a blob's last reference may be dropped by a goroutine that writes it to a socket.
+// Pages hands out memory, contents undefined but for blobs that are said to be zero. Blobs are of n bytes, or some more.
+// Implementations are safe for concurrent use: a blob's last reference may be dropped by a goroutine that writes it to a socket.
 type Pages interface {
 	AllocPage() *Page
 	FreePage(*Page)

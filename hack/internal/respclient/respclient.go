@@ -84,9 +84,7 @@ func (c *Client) Pipeline(calls [][]string) (refused int, err error) {
 		if errors.As(err, &e) {
 			refused++
 		} else if err != nil {
-			c.conn.Close()
-			<-written
-			return refused, err
+			return refused, errors.Join(err, c.conn.Close(), <-written)
 		}
 	}
 	return refused, <-written
