@@ -85,14 +85,18 @@ func (c *encoder) place(s *stream, db int, expire int64) {
 
 // ready gives a stream a tail.
 func (c *encoder) ready(s *stream) {
-	if s.tail == nil {
+	switch {
+	case s.tail != nil:
+	case s.early:
+		s.tail = make([]byte, 0, earlySize/8)
+	default:
 		s.tail = c.q.buffer()
 	}
 }
 
 // finish makes a piece when there is enough for one.
 func (c *encoder) finish(s *stream) {
-	if len(s.tail) >= pieceSize {
+	if len(s.tail) >= pieceSize || s.early && len(s.tail) >= earlySize {
 		c.q.cut(s)
 	}
 }
@@ -226,7 +230,7 @@ func (c *encoder) copied(s *stream, v []byte) {
 func (c *encoder) BigPinned(id uint64, db int, key store.Entry, n int) {
 	v := &bigValue{
 		kind: key.Kind(), db: db, expire: key.ExpireAt(), key: append([]byte(nil), key.Key()...), n: n,
-		early: stream{db: -1},
+		early: stream{db: -1, early: true},
 	}
 	if v.kind == store.ListKind {
 		l := key.List()

@@ -27,6 +27,13 @@ const (
 	pieceSize = 64 << 10
 	tailSize  = pieceSize + 8<<10
 	spareMax  = 64 // buffers that are kept for the next pieces
+
+	// A piece of less is copied out of its buffer, which goes on as the stream's tail: between strings that are pieces of their own
+	// stand a few bytes each, and what waits is bounded by its size, not by its room.
+	ownSize = pieceSize / 2
+
+	// A stream that is one of as many as there are values in change has little room and becomes pieces, which are counted, soon.
+	earlySize = 4 << 10
 )
 
 // piece is a stretch of the output: bytes as they are, or one string that the writer has yet to encode (what is long
@@ -55,6 +62,7 @@ type stream struct {
 	tail   []byte // not a piece yet
 	size   int    // bytes in pieces, wherever they wait
 	db     int    // -1: not known
+	early  bool   // one of many
 }
 
 // append moves another stream's contents to the end of s.
@@ -67,6 +75,9 @@ func (s *stream) append(q *queue, o *stream) {
 	s.size += o.size
 	if o.db >= 0 {
 		s.db = o.db
+	}
+	if cap(o.tail) == tailSize {
+		q.spareLocked(o.tail)
 	}
 	*o = stream{db: -1}
 }
@@ -97,8 +108,13 @@ func newQueue(o *Options) *queue {
 
 // cut makes a piece of a stream's tail.
 func (q *queue) cut(s *stream) {
-	if len(s.tail) > 0 {
-		q.add(s, &piece{data: s.tail, size: len(s.tail)})
+	switch n := len(s.tail); {
+	case n == 0:
+	case n < ownSize:
+		q.add(s, &piece{data: append([]byte(nil), s.tail...), size: n})
+		s.tail = s.tail[:0]
+	default:
+		q.add(s, &piece{data: s.tail, size: n})
 		s.tail = nil
 	}
 }
@@ -133,7 +149,7 @@ func (q *queue) flush() {
 	q.mu.Lock()
 	idle := len(q.main.pieces) == 0
 	q.mu.Unlock()
-	if idle && len(q.main.tail) >= pieceSize/4 {
+	if idle && len(q.main.tail) >= ownSize {
 		q.cut(&q.main)
 	}
 }
@@ -183,11 +199,17 @@ func (q *queue) done(p *piece) {
 	if !p.spilled && !p.pinned {
 		q.bytes -= p.size
 	}
-	if p.blob == nil && cap(p.data) == tailSize && len(q.spare) < spareMax {
-		q.spare = append(q.spare, p.data[:0])
+	if p.blob == nil && cap(p.data) == tailSize {
+		q.spareLocked(p.data)
 	}
 	p.release()
 	q.change.Broadcast()
+}
+
+func (q *queue) spareLocked(b []byte) {
+	if len(q.spare) < spareMax {
+		q.spare = append(q.spare, b[:0])
+	}
 }
 
 // buffer is an empty tail for a stream.
