@@ -133,8 +133,7 @@ func (l *Lane) hold(items []Item) int {
 	switch {
 	case l.standIn:
 		l.exclusive = true
-	case shared && !l.e.tracking.crowded.Load() && !l.e.wantsRoom():
-		l.e.rlock()
+	case shared && !l.e.tracking.crowded.Load() && l.e.lockToRead():
 		l.exclusive = false
 		defer l.e.mu.RUnlock()
 	default:

@@ -130,8 +130,18 @@ func (e *Engine) SetEviction(p Eviction) {
 	e.memory.evicting.Store(p.kind != evictNothing)
 }
 
-// wantsRoom tells that keys must go: then readers too take the lock for themselves and evict, as every command does in
-// Redis.
+// lockToRead takes the lock shared with other readers, unless keys must go: then readers too take it for themselves and evict,
+// as every command does in Redis.
+func (e *Engine) lockToRead() (locked bool) {
+	e.rlock()
+	if e.wantsRoom() {
+		e.mu.RUnlock()
+		return false
+	}
+	return true
+}
+
+// wantsRoom tells that keys must go. The lock is held.
 func (e *Engine) wantsRoom() bool {
 	limit := e.memory.limit.Load()
 	return limit > 0 && e.memory.evicting.Load() && e.used() > limit
