@@ -380,7 +380,7 @@ func (a *appender) ready(at snapshot.Meta) error {
 	if !fresh {
 		inc.notes = a.resume
 	}
-	if err := inc.f.Sync(); err != nil { // what was loaded may be in the system's memory only
+	if err := errors.Join(a.syncParts(m.Increments[:len(m.Increments)-1]), inc.f.Sync()); err != nil {
 		_ = inc.f.Close()
 		return err
 	}
@@ -393,6 +393,21 @@ func (a *appender) ready(at snapshot.Meta) error {
 	a.size.Store(size)
 	a.baseSize.Store(size)
 	a.collectHeld()
+	return nil
+}
+
+// syncParts makes increments that were loaded durable, and that a torn one was cut: all that may be in the system's memory only, and
+// what is appended behind them must not outlive it.
+func (a *appender) syncParts(parts []aof.Part) error {
+	for _, p := range parts {
+		f, err := a.s.fs.OpenAppend(a.dir().Part(p.Name))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
