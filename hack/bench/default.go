@@ -70,7 +70,7 @@ func benchConnections(o options, t *table) error {
 	s := sheet{name: "connections", flags: []string{"--maxclients", "20000"}, limits: common}
 	for _, n := range []int{1000, 10000} {
 		for _, test := range []string{"set", "get"} {
-			s.loads = append(s.loads, load{name: fmt.Sprintf("%s, %d connections", test, n), args: []string{"-t", test, "-c", strconv.Itoa(n)}, least: 40 * n})
+			s.loads = append(s.loads, load{name: fmt.Sprintf("%s of %d connections", test, n), args: []string{"-t", test, "-c", strconv.Itoa(n)}, least: 40 * n})
 		}
 	}
 	return o.fill(t, s)
