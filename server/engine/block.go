@@ -19,6 +19,7 @@ type Waiter struct {
 	spent   time.Duration // executing, before the wait
 	long    bool          // works, in truth: see longRead
 	ended   bool          // by CLIENT UNBLOCK
+	anew    []byte        // the command that BlockAnew holds back
 	// Kind names the reason, as CLIENT UNBLOCK and CLIENT LIST need it.
 	Kind string
 }
@@ -37,6 +38,25 @@ func (e *Engine) Block(c *Client, kind string, timeout time.Duration, expired fu
 		w.timer = time.AfterFunc(timeout, w.timeout)
 	}
 	return w
+}
+
+// BlockAnew is Block for a command that waits for nothing but to be executed once more (Again); nil when the client's owner cannot
+// do that.
+func (e *Engine) BlockAnew(c *Client, kind string, args [][]byte) *Waiter {
+	if _, ok := c.Owner.(Requeuer); !ok {
+		return nil
+	}
+	w := e.Block(c, kind, 0, func(w *resp.Writer) { w.Error(errChanged) }, nil)
+	w.anew = resp.AppendCommand(nil, args...)
+	return w
+}
+
+// Again ends the wait that BlockAnew began: the command is executed now. The lock must be held exclusively.
+func (w *Waiter) Again() {
+	if w.c.waiter.Load() == w {
+		w.release()
+		w.c.Owner.(Requeuer).Requeue(w.anew)
+	}
 }
 
 // Wake claims the client and delivers the reply that write makes. It answers false when somebody else was first. The

@@ -105,7 +105,7 @@ func (n *Node) sync(ctx *command.Ctx) {
 		}
 		next = v
 	}
-	if len(ctx.Args) > 3 && !n.takeOver(ctx, id) {
+	if len(ctx.Args) == 4 && n.hearOut(ctx, id, next) || len(ctx.Args) > 3 && !n.takeOver(ctx, id) {
 		return
 	}
 	n.mu.Lock()

@@ -226,6 +226,46 @@ func (n *Node) inSync(f *failover) *peer {
 	return nil
 }
 
+// hearWait is how long a replica that shall take over waits for what its master sent before. That is on its way, or waits here to be
+// read; one event loop would have met it before PSYNC.
+const hearWait = 500 * time.Millisecond
+
+// hearOut lets PSYNC id next FAILOVER wait until what the master sent up to next has been applied: without it the old master
+// would be ahead of the new one, and need a full sync. It waits once: who is really behind takes over all the same (FORCE).
+// It answers false when there is nothing to wait for.
+func (n *Node) hearOut(ctx *command.Ctx, id string, next int64) (waits bool) {
+	c := engine.Of(ctx)
+	behind := func() bool { return n.log.Offset() < next-1 && n.hears() }
+	if n.o.Managed != nil || !ctx.Replica || !strings.EqualFold(id, n.log.IDs().ID) || !n.e.CanBlock(ctx) || !behind() {
+		return false
+	}
+	n.mu.Lock()
+	p := n.peerOf(c)
+	again := p.heard
+	p.heard = true
+	n.mu.Unlock()
+	if again {
+		return false
+	}
+	w := n.e.BlockAnew(c, "failover", ctx.Args)
+	if w == nil {
+		return false
+	}
+	n.work.Go(func() {
+		for end := time.Now().Add(hearWait); behind() && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+		n.e.Exclusive(w.Again)
+	})
+	return true
+}
+
+// hears tells whether a master sends.
+func (n *Node) hears() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.up != nil && repl.ReplicaState(n.up.state.Load()) == repl.Connected
+}
+
 // takeOver handles PSYNC id offset FAILOVER: the master asks this replica to take its place.
 func (n *Node) takeOver(ctx *command.Ctx, id string) bool {
 	switch {

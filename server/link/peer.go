@@ -33,6 +33,7 @@ type peer struct {
 	live      *liveFeed
 	conn      net.Conn
 	closed    bool
+	heard     bool        // its PSYNC FAILOVER has waited for the rest of the stream
 	overSince repl.Millis // since when the soft output limit is exceeded, 0 when it is not
 
 	wake chan struct{}
