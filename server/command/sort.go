@@ -250,22 +250,52 @@ func (o *sortOptions) weigh(it *sortItem, follow func(pattern, element []byte) (
 	return true
 }
 
-// arrange puts items that were weighed into order.
-func (o *sortOptions) arrange(items []sortItem) {
-	slices.SortStableFunc(items, func(a, b sortItem) int {
-		n := o.compare(&a, &b)
-		if o.desc {
-			return -n
-		}
-		return n
-	})
+// sortKey stands for an item while it is ordered: sorting moves it a score of times.
+type sortKey struct {
+	score float64
+	at    int // of the item
 }
 
+// arrange puts items that were weighed into order; those that nothing tells apart stay in theirs.
+func (o *sortOptions) arrange(items []sortItem) {
+	keys := make([]sortKey, len(items))
+	for i := range items {
+		keys[i] = sortKey{items[i].score, i}
+	}
+	slices.SortFunc(keys, func(a, b sortKey) int {
+		n := 0
+		if a.score != b.score {
+			n = cmp.Compare(a.score, b.score)
+		} else {
+			n = o.compare(&items[a.at], &items[b.at])
+		}
+		if o.desc {
+			n = -n
+		}
+		return cmp.Or(n, a.at-b.at)
+	})
+	permute(items, keys)
+}
+
+// permute moves each item to where its key is. The keys are no good afterwards.
+func permute(items []sortItem, keys []sortKey) {
+	for i := range keys {
+		first := items[i]
+		to := i
+		for from := keys[to].at; from != i; from = keys[to].at {
+			items[to] = items[from]
+			keys[to].at = to
+			to = from
+		}
+		items[to] = first
+		keys[to].at = to
+	}
+}
+
+// compare tells which of two items of equal scores comes first.
 func (o *sortOptions) compare(a, b *sortItem) int {
 	switch {
-	case !o.alpha:
-		return cmp.Or(cmp.Compare(a.score, b.score), bytes.Compare(a.element, b.element))
-	case o.by == nil:
+	case !o.alpha, o.by == nil:
 		return bytes.Compare(a.element, b.element)
 	case !a.found || !b.found:
 		return int(boolInt(a.found) - boolInt(b.found))
@@ -363,6 +393,9 @@ func sortScore(s []byte) (float64, bool) {
 	}
 	if len(s) == 0 {
 		return 0, true
+	}
+	if n, ok := ParseInt(s); ok && -1<<53 < n && n < 1<<53 {
+		return float64(n), true
 	}
 	v, fits, ok := scanDouble(bytes.TrimLeft(s, " \t\n\v\f\r"))
 	return v, ok && fits && (v == 0 || math.Abs(v) >= 0x1p-1022)
