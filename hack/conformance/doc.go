@@ -8,5 +8,6 @@
 // The suite comes from Debian's source package of redis, fetched with apt into a cache directory by a configuration of
 // our own (the machine's stays untouched) and unpacked as it is. In its tree src/redis-server becomes a link to our
 // binary; the client tools are those of the package redis-tools. Tests of features that are not there yet are named with
-// their reason in the file skips; a test that fails and is not in results.txt makes the run fail.
+// their reason in the file skips; a test that fails and is not in results.txt makes the run fail. Tests of values beyond 4 GB
+// need 16 GB of free memory, and are left out where there is less.
 package main

@@ -49,6 +49,21 @@ type suite struct {
 	skips []skip
 	limit time.Duration // for one file
 	logs  string        // directory for the output of each file
+	large bool          // run the tests of values beyond 4 GB
+}
+
+// largeFrom is how many bytes must be free for the tests of values beyond 4 GB: requests of 5 GB, and values made of them.
+const largeFrom = 16 << 30
+
+// freeMemory reads from the kernel's own account how many bytes processes may still take; 0 when it does not say.
+func freeMemory(meminfo string) (bytes int64) {
+	text, _ := os.ReadFile(meminfo)
+	for line := range strings.Lines(string(text)) {
+		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &bytes); err == nil {
+			return bytes << 10
+		}
+	}
+	return 0
 }
 
 // prepare unpacks the suite into a directory of its own, so that several runs do not meet, and links the server and the
@@ -123,6 +138,9 @@ func (s *suite) runFile(file string, port int) (outcome, error) {
 	}
 	if encrypted {
 		cmd.Args = append(cmd.Args, "--tls")
+	}
+	if s.large {
+		cmd.Args = append(cmd.Args, "--large-memory")
 	}
 	cmd.Dir = s.tree
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that no server outlives its test

@@ -397,6 +397,7 @@ func (u *upstream) send(p []byte) {
 	if u.conn == nil {
 		return
 	}
+	heedStop() // nobody is told what came after it
 	_ = u.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
 	if _, err := u.conn.Write(p); err != nil {
 		u.conn.Close() // the pump reports it
