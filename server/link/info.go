@@ -16,6 +16,9 @@ func (n *Node) registerInfo() {
 		w.Field("full_syncs_loaded", n.loads.Load())
 		w.Field("repl_disk_backlog_bytes", n.log.Backlog().Disk)
 		n.infoSynchronous(w)
+		if n.o.Managed == nil { // a member's driver has its own
+			w.Field("divergent_tail_file", n.aside)
+		}
 		w.Field("full_sync_guard_kept", n.kept) // why the guard kept this replica's data, empty when it did not
 	})
 	n.e.RegisterInfo("stats", func(w *engine.InfoWriter) {

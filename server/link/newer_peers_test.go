@@ -149,6 +149,7 @@ func TestOptionsOfReplicasThatMakeNoSense(t *testing.T) {
 		{"nonsense 1", "ERR Unrecognized REPLCONF option: nonsense"},
 		{"version eight", "ERR Unrecognized version format: eight"},
 		{"rdb-filter-only keys", "ERR Unsupported rdb-filter-only option: keys"},
+		{"rdb-only 2", "ERR value is out of range, value must between 0 and 1"},
 		{"rdb-only yes", "ERR value is not an integer or out of range"},
 		{"capa", "ERR syntax error"},
 	} {

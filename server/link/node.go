@@ -83,11 +83,13 @@ type Node struct {
 	bornEmpty bool // S2: this process had nothing to load and has had no history from elsewhere
 	past      []string
 	kept      string      // why the guard kept the data of this replica, "" when it did not
+	aside     string      // name of the newest file of setAside, "" when there is none
 	lastRun   string      // run ID of the master followed last
 	noPeers   repl.Millis // since when there has been no replica
 	pingAt    repl.Millis
-	held      []int64 // of countCommitted
-	getackEnd int64   // the stream ends with a GETACK at this offset
+	held      []int64                     // of countCommitted
+	getackEnd int64                       // the stream ends with a GETACK at this offset
+	back      struct{ pos, offset int64 } // where the log went back last, see goBack
 
 	kickC  chan struct{}
 	ctx    context.Context
@@ -126,6 +128,9 @@ type Boot struct {
 func (n *Node) Booted(b Boot) {
 	up, follows := n.s.ReplicaOf()
 	follows = follows && n.o.Managed == nil // a member waits for its role (S3)
+	if old := n.asides(); len(old) > 0 {
+		n.aside = old[len(old)-1]
+	}
 	n.e.Exclusive(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()

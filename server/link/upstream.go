@@ -34,6 +34,7 @@ type upstream struct {
 	handOver bool // FAILOVER made that server the master: it does not know yet
 	toParser bool // the next payload is parsed as it comes
 	asked    bool // the acknowledgement at hand answers a GETACK
+	stay     bool // the log could not go back once: it is not tried again
 
 	conn   *masterConn
 	dialed chan *masterConn
@@ -125,7 +126,7 @@ func (u *upstream) settings() repl.ReplicaSettings {
 // ackWords are what an acknowledgement of offset says besides: how far this server's append-only file is on disk, as Redis
 // 7.2 tells it, and a member's vouchers. What the file still lacks of offset is owed.
 func (u *upstream) ackWords(offset int64, silent repl.Millis) (words []string) {
-	if synced := u.n.e.FileSynced().Offset; synced >= 0 {
+	if synced := u.n.syncedOffset(); synced >= 0 {
 		words = append(words, "FACK", itoa(synced))
 		if synced < offset && u.asked {
 			u.n.owed.Store(offset)
@@ -219,7 +220,10 @@ func (u *upstream) place() repl.Place {
 	ids, active := u.n.log.IDs(), u.n.log.Backlog().Active
 	p := repl.Place{Offset: u.n.log.Offset()}
 	if active {
-		p.ID, p.ID2 = ids.ID, ids.ID2
+		p.ID, p.ID2, p.Second = ids.ID, ids.ID2, ids.Second
+	}
+	if !u.stay {
+		p.Idle = u.n.idleBehind
 	}
 	u.n.e.Shared(func() { p.Data = dataIn(u.n.e.Store()) > 0 })
 	return p
@@ -254,6 +258,8 @@ func (u *upstream) act(es []repl.Effect) {
 			u.send(e.Data)
 		case repl.Hangup:
 			u.hangup()
+		case repl.SetAside:
+			u.n.setAside(e.Offset)
 		case repl.BeginFull:
 			u.beginFull(e)
 		case repl.Payload:
@@ -415,7 +421,8 @@ func (u *upstream) hangup() {
 	u.stream.reset()
 }
 
-// resume goes on with the stream, possibly under the name that a new master gave to the history.
+// resume goes on with the stream, possibly under the name that a new master gave to the history, and behind heartbeats that it
+// does not know.
 func (u *upstream) resume(e repl.Resume) {
 	u.n.e.Exclusive(func() {
 		if u.gone.Load() {
@@ -423,6 +430,11 @@ func (u *upstream) resume(e repl.Resume) {
 		}
 		u.n.mu.Lock()
 		defer u.n.mu.Unlock()
+		if e.Offset < u.n.log.Offset() && !u.n.goBack(e.Offset) {
+			u.stay = true
+			u.stream.err = fmt.Errorf("this server's log cannot go back to offset %d", e.Offset)
+			return
+		}
 		if e.ID != "" {
 			u.n.log.Shift(e.ID)
 			u.n.noteIDs()
@@ -438,6 +450,9 @@ func (u *upstream) resume(e repl.Resume) {
 		}
 	})
 	u.handOver = false
+	if err := u.stream.err; err != nil {
+		return // act ends the link
+	}
 	u.stream.reset()
 }
 

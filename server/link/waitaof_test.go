@@ -96,6 +96,7 @@ func TestWaitAOF(t *testing.T) {
 	}
 	replica.Kill()
 	replica.Start()
+	replica.Must("CONFIG", "SET", "appendfsync", "everysec") // it goes on by partial resync: no rewrite syncs
 	replicate(t, replica, master)
 	master.Must("INCR", "n")
 	if got := waitAOF(t, master, "1", "1", "5000"); got != "1 1" {

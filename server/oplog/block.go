@@ -65,3 +65,21 @@ func (b *block) seek(offset int64) int {
 	}
 	return b.used
 }
+
+// goBack makes the bytes for replicas behind offset ones for nobody. It reports whether the block begins before offset.
+func (b *block) goBack(offset int64) (done bool) {
+	for i := len(b.runs) - 1; i >= 0; i-- {
+		r := b.runs[i]
+		switch end := r.offset + int64(b.endOfRun(i)-r.at); {
+		case r.offset >= offset:
+			b.runs[i].offset, b.runs[i].target = offset, r.target&^ToReplicas
+		case r.target&ToReplicas != 0 && end > offset:
+			rest := run{at: r.at + int(offset-r.offset), offset: offset, target: r.target &^ ToReplicas, era: r.era}
+			b.runs = append(b.runs[:i+1], append([]run{rest}, b.runs[i+1:]...)...)
+			return true
+		default:
+			return true
+		}
+	}
+	return false
+}

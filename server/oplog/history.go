@@ -14,6 +14,40 @@ type IDs struct {
 	ID     string // the history that is appended to
 	ID2    string // the one it continues
 	Second int64  // first byte that the second history does not share (second_repl_offset)
+	older  []past // what the second one continues, the newest last: Redis forgets it
+}
+
+// past is a history of which this one is the continuation: bytes below until belong to both.
+type past struct {
+	id    string
+	until int64
+}
+
+// keptPast is how many histories are known beyond the two that INFO tells: a replica that missed so many more promotions goes on
+// without a full sync.
+const keptPast = 16
+
+// shift opens the history id behind offset.
+func (d IDs) shift(id string, offset int64) IDs {
+	older := d.older
+	if d.Second >= 0 {
+		older = append(older[max(len(older)-keptPast+1, 0):len(older):len(older)], past{d.ID2, d.Second})
+	}
+	return IDs{ID: id, ID2: d.ID, Second: offset + 1, older: older}
+}
+
+// until is the first byte that this history does not share with the one called id; known is false when it is not one that this
+// history continues.
+func (d IDs) until(id string) (next int64, known bool) {
+	if strings.EqualFold(id, d.ID2) {
+		return d.Second, true
+	}
+	for i := len(d.older) - 1; i >= 0; i-- {
+		if strings.EqualFold(id, d.older[i].id) {
+			return d.older[i].until, true
+		}
+	}
+	return 0, false
 }
 
 // IDs returns the pair.
@@ -75,9 +109,32 @@ func (l *Log) Shift(id string) IDs {
 	if id == "" {
 		id = l.newID()
 	}
-	l.ids = IDs{ID: id, ID2: l.ids.ID, Second: l.offset.Load() + 1}
+	l.ids = l.ids.shift(id, l.offset.Load())
 	l.selected = NoDB // whoever follows the new master was led by another one
 	return l.ids
+}
+
+// GoBack takes what replicas were given behind offset out of the history, as if it had never been: heartbeats that this server has and
+// its next master has not. They stay where they lie, since physical positions only grow: for nobody, or for the file alone where
+// it reads them. Cursors of replicas end. The caller has looked that there are no effects among them. It is false when the log does not
+// reach back so far.
+func (l *Log) GoBack(offset int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.backlog || offset > l.offset.Load() || offset < l.start || l.wholePos.Load() != l.endPos.Load() {
+		return false
+	}
+	l.resetLocked(ToReplicas)
+	for n, back := len(l.blocks)-1, false; n >= 0 && !back; n-- {
+		back = l.blocks[n].goBack(offset)
+	}
+	for c := range l.cursors { // of the file
+		c.offset = min(c.offset, offset)
+	}
+	l.offset.Store(offset)
+	l.whole = offset
+	l.gaps = l.gaps[:gapBehind(l.gaps, offset)]
+	return true
 }
 
 // Forget opens a new history without a past (DEBUG CHANGE-REPL-ID): every replica that reconnects needs a full sync.
@@ -142,16 +199,16 @@ func (l *Log) CanServe(who, id string, next int64) *Refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	first := strings.EqualFold(id, l.ids.ID)
-	second := strings.EqualFold(id, l.ids.ID2)
+	until, known := l.ids.until(id)
 	switch {
 	case first:
 	case id == "?":
 		return refuse("Full resync requested by replica %s", who)
-	case !second:
+	case !known:
 		return refuse("Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '%.40s', my replication IDs are '%s' and '%s')",
 			id, l.ids.ID, l.ids.ID2)
-	case next > l.ids.Second:
-		return refuse("Partial resynchronization not accepted: Requested offset for second ID was %d, but I can reply up to %d", next, l.ids.Second)
+	case next > until:
+		return refuse("Partial resynchronization not accepted: Requested offset for second ID was %d, but I can reply up to %d", next, until)
 	}
 	end := l.offset.Load()
 	if !l.backlog || next < l.start+1 || next > end+1 || l.withinLocked(next-1) {

@@ -188,6 +188,90 @@ func TestHistories(t *testing.T) {
 	}
 }
 
+// TestHistoriesBeforeTheSecond: who missed several promotions goes on all the same, up to where its history went another way.
+func TestHistoriesBeforeTheSecond(t *testing.T) {
+	l := New(Options{NewID: counting()})
+	l.CreateBacklog()
+	ids := []string{l.IDs().ID}
+	for range keptPast + 4 {
+		l.Append([]byte("0123456789"), ToAll)
+		ids = append(ids, l.Shift("").ID)
+	}
+	for i, id := range ids {
+		end := int64(10 * (i + 1)) // its last byte that is of the present history, too
+		kept := i >= len(ids)-2-keptPast
+		if got := l.CanServe("r", id, min(end, l.Offset())+1) == nil; got != kept {
+			t.Errorf("history %d of %d is served: %v", i, len(ids), got)
+		}
+		if i < len(ids)-1 && l.CanServe("r", id, end+2) == nil {
+			t.Errorf("history %d is served beyond its end", i)
+		}
+	}
+	l.Follow(ids[3], 1000, nil)
+	if l.CanServe("r", ids[len(ids)-1], 1001) == nil {
+		t.Error("a past outlived its data set")
+	}
+}
+
+// TestGoingBack takes heartbeats out of the stream: replicas get what is appended afterwards in their place, the file everything.
+func TestGoingBack(t *testing.T) {
+	for _, gap := range []int{0, 3, 40_000} { // so much lies before the place, and behind it
+		l := New(Options{BacklogSize: 1 << 20, NewID: counting()})
+		l.CreateBacklog()
+		file := l.File()
+		filler := strings.Repeat("w", gap)
+		l.Append([]byte("first."+filler), ToAll)
+		to := l.Offset()
+		reader, err := l.Replica(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Append([]byte("ping."), ToReplicas)
+		l.Append([]byte("PING."+filler), ToAll) // of a replica
+		end, pos := l.Offset(), l.WholePos()
+		if l.GoBack(end+1) || !l.GoBack(to) {
+			t.Fatal("it goes back to where it was, and nowhere else")
+		}
+		if l.Offset() != to || l.WholePos() != pos {
+			t.Fatalf("offset %d, position %d: want %d and %d", l.Offset(), l.WholePos(), to, pos)
+		}
+		if _, err := reader.Read(nil, 1); !errors.Is(err, ErrReset) {
+			t.Errorf("the cursor of a replica that had them: %v", err)
+		}
+		if m := l.FileMark(); m.Offset != to || !m.Whole {
+			t.Errorf("the file's mark is %+v", m)
+		}
+		l.Shift("")
+		if off := l.Append([]byte("next."), ToAll); off != to+5 {
+			t.Errorf("offset %d", off)
+		}
+		for from, want := range map[int64]string{0: "first." + filler + "next.", to: "next.", to + 2: "xt.", to + 5: ""} {
+			c, err := l.Replica(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := read(t, c); got != want || c.Offset() != to+5 {
+				t.Errorf("from %d: %d bytes %.20q, offset %d", from, len(got), got, c.Offset())
+			}
+			c.Close()
+		}
+		pieces, at, err := file.Whole(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, p := range pieces {
+			got += string(p.Data)
+			if p.Counts && strings.HasPrefix(string(p.Data), "next") && p.Offset != to {
+				t.Errorf("the file is told offset %d of what followed", p.Offset)
+			}
+		}
+		if got != "first."+filler+"PING."+filler+"next." || at.Offset != to+5 {
+			t.Errorf("the file read %d bytes up to %+v", len(got), at)
+		}
+	}
+}
+
 func TestResetEndsReplicaCursors(t *testing.T) {
 	l := New(Options{})
 	l.CreateBacklog()

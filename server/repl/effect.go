@@ -45,6 +45,9 @@ type BeginFull struct {
 	Size   int64
 }
 
+// SetAside: what the log holds behind Offset the master has not, and it is about to be replaced: keep it in a file.
+type SetAside struct{ Offset int64 }
+
 // Payload is the next piece of the RDB; the bytes are valid during the call only.
 type Payload struct{ Data []byte }
 
@@ -54,8 +57,12 @@ type EndPayload struct{}
 // AbortFull throws away what was received since BeginFull.
 type AbortFull struct{}
 
-// Resume goes on with the stream where the log ended; ID is the master's new replication ID, empty if it has not changed.
-type Resume struct{ ID string }
+// Resume goes on with the stream behind Offset, which is before the end of the log when only heartbeats follow there; ID is the
+// master's new replication ID, empty if it has not changed.
+type Resume struct {
+	ID     string
+	Offset int64
+}
 
 // Apply is the next piece of the stream; the bytes are valid during the call only.
 type Apply struct{ Data []byte }
@@ -75,10 +82,11 @@ func (Hangup) String() string { return "hangup" }
 func (e BeginFull) String() string {
 	return fmt.Sprintf("begin full sync id=%q offset=%d size=%d", e.ID, e.Offset, e.Size)
 }
+func (e SetAside) String() string { return fmt.Sprintf("set aside what is behind %d", e.Offset) }
 func (e Payload) String() string  { return "payload " + show(e.Data) }
 func (EndPayload) String() string { return "end of payload" }
 func (AbortFull) String() string  { return "abort full sync" }
-func (e Resume) String() string   { return fmt.Sprintf("resume id=%q", e.ID) }
+func (e Resume) String() string   { return fmt.Sprintf("resume id=%q behind %d", e.ID, e.Offset) }
 func (e Apply) String() string    { return "apply " + show(e.Data) }
 func (Rejected) String() string   { return "rejected" }
 func (e Kept) String() string     { return "kept: " + e.Reason }

@@ -35,7 +35,7 @@ func listen(t *testing.T, in []byte, way uint8, step int) string {
 	s := ReplicaSettings{Master: "m:1", Port: 1, Timeout: 60000, Guard: way&1 != 0}
 	place := Place{}
 	if way&2 != 0 {
-		place = Place{ID: strings.Repeat("a", 40), ID2: strings.Repeat("0", 40), Offset: 10, Data: true}
+		place = Place{ID: strings.Repeat("a", 40), ID2: strings.Repeat("0", 40), Offset: 10, Data: true, Idle: func(offset int64) bool { return offset > 4 }}
 	}
 	if way&4 != 0 {
 		s.Hello, s.Offer = func() string { return "x" }, func(answer string) string { return strings.TrimLeft(answer, "x") }

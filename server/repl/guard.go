@@ -42,6 +42,7 @@ type Identity struct {
 	RunID     string
 	Told      bool // INFO was answered
 	BornEmpty bool // it loaded no key when it started and keeps no append-only file
+	IDs       Line // of its replication
 }
 
 // ParseIdentity reads a master's INFO. redis-server before 7.0 does not tell how many keys it loaded; such a master
@@ -56,6 +57,14 @@ func ParseIdentity(info string) Identity {
 			id.RunID = value
 		case "aof_enabled":
 			aof = value == "1"
+		case "master_replid":
+			id.IDs.ID = value
+		case "master_replid2":
+			id.IDs.ID2 = value
+		case "master_repl_offset":
+			id.IDs.Offset = number(value)
+		case "second_repl_offset":
+			id.IDs.Second = number(value)
 		case "rdb_last_load_keys_loaded":
 			if n, err := strconv.ParseInt(value, 10, 64); err == nil {
 				loaded = n
@@ -75,7 +84,19 @@ func (id Identity) and(o Identity) Identity {
 	if o.Told {
 		id.Told, id.BornEmpty = true, o.BornEmpty
 	}
+	if o.IDs.ID != "" {
+		id.IDs = o.IDs
+	}
 	return id
+}
+
+// number is 0 for what is none.
+func number(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // Meeting is what a replica knows when its master offers a full sync.

@@ -12,12 +12,15 @@ const ExplicitOption = "explicit-order"
 // maxOffset is the highest offset that a master is believed: no stream is that long, and there is room above it to count on.
 const maxOffset = 1 << 62
 
-const maxLine = 64 << 10 // of a reply in the handshake; the INFO reply is limited to the same
+const (
+	maxLine = 64 << 10 // of a reply in the handshake
+	maxInfo = 1 << 20  // of a reply to INFO, which lists the replicas
+)
 
 // reply takes the next reply of the handshake off p.
 func (r *Replica) reply(now Millis, p []byte) []byte {
 	if len(r.waiting) > 0 && r.waiting[0] == "info-body" {
-		return r.infoBody(p)
+		return r.infoBody(now, p)
 	}
 	line, rest, ok := r.line(p)
 	switch {
@@ -38,7 +41,7 @@ func (r *Replica) reply(now Millis, p []byte) []byte {
 	r.waiting = r.waiting[1:]
 	r.answered(now, what, line)
 	if r.state == Handshake && len(r.waiting) == 0 {
-		r.askPSYNC()
+		r.askPSYNC(now)
 	}
 	return rest
 }
@@ -57,7 +60,7 @@ func (r *Replica) answered(now Millis, what, line string) {
 	case "member":
 		r.offered(now, line)
 	case "info":
-		if n, err := strconv.Atoi(strings.TrimPrefix(line, "$")); err == nil && line[0] == '$' && n >= 0 && n <= maxLine {
+		if n, err := strconv.Atoi(strings.TrimPrefix(line, "$")); err == nil && line[0] == '$' && n >= 0 && n <= maxInfo {
 			r.waiting = append([]string{"info-body"}, r.waiting...)
 			r.left = int64(n) + 2
 		}
@@ -101,6 +104,9 @@ func (r *Replica) pong(now Millis, line string) {
 		r.send("info", "INFO", "server") // one section at a time: before 7.0 INFO took only one
 		r.send("info", "INFO", "persistence")
 	}
+	if r.place.Idle != nil && r.place.ID != "" {
+		r.send("info", "INFO", "replication") // for the claim
+	}
 }
 
 // offered judges the master's answer to REPLCONF MEMBER.
@@ -117,7 +123,7 @@ func (r *Replica) offered(now Millis, line string) {
 }
 
 // infoBody collects the body of the INFO reply, which is a bulk string.
-func (r *Replica) infoBody(p []byte) []byte {
+func (r *Replica) infoBody(now Millis, p []byte) []byte {
 	n := min(r.left, int64(len(p)))
 	r.buf = append(r.buf, p[:n]...)
 	r.left -= n
@@ -127,29 +133,10 @@ func (r *Replica) infoBody(p []byte) []byte {
 		r.buf = r.buf[:0]
 		r.waiting = r.waiting[1:]
 		if len(r.waiting) == 0 {
-			r.askPSYNC()
+			r.askPSYNC(now)
 		}
 	}
 	return p[n:]
-}
-
-func (r *Replica) askPSYNC() {
-	r.become(AskPSYNC)
-	switch {
-	case r.s.OldProtocol:
-		r.askSYNC()
-	case r.place.ID == "":
-		r.log(Notice, "Partial resynchronization not possible (no cached master)")
-		r.send("psync", "PSYNC", "?", "-1")
-	default:
-		next := strconv.FormatInt(r.place.Offset+1, 10)
-		r.log(Notice, "Trying a partial resynchronization (request %s:%s).", r.place.ID, next)
-		if r.s.Failover {
-			r.send("psync", "PSYNC", r.place.ID, next, "FAILOVER")
-		} else {
-			r.send("psync", "PSYNC", r.place.ID, next)
-		}
-	}
 }
 
 func (r *Replica) askSYNC() {
@@ -203,6 +190,9 @@ func (r *Replica) fullResync(now Millis, rest string) {
 		r.keep(now, why)
 		return
 	}
+	if c, known := r.place.shared(r.master.IDs); known && c.offset < r.place.Offset && r.s.Hello == nil { // a member's driver does it
+		r.out = append(r.out, SetAside{c.offset})
+	}
 	r.fullSync(BeginFull{ID: id, Offset: offset})
 }
 
@@ -233,6 +223,6 @@ func (r *Replica) resume(now Millis, id string) {
 	r.prePSYNC = false
 	r.follow(now)
 	r.log(Notice, "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.")
-	r.out = append(r.out, Resume{ID: id})
-	r.ack(now, r.place.Offset)
+	r.out = append(r.out, Resume{ID: id, Offset: r.claim.offset})
+	r.ack(now, r.claim.offset)
 }

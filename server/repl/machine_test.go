@@ -43,10 +43,11 @@ func TestParseIdentity(t *testing.T) {
 		info string
 		want Identity
 	}{
-		{"# Server\r\nrun_id:x\r\naof_enabled:0\r\nrdb_last_load_keys_loaded:0\r\n", Identity{"x", true, true}},
-		{"run_id:x\r\naof_enabled:1\r\nrdb_last_load_keys_loaded:0\r\n", Identity{"x", true, false}},
-		{"run_id:x\r\naof_enabled:0\r\nrdb_last_load_keys_loaded:7\r\n", Identity{"x", true, false}},
-		{"run_id:x\r\naof_enabled:0\r\n", Identity{"x", false, false}},
+		{"# Server\r\nrun_id:x\r\naof_enabled:0\r\nrdb_last_load_keys_loaded:0\r\n", Identity{"x", true, true, Line{}}},
+		{"run_id:x\r\naof_enabled:1\r\nrdb_last_load_keys_loaded:0\r\n", Identity{"x", true, false, Line{}}},
+		{"run_id:x\r\naof_enabled:0\r\nrdb_last_load_keys_loaded:7\r\n", Identity{"x", true, false, Line{}}},
+		{"run_id:x\r\naof_enabled:0\r\n", Identity{"x", false, false, Line{}}},
+		{"master_replid:a\r\nmaster_replid2:b\r\nmaster_repl_offset:70\r\nsecond_repl_offset:51\r\n", Identity{IDs: Line{ID: "a", ID2: "b", Offset: 70, Second: 51}}},
 		{"", Identity{}},
 	}
 	for _, row := range rows {

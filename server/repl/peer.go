@@ -151,6 +151,9 @@ func (p *Peer) Conf(args []string) (refusal string) {
 			if err != nil {
 				return "ERR value is not an integer or out of range"
 			}
+			if n < 0 || n > 1 {
+				return "ERR value is out of range, value must between 0 and 1"
+			}
 			p.rdbOnly = n == 1
 		case "rdb-filter-only":
 			p.filter = Filter{On: true}
@@ -215,7 +218,9 @@ func (p *Peer) Joined(now Millis, id string, offset int64, diskless bool, mark s
 	if !p.oldSync {
 		p.out = append(p.out, Send{fmt.Appendf(nil, "+FULLRESYNC %s %d\r\n", id, offset)})
 	}
-	p.out = append(p.out, OpenCursor{offset})
+	if !p.rdbOnly { // it gets no stream: nothing is to wait for it
+		p.out = append(p.out, OpenCursor{offset})
+	}
 	if diskless {
 		p.out = append(p.out, SendLive{[]byte("$EOF:" + mark + "\r\n")})
 		p.become(PeerSending)

@@ -11,8 +11,11 @@ import (
 type Place struct {
 	ID     string // "" when it has none
 	ID2    string
+	Second int64 // first byte that ID2's history does not share, -1 without one
 	Offset int64 // it holds every byte up to this one
 	Data   bool  // its data set is not empty
+	// Idle tells whether nothing but heartbeats follows behind an offset, so that the replica may go back to it. Nil: it cannot.
+	Idle func(offset int64) bool
 }
 
 // ReplicaSettings may change at any time; what is new counts from the next use on.
@@ -71,6 +74,8 @@ type Replica struct {
 	ackedAt  Millis
 
 	place   Place // at the start of this attempt
+	claim   claim // what PSYNC asked for
+	behind  int   // attempts that found a master which had not come as far as this server
 	master  Identity
 	buf     []byte   // an unfinished line or INFO reply
 	waiting []string // what the replies to come answer, in order
@@ -353,7 +358,7 @@ func (r *Replica) keep(now Millis, reason string) {
 // follow is the moment from which this server follows the master.
 func (r *Replica) follow(now Millis) {
 	r.become(Connected)
-	r.explicit = false
+	r.explicit, r.behind = false, 0
 	r.lastRun = r.master.RunID
 	r.ackedAt = now
 	r.inPayload, r.mark = false, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,8 +104,16 @@ func expand(s string) string {
 		server, persistence := "# Server\r\nrun_id:run-"+run+"\r\n", "# Persistence\r\naof_enabled:0\r\nrdb_last_load_keys_loaded:0\r\n"
 		s = strings.ReplaceAll(s, "<info"+run+">", fmt.Sprintf("$%d\r\n%s\r\n$%d\r\n%s\r\n", len(server), server, len(persistence), persistence))
 	}
+	s = replication.ReplaceAllStringFunc(s, func(w string) string {
+		p := replication.FindStringSubmatch(w)
+		text := fmt.Sprintf("# Replication\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\nmaster_repl_offset:%s\r\nsecond_repl_offset:%s\r\n", id(p[1]), id(p[3]), p[2], p[4])
+		return fmt.Sprintf("$%d\r\n%s\r\n", len(text), text)
+	})
 	return strings.ReplaceAll(s, "<mark>", strings.Repeat("m", 40))
 }
+
+// replication is <line ID OFFSET ID2 SECOND>, the reply to INFO replication.
+var replication = regexp.MustCompile("<line (.) ([0-9]+) (.) ([0-9]+)>")
 
 func num(t *testing.T, s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -129,6 +138,13 @@ func (st *stage) event(t *testing.T, w []string) []string {
 		return nil
 	case "place": // place ID OFFSET [data]
 		st.place = Place{ID: id(arg(1)), Offset: num(t, arg(2)), Data: arg(3) == "data"}
+		return nil
+	case "second": // second ID FIRST: the history before, and the first byte that is not of it
+		st.place.ID2, st.place.Second = id(arg(1)), num(t, arg(2))
+		return nil
+	case "idle": // idle OFFSET: nothing but heartbeats is behind it
+		from := num(t, arg(1))
+		st.place.Idle = func(offset int64) bool { return offset >= from }
 		return nil
 	case "wait":
 		st.now += num(t, arg(1))
