@@ -101,6 +101,9 @@ type Ctx struct {
 	// NoBlocking: nothing may block here (a script runs). In a transaction and in a stream nothing can anyway.
 	NoBlocking bool
 
+	// NoTouch: the client's commands leave the access clocks of keys alone, all but TOUCH (CLIENT NO-TOUCH).
+	NoTouch bool
+
 	// ReplyLimit is the length of a reply at which the client is closed anyway (client-output-buffer-limit, 0: none), so
 	// that a reply without bounds need not be made to its end. The engine closes the client of a reply that was cut.
 	ReplyLimit int64

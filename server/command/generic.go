@@ -24,7 +24,12 @@ func (c *Ctx) del(lazy bool) {
 
 func cmdExists(c *Ctx) { c.countKeys(c.lookupUntouched) }
 
-func cmdTouch(c *Ctx) { c.countKeys(c.LookupRead) }
+func cmdTouch(c *Ctx) {
+	if !c.NoBlocking { // in a script it is the script that runs for the client
+		c.NoTouch = false
+	}
+	c.countKeys(c.LookupRead)
+}
 
 func (c *Ctx) countKeys(lookup func(key []byte) (store.Entry, bool)) {
 	n := int64(0)

@@ -43,6 +43,10 @@ func (c *Ctx) quietRead(key []byte) (store.Entry, bool) {
 	if c.FromMaster {
 		return c.DB.Peek(key)
 	}
+	if c.NoTouch {
+		e, ok := c.DB.Peek(key)
+		return e, ok && !c.hides(e)
+	}
 	return c.DB.Get(key, c.Now)
 }
 
@@ -69,7 +73,13 @@ func (c *Ctx) lookupCounted(key []byte) (store.Entry, bool) {
 }
 
 func (c *Ctx) lookupWriteIn(db *store.DB, index int, key []byte) (store.Entry, bool) {
-	e, ok := db.Use(key, c.Now)
+	var e store.Entry
+	var ok bool
+	if c.NoTouch {
+		e, ok = db.Peek(key)
+	} else {
+		e, ok = db.Use(key, c.Now)
+	}
 	if !ok || !c.expired(e) {
 		return e, ok
 	}

@@ -232,6 +232,13 @@ func (c *Ctx) consumer(g *store.StreamGroup, key, name []byte) (no uint32, creat
 	return no, false
 }
 
+// saw notes that a consumer asked for something, if there is such a one.
+func (c *Ctx) saw(g *store.StreamGroup, name []byte) {
+	if no, ok := g.Consumer(name); ok {
+		g.Saw(no, c.Now)
+	}
+}
+
 func cmdXack(c *Ctx) {
 	s, found, ok := c.streamCounted(c.Args[1])
 	if !ok {

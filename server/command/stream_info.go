@@ -28,12 +28,17 @@ func cmdXinfoConsumers(c *Ctx) {
 		return
 	}
 	c.Out.Array(g.Consumers())
-	g.EachConsumer(func(_ uint32, name string, seen int64, pending int) {
-		c.Out.Map(3)
+	g.EachConsumer(func(no uint32, name string, seen int64, pending int) {
+		c.Out.Map(4)
 		c.Out.BulkString("name")
 		c.Out.BulkString(name)
 		c.intField("pending", int64(pending))
 		c.intField("idle", max(c.Now-seen, 0))
+		inactive := g.ActiveTime(no)
+		if inactive != store.NeverActive {
+			inactive = c.Now - inactive
+		}
+		c.intField("inactive", inactive)
 	})
 }
 
@@ -172,10 +177,11 @@ func (c *Ctx) fullStream(s *store.Stream, entries func(), pending func(g *store.
 		c.Out.BulkString("consumers")
 		c.Out.Array(g.Consumers())
 		g.EachConsumer(func(no uint32, name string, seen int64, n int) {
-			c.Out.Map(4)
+			c.Out.Map(5)
 			c.Out.BulkString("name")
 			c.Out.BulkString(name)
 			c.intField("seen-time", seen)
+			c.intField("active-time", g.ActiveTime(no))
 			c.intField("pel-count", int64(n))
 			c.Out.BulkString("pending")
 			pending(&g, no, n)

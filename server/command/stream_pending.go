@@ -232,6 +232,7 @@ func cmdXclaim(c *Ctx) {
 	if !ok {
 		return
 	}
+	c.saw(&cl.g, cl.name)
 	advanced := last.Compare(cl.g.LastID()) > 0
 	if advanced {
 		cl.g.Set(last, cl.g.Read())
@@ -329,6 +330,7 @@ func (c *Ctx) takeOver(cl *claim, id store.StreamID, text []byte, p store.Pendin
 		p.Count++
 	}
 	cl.g.Assign(id, p)
+	cl.g.Served(cl.consumer, c.Now)
 	if cl.justID {
 		c.streamID(id)
 	} else if entry, there := cl.entries.Find(id); there {
@@ -386,6 +388,7 @@ func cmdXautoclaim(c *Ctx) {
 		return
 	}
 	cl.minIdle, cl.justID = minIdle, justID
+	c.saw(&cl.g, cl.name)
 	if c.longAutoclaim(&cl, start, count) {
 		return
 	}

@@ -186,13 +186,16 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 	return Done
 }
 
+// runFor makes a client the one for which commands run.
+func (l *Lane) runFor(c *Client) { l.ctx.Client, l.ctx.NoTouch = c, c.Has(NoTouch) }
+
 // invoke runs one handler, measures it, and reports whether it changed the data set.
 func (l *Lane) invoke(c *Client, cmd *command.Cmd, args [][]byte) bool {
 	ctx := &l.ctx
 	if !l.inExec {
 		ctx.Now = l.nowMS()
 	}
-	ctx.Client = c
+	l.runFor(c)
 	ctx.DBIndex = c.DB
 	ctx.DB = l.e.store.DB(c.DB)
 	c.LastCmd = cmd

@@ -223,7 +223,8 @@ func (l *Lane) serve(kw *keyWaiter, key []byte) {
 	c, ctx := kw.w.c, &l.ctx
 	out := resp.NewWriter(nil)
 	out.SetProto(c.Proto)
-	ctx.Out, ctx.Client = out, c
+	ctx.Out = out
+	l.runFor(c)
 	ctx.DBIndex, ctx.DB = kw.db, l.e.store.DB(kw.db)
 	ctx.Now = l.nowMS()
 	ctx.Begin(kw.cmd, kw.args)

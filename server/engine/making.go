@@ -194,7 +194,8 @@ func (r *longRead) installLocked() (again bool) {
 func (r *longRead) execute(l *Lane, out *resp.Writer) (ticket Ticket, again bool) {
 	c, ctx, m := r.w.c, &l.ctx, r.making
 	hits, misses := ctx.Hits, ctx.Misses // counted at the beginning
-	ctx.Out, ctx.Client = out, c
+	ctx.Out = out
+	l.runFor(c)
 	ctx.DBIndex, ctx.DB = m.db, l.e.store.DB(m.db)
 	ctx.Now = l.nowMS()
 	made := m.result(l)

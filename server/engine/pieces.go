@@ -82,7 +82,8 @@ func (r *longRead) executePieces(l *Lane) (over bool) {
 	e, c, ctx := r.e, r.w.c, &l.ctx
 	hits, misses, start := ctx.Hits, ctx.Misses, time.Now() // keys were counted at the beginning
 	for !over {
-		ctx.Out, ctx.Client = r.long.Reply.Next(), c
+		ctx.Out = r.long.Reply.Next()
+		l.runFor(c)
 		ctx.DBIndex, ctx.DB = r.db, e.store.DB(r.db)
 		ctx.Now = l.nowMS()
 		ctx.Begin(r.cmd, r.args)

@@ -27,7 +27,8 @@ func (l *Lane) resume(w *Waiter, cmd *command.Cmd, db int, fn func(ctx *command.
 	c, ctx := w.c, &l.ctx
 	out := resp.NewWriter(nil)
 	out.SetProto(c.Proto)
-	ctx.Out, ctx.Client = out, c
+	ctx.Out = out
+	l.runFor(c)
 	ctx.DBIndex, ctx.DB = db, l.e.store.DB(db)
 	ctx.Now = l.nowMS()
 	ctx.Begin(cmd, nil)

@@ -240,7 +240,7 @@ func (l *Lane) invokeStream(c *Client, cmd *command.Cmd, args [][]byte) {
 	if !l.inExec {
 		ctx.Now = l.nowMS()
 	}
-	ctx.Client = nil
+	ctx.Client, ctx.NoTouch = nil, false
 	ctx.DBIndex = c.DB
 	ctx.DB = l.e.store.DB(c.DB)
 	ctx.Begin(cmd, args)

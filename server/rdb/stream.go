@@ -21,6 +21,7 @@ type StreamPart struct {
 	Groups     uint64 // StreamState: that follow
 	Read       int64  // StreamGroup: entries read, -1 for not known
 	Time       int64  // of delivery, seen: unix ms
+	Active     int64  // StreamOwner: unix ms, -1 for never; where only type 21 tells it, as good as when it was seen
 	Bytes      []byte // a listpack, a name: valid until the next read
 	Old        bool   // StreamState, StreamGroup: type 15 does not tell what only 19 does
 }
@@ -40,7 +41,7 @@ const (
 	StreamGroup                  // Bytes, ID, Read; N pending entries follow
 	StreamPending                // ID, Time, N deliveries
 	StreamOwners                 // N consumers follow
-	StreamOwner                  // Bytes, Time; N of its entries follow
+	StreamOwner                  // Bytes, Time, Active; N of its entries follow
 	StreamOwned                  // ID
 )
 
@@ -254,8 +255,8 @@ func (r *Reader) streamOwner(p *StreamPart) (err error) {
 	if p.Time, err = r.time(); err != nil {
 		return err
 	}
-	if r.pending == TypeStreamListpacks3 {
-		if _, err = r.time(); err != nil { // time active: not kept
+	if p.Active = p.Time; r.pending == TypeStreamListpacks3 {
+		if p.Active, err = r.time(); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,8 @@ func numKeys(c *command.Ctx, notInteger string) (keys, argv [][]byte, ok bool) {
 	return nil, nil, false
 }
 
+const errNoScript = "-NOSCRIPT No matching script. Please use EVAL."
+
 func (h *Host) eval(c *command.Ctx, known, ro bool) {
 	d := debugged(c)
 	if cl := engine.Of(c); d == nil && cl != nil && cl.Has(engine.DebugsScripts) && h.e.CanBlock(c) {
@@ -67,6 +69,10 @@ func (h *Host) eval(c *command.Ctx, known, ro bool) {
 			return
 		}
 	}
+	if known && len(c.Args[1]) != 2*sha1.Size {
+		c.Out.Error(errNoScript)
+		return
+	}
 	keys, argv, ok := numKeys(c, "value is not an integer or out of range")
 	if !ok {
 		return
@@ -75,7 +81,7 @@ func (h *Host) eval(c *command.Ctx, known, ro bool) {
 	if known {
 		sum = strings.ToLower(string(c.Args[1]))
 		if h.cache[sum] == nil {
-			c.Out.Error("-NOSCRIPT No matching script. Please use EVAL.")
+			c.Out.Error(errNoScript)
 			return
 		}
 	} else {

@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/understudy-db/understudy/server/acl"
@@ -129,7 +130,7 @@ func (srv *Server) aclUsers(ctx *command.Ctx) {
 func aclWhoAmI(ctx *command.Ctx) { ctx.Out.BulkString(self(ctx).userName()) }
 
 func badSubcommand(ctx *command.Ctx) {
-	ctx.Out.Error("unknown subcommand or wrong number of arguments for '" + string(ctx.Args[1]) + "'. Try ACL HELP.")
+	ctx.Out.Error("unknown subcommand or wrong number of arguments for '" + string(ctx.Args[1]) + "'. Try " + strings.ToUpper(ctx.Cmd.Parent.Name) + " HELP.")
 }
 
 func (srv *Server) aclCat(ctx *command.Ctx) {
@@ -212,7 +213,7 @@ func (srv *Server) aclLog(ctx *command.Ctx) {
 }
 
 func writeDenial(w *resp.Writer, e acl.Entry, now time.Time) {
-	w.Map(7)
+	w.Map(10)
 	w.BulkString("count")
 	w.Int(e.Count)
 	for _, f := range [][2]string{{"reason", e.Reason.String()}, {"context", string(e.Context)}, {"object", e.Object}, {"username", e.User}} {
@@ -223,6 +224,12 @@ func writeDenial(w *resp.Writer, e acl.Entry, now time.Time) {
 	w.Double(float64(now.Sub(e.At).Milliseconds()) / 1000)
 	w.BulkString("client-info")
 	w.BulkString(e.Client)
+	w.BulkString("entry-id")
+	w.Int(e.ID)
+	w.BulkString("timestamp-created")
+	w.Int(e.Created.UnixMilli())
+	w.BulkString("timestamp-last-updated")
+	w.Int(e.At.UnixMilli())
 }
 
 const errNoUsersFile = "This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration."

@@ -95,7 +95,7 @@ func (srv *Server) clientPause(ctx *command.Ctx) {
 	mode := engine.PauseAll
 	switch {
 	case len(ctx.Args) > 4:
-		ctx.Out.Error(errSyntax)
+		badSubcommand(ctx)
 		return
 	case len(ctx.Args) == 4 && fold(ctx.Args[3], "write"):
 		mode = engine.PauseWrites
@@ -126,7 +126,7 @@ func (srv *Server) clientUnblock(ctx *command.Ctx) {
 	text := ""
 	switch {
 	case len(ctx.Args) > 4:
-		ctx.Out.Error(errSyntax)
+		badSubcommand(ctx)
 		return
 	case len(ctx.Args) == 4 && fold(ctx.Args[3], "error"):
 		text = "-UNBLOCKED client unblocked via CLIENT UNBLOCK"

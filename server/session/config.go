@@ -26,7 +26,7 @@ func (srv *Server) configGet(ctx *command.Ctx) {
 
 func (srv *Server) configSet(ctx *command.Ctx) {
 	if len(ctx.Args)%2 != 0 {
-		ctx.Out.Error("wrong number of arguments for 'config|set' command")
+		ctx.Out.Error(errSyntax)
 		return
 	}
 	var pairs []settings.Pair

@@ -173,12 +173,12 @@ func (srv *Server) hello(ctx *command.Ctx) {
 	o, problem := parseHello(ctx.Args[1:])
 	switch {
 	case problem != "":
+	case o.named && !validName(o.name): // nothing has changed then: neither who the client is
+		problem = errName
 	case o.auth && !srv.authenticate(s, string(o.user), o.pass, string(ctx.Args[0])):
 		problem = errWrongPass
 	case s.Has(engine.NeedAuth):
 		problem = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
-	case o.named && !validName(o.name):
-		problem = errName
 	}
 	if problem != "" {
 		ctx.Out.Error(problem)

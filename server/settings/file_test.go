@@ -97,6 +97,13 @@ func TestIncludes(t *testing.T) {
 	}
 }
 
+// TestNewerFilesAreRead: what the redis.conf that comes with Redis 7.2 sets beyond that of 7.0 is accepted.
+func TestNewerFilesAreRead(t *testing.T) {
+	if err := New().LoadText("redis.conf", "locale-collate \"\"\nset-max-intset-entries 512\nset-max-listpack-entries 128\nset-max-listpack-value 64\n"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPromisesThatCannotBeKeptAreRefused(t *testing.T) {
 	for _, line := range []string{"cluster-enabled yes", "loadmodule x"} {
 		if err := New().LoadText("t", line); err == nil {

@@ -5,6 +5,7 @@ const (
 	notCluster   = "the server has no cluster mode"
 	notTLSCache  = "sessions are resumed by tickets: nothing is cached"
 	notLists     = "lists are cut and stored by a rule of their own"
+	notSets      = "small sets are always packs of up to 128 members of up to 64 bytes"
 	notModules   = "modules are not loaded"
 	notFork      = "nothing forks: snapshots are cut inside the process"
 	notAllocator = "memory is kept in the server's own slabs, which need no defragmentation"
@@ -69,6 +70,7 @@ var table = []Directive{
 	boolean("tls-session-caching", true),
 
 	text("aclfile", "").fixed(),
+	text("locale-collate", "").inert("strings are compared by their bytes"),
 	text("unixsocket", "").fixed(),
 	text("pidfile", "").fixed(),
 	text("replica-announce-ip", "").alias("slave-announce-ip"),
@@ -171,6 +173,8 @@ var table = []Directive{
 	integer("stream-node-max-entries", "100", 0, maxInt64),
 	integer("hash-max-listpack-entries", "512", 0, maxInt64).alias("hash-max-ziplist-entries"),
 	integer("set-max-intset-entries", "512", 0, maxInt64),
+	integer("set-max-listpack-entries", "128", 0, maxInt64).inert(notSets),
+	integer("set-max-listpack-value", "64", 0, maxInt64).inert(notSets),
 	integer("zset-max-listpack-entries", "128", 0, maxInt64).alias("zset-max-ziplist-entries"),
 	integer("tracking-table-max-keys", "1000000", 0, maxInt64),
 	integer("repl-backlog-ttl", "3600", 0, maxInt64),

@@ -136,6 +136,7 @@ func (l *streamLoader) part(s *store.Stream, p *rdb.StreamPart) error {
 			return fmt.Errorf("Duplicate stream consumer detected: %q in the group %q", p.Bytes, l.group) //nolint:staticcheck // Redis' text
 		}
 		l.owner = g.AddConsumer(p.Bytes, p.Time)
+		g.Served(l.owner, p.Active)
 	case rdb.StreamOwned:
 		return g.LoadOwned(l.owner, store.StreamID(p.ID))
 	}

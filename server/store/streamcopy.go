@@ -32,6 +32,7 @@ func (c *StreamCopier) Add(l *Loose, p *StreamPart) error {
 		return g.LoadPending(p.ID, p.Time, p.N)
 	case StreamOwner:
 		c.owner = g.AddConsumer([]byte(p.Name), p.Time)
+		g.Served(c.owner, p.Active)
 	case StreamOwned:
 		return g.LoadOwned(c.owner, p.ID)
 	}

@@ -13,6 +13,7 @@ type StreamPart struct {
 	Read       int64    // StreamGroupPart
 	Consumers  int      // StreamOwners: that follow
 	Time       int64    // delivered, seen
+	Active     int64    // StreamOwner
 	Name       string
 	Chunk      []byte
 	Blob       *Blob // holds Chunk, when not nil
@@ -29,7 +30,7 @@ const (
 	StreamGroupPart                       // Name, ID, Read; N pending entries follow
 	StreamPending                         // ID, Time, N deliveries
 	StreamOwners                          // Consumers follow
-	StreamOwner                           // Name, Time; N of its entries follow
+	StreamOwner                           // Name, Time, Active; N of its entries follow
 	StreamOwned                           // ID
 )
 
@@ -185,7 +186,7 @@ func (w *streamWalk) openOwner() bool {
 	}
 	c := all[w.owner]
 	w.owner++
-	w.part = StreamPart{Kind: StreamOwner, Name: c.name, Time: c.seen, N: uint64(c.pending.n)}
+	w.part = StreamPart{Kind: StreamOwner, Name: c.name, Time: c.seen, Active: c.active, N: uint64(c.pending.n)}
 	w.enter(walkOwned, &c.pending)
 	return true
 }

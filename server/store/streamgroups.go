@@ -36,7 +36,8 @@ type streamConsumer struct {
 	refs    int
 	no      uint32
 	name    string
-	seen    int64 // unix ms
+	seen    int64 // unix ms: when it last asked for something
+	active  int64 // unix ms: when it last got something, NeverActive before
 	pending idTree
 }
 
@@ -167,7 +168,7 @@ func (o *streamObject) copyGroups(from *streamObject) {
 		twin.consumers.byNo = make([]*streamConsumer, len(g.consumers.byNo))
 		twin.consumers.spare = slices.Clone(g.consumers.spare)
 		for _, c := range g.consumers.list {
-			n := &streamConsumer{refs: 1, no: c.no, name: c.name, seen: c.seen}
+			n := &streamConsumer{refs: 1, no: c.no, name: c.name, seen: c.seen, active: c.active}
 			twin.consumers.list = append(twin.consumers.list, n)
 			twin.consumers.byNo[c.no] = n
 			o.charge(memberBytes + int64(len(c.name)))
@@ -308,10 +309,16 @@ func (g *StreamGroup) PendingOf(no uint32) int { return g.get().consumers.byNo[n
 // ConsumerName is the name of a consumer.
 func (g *StreamGroup) ConsumerName(no uint32) string { return g.get().consumers.byNo[no].name }
 
-// AddConsumer makes a consumer that there is not.
+// NeverActive is the time of activity of a consumer that never got an entry.
+const NeverActive = -1
+
+// ActiveTime is when a consumer last got or claimed an entry in unix ms, or NeverActive.
+func (g *StreamGroup) ActiveTime(no uint32) int64 { return g.get().consumers.byNo[no].active }
+
+// AddConsumer makes a consumer that there is not, and that was never active.
 func (g *StreamGroup) AddConsumer(name []byte, seen int64) (no uint32) {
 	s := g.own().ownConsumers()
-	c := &streamConsumer{refs: 1, name: string(name), seen: seen}
+	c := &streamConsumer{refs: 1, name: string(name), seen: seen, active: NeverActive}
 	if k := len(s.spare); k > 0 {
 		c.no = s.spare[k-1]
 		s.spare = s.spare[:k-1]
@@ -330,6 +337,13 @@ func (g *StreamGroup) AddConsumer(name []byte, seen int64) (no uint32) {
 func (g *StreamGroup) Saw(no uint32, now int64) {
 	if g.get().consumers.byNo[no].seen != now {
 		g.s.o.ownConsumer(g.own(), no).seen = now
+	}
+}
+
+// Served records when a consumer got or claimed an entry.
+func (g *StreamGroup) Served(no uint32, at int64) {
+	if g.get().consumers.byNo[no].active != at {
+		g.s.o.ownConsumer(g.own(), no).active = at
 	}
 }
 

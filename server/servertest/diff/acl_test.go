@@ -254,6 +254,9 @@ func plainACL(v *resp.Value) {
 		slices.Sort(words)
 		v.Str = []byte(strings.Join(words, " "))
 	}
+	if n := len(v.Elems); n == 20 && string(v.Elems[14].Str) == "entry-id" { // what ACL LOG tells since Redis 7.2
+		v.Elems = v.Elems[:14]
+	}
 	for i := range v.Elems {
 		plainACL(&v.Elems[i])
 		if i > 0 && string(v.Elems[i-1].Str) == "age-seconds" {

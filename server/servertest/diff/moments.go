@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -57,5 +58,17 @@ func timesOff(v *resp.Value) {
 	}
 	for i := range v.Elems {
 		timesOff(&v.Elems[i])
+	}
+}
+
+// withoutActivity leaves out what XINFO tells of consumers since Redis 7.2: when they got something.
+func withoutActivity(v *resp.Value) {
+	for i := 0; i < len(v.Elems); i++ {
+		if name := string(v.Elems[i].Str); i+1 < len(v.Elems) && v.Elems[i+1].Kind == ':' && (name == "inactive" || name == "active-time") {
+			v.Elems = slices.Delete(v.Elems, i, i+2)
+			i--
+			continue
+		}
+		withoutActivity(&v.Elems[i])
 	}
 }
