@@ -13,7 +13,7 @@ func MergeSelectors(words []string) (rules []string, unmatched string, ok bool) 
 	var open []string
 	for _, w := range words {
 		switch {
-		case open == nil && strings.HasPrefix(w, "(") && !strings.HasSuffix(w, ")"):
+		case strings.HasPrefix(w, "(") && !strings.HasSuffix(w, ")"): // as in Redis what another one has begun is forgotten
 			open = []string{w}
 		case open == nil:
 			rules = append(rules, w)
@@ -25,7 +25,7 @@ func MergeSelectors(words []string) (rules []string, unmatched string, ok bool) 
 		}
 	}
 	if open != nil {
-		return nil, strings.Join(open, " "), false
+		return nil, open[0], false
 	}
 	return rules, "", true
 }

@@ -37,6 +37,12 @@ admin ACL SETUSER v +@all (+get ~x) ( -@all +set %W~y &c ) skip-sanitize-payload
 admin ACL GETUSER v
 admin ACL LIST
 admin ACL SETUSER v clearselectors sanitize-payload
+admin ACL SETUSER v +get (~a +set (~b
+admin ACL SETUSER v +get (~a +set c
+admin ACL SETUSER v (~a +set (~b )
+admin ACL GETUSER v
+admin ACL SETUSER v (~a +set (~b) x)
+admin ACL SETUSER v clearselectors
 admin ACL GETUSER v
 admin ACL SETUSER w reset +@all -config -config|get
 admin ACL SETUSER w +config|get
