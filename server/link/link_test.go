@@ -382,3 +382,39 @@ func TestReloadLeavesNothingOutSilently(t *testing.T) {
 		t.Errorf("the replica has %s", got)
 	}
 }
+
+// TestReloadUnderLoad: DEBUG RELOAD saves, empties and loads as one command among those of other clients: none is lost, none is doubled,
+// and no replica notices.
+func TestReloadUnderLoad(t *testing.T) {
+	master, ours, real := StartProcess(t, bigBacklog...), Start(t), StartRedis(t)
+	fill(master, 300)
+	replicate(t, ours, master)
+	replicate(t, real, master)
+	stop := writer(t, master.Port(), time.Now().UnixNano())
+	counted := make(chan int64)
+	go func() {
+		c := Dial(t, master.Port(), "")
+		defer c.Close()
+		n := int64(0)
+		for end := time.Now().Add(time.Second); time.Now().Before(end); n++ {
+			c.Do("RPUSH", "counted", "x")
+		}
+		counted <- n
+	}()
+	n := int64(-1)
+	for n < 0 {
+		master.Must("DEBUG", "RELOAD")
+		select {
+		case n = <-counted:
+		case <-time.After(30 * time.Millisecond):
+		}
+	}
+	stop()
+	MustAgree(t, master, ours, real)
+	if got := master.Must("LLEN", "counted").Int; got != n {
+		t.Errorf("%d elements of %d", got, n)
+	}
+	if full := master.Info("sync_full"); full != "2" {
+		t.Errorf("%s full syncs, want the first two", full)
+	}
+}

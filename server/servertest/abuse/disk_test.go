@@ -108,6 +108,50 @@ func fullDisk(t *testing.T, v *victim, fill, free func()) {
 	}
 }
 
+// TestFullSyncOntoFullDisks: the disk is full where a payload goes through a file, on the master or on the replica. The sync fails with
+// the reason in the log, the replica serves its old data, both go on, and with space again it succeeds.
+func TestFullSyncOntoFullDisks(t *testing.T) {
+	t.Parallel()
+	master := newVictim(t, "--repl-diskless-sync", "no", "--rdbcompression", "no")
+	replica := newVictim(t, "--maxmemory", "60mb", "--rdbcompression", "no")
+	master.Must("SET", "noise", incompressible(t, 2<<20))
+	for i := range 20 { // more than a third of its memory: a payload goes to a file first
+		replica.Must("SET", fmt.Sprint("own:", i), incompressible(t, 1<<20))
+	}
+	replica.remember()
+	master.remember()
+	limit := func(v *victim, n uint64) {
+		if err := unix.Prlimit(v.Pid(), unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: n, Max: unix.RLIM_INFINITY}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := replica.Must("DBSIZE").Int
+	served := func(what, log string, v *victim) {
+		t.Helper()
+		servertest.Await(t, what, func() bool { return strings.Contains(v.Log(), log) })
+		if v := replica.Do("DBSIZE"); v.Int != old {
+			t.Errorf("%s: DBSIZE of the replica %s, was %d", what, v, old)
+		}
+		if v := master.Do("INCR", "counter"); v.IsError() {
+			t.Errorf("%s: a write at the master: %s", what, v)
+		}
+	}
+	limit(master, 64<<10)
+	replica.Must("REPLICAOF", "127.0.0.1", fmt.Sprint(master.Port()))
+	served("the master's disk to be full", "SYNC failed. BGSAVE failed: snapshot: writing: ", master)
+	limit(replica, 64<<10)
+	limit(master, unix.RLIM_INFINITY)
+	served("the replica's disk to be full", "Failed trying to load the MASTER synchronization DB from disk, check server logs. write ", replica)
+	limit(replica, unix.RLIM_INFINITY)
+	servertest.AwaitLink(t, replica)
+	servertest.MustAgree(t, master, replica)
+	for _, v := range []*victim{master, replica} {
+		if left, _ := filepath.Glob(filepath.Join(v.Dir(), "temp-*")); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+}
+
 var position = regexp.MustCompile(`byte (position )?\d+|position \d+|offset \d+`)
 
 // TestDamagedFiles: a server with a file that it cannot read ends with the file's name and the place; it never starts
