@@ -232,3 +232,51 @@ func TestImageIsTheFirstBaseWhereThereIsNoFile(t *testing.T) {
 		t.Fatal(err, again.do("DBSIZE"), loaded)
 	}
 }
+
+// TestSyncsBesideRewrites: while a rewrite is under way the file is synced each second, unless no-appendfsync-on-rewrite says that the disk
+// is to be left to the rewrite; then the first sync comes behind it.
+func TestSyncsBesideRewrites(t *testing.T) {
+	for _, spare := range []string{"no", "yes"} {
+		var syncs atomic.Int64
+		disk := fsys.NewFaulty(fsys.NewMem(), func(op fsys.Op) error {
+			if op.Name == "sync" && strings.HasSuffix(op.Path, ".2.incr.aof") {
+				syncs.Add(1)
+			}
+			return nil
+		})
+		b, _, err := appending(t, disk, t.TempDir(), "appendfsync everysec\nauto-aof-rewrite-percentage 0\nrdb-key-save-delay 100000000\nno-appendfsync-on-rewrite "+spare)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.do("SET", "a", "1")
+		b.e.Exclusive(func() { _, err = b.saver.RewriteAppendOnly(false) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.eventually("the second increment is begun", func() bool {
+			names, _ := disk.List(b.saver.aof.dir().Path)
+			return strings.Contains(strings.Join(names, " "), ".2.incr.aof")
+		})
+		write := func() { b.do("INCR", "n") }
+		write()
+		before := syncs.Load() // of its beginning
+		if spare == "no" {
+			b.eventually("a sync beside the rewrite", func() bool { write(); return syncs.Load() > before })
+		} else {
+			for range 25 {
+				write()
+				time.Sleep(100 * time.Millisecond)
+			}
+			if n := syncs.Load() - before; n != 0 {
+				t.Errorf("%d syncs beside the rewrite", n)
+			}
+		}
+		if b.info("aof_rewrite_in_progress") != "1" {
+			t.Fatal("the rewrite is over: nothing was tested")
+		}
+		b.set("rdb-key-save-delay", "0")
+		b.eventually("the rewrite is over", func() bool { return b.info("aof_rewrite_in_progress") == "0" })
+		before = syncs.Load()
+		b.eventually("a sync behind it", func() bool { write(); return syncs.Load() > before })
+	}
+}
