@@ -220,6 +220,10 @@ func (l *Lane) serveQueue(q *waitQueue) {
 
 // serve asks whether the key can serve a client, and answers the client if so.
 func (l *Lane) serve(kw *keyWaiter, key []byte) {
+	if why := l.refusesNow(kw); why != "" {
+		l.turnAway(kw, why)
+		return
+	}
 	c, ctx := kw.w.c, &l.ctx
 	out := resp.NewWriter(nil)
 	out.SetProto(c.Proto)
@@ -252,6 +256,26 @@ func (l *Lane) serve(kw *keyWaiter, key []byte) {
 		l.e.stats.noteSlow(l, c, kw.cmd, kw.args, kw.w.spent)
 	}
 	c.Owner.Deliver(ticket, func(w *resp.Writer) { w.Take(out) })
+}
+
+// refusesNow answers why a client that waits would not get what has come if it asked only now: its user may have lost the right to
+// it meanwhile. Redis looks again since 7.2.
+func (l *Lane) refusesNow(kw *keyWaiter) string {
+	if l.st&OutOfMemory != 0 && kw.cmd.Flags&command.DenyOOM != 0 {
+		return errOOM
+	}
+	return kw.w.c.Forbidden(kw.cmd, kw.args, AtTop)
+}
+
+// turnAway ends a client's wait with an error; what it waited for is left to those behind it.
+func (l *Lane) turnAway(kw *keyWaiter, why string) {
+	out := resp.NewWriter(nil)
+	out.Error(why)
+	l.stats.commands[kw.cmd.Index].Rejected++
+	l.countErrorOf(out)
+	l.e.waits.leave(kw)
+	kw.w.release()
+	kw.w.c.Owner.Deliver(Ticket{}, func(w *resp.Writer) { w.Take(out) })
 }
 
 // serveLocked is serveReady, and what else follows from changes, for those who hold the lock exclusively without being a

@@ -201,6 +201,14 @@ func TestStreamsOfAllVersions(t *testing.T) {
 		if got := oneStream(&s); got != want {
 			t.Errorf("type %d:\n%s\nwant\n%s", kind, got, want)
 		}
+		active := int64(8) // when it was seen, where no more is known
+		if kind == rdb.TypeStreamListpacks3 {
+			active = 7
+		}
+		g := s.GroupAt(0)
+		if no, _ := g.Consumer([]byte("consumer")); g.ActiveTime(no) != active {
+			t.Errorf("type %d: the consumer was active at %d, want %d", kind, g.ActiveTime(no), active)
+		}
 	}
 }
 

@@ -120,6 +120,20 @@ var since72 = map[string]string{
 		m0 SADD s x
 		m0 XADD t 5-0 f v
 		m2                               => \*\[\*\["t" \*\[\*\["5-0" .*`,
+	"who waits and may not any more": `
+		m0 ACL SETUSER u on nopass +@all allkeys
+		m1 AUTH u x                      => OK
+		m1 BLPOP l 0                     => blocks
+		m2 BLPOP l 0                     => blocks
+		m0 ACL SETUSER u resetkeys
+		m0 RPUSH l a                     => \(integer\) 1
+		m1                               => \(error\) NOPERM .*
+		m2                               => \*\["l" "a"\]
+		m1 PING                          => PONG
+		m0 ACL SETUSER u allkeys -xread
+		m2 XREAD BLOCK 0 STREAMS s $     => blocks
+		m1 XREAD BLOCK 0 STREAMS s $     => \(error\) NOPERM .*
+		m0 INFO commandstats             => .*cmdstat_blpop:[^\\]*,rejected_calls=1,failed_calls=0.*`,
 	"scripts call what would block": `
 		m0 EVAL return{redis.call('BLPOP','l',0),redis.call('BRPOP','l',0),redis.call('BLMOVE','l','m','LEFT','LEFT',0),1} 0 => \*\[\(nil\) \(nil\) \(nil\) \(integer\) 1\]
 		m0 EVAL return{redis.call('BRPOPLPUSH','l','m',0),redis.call('BLMPOP',0,1,'l','LEFT'),redis.call('BZMPOP',0,1,'z','MIN'),1} 0 => \*\[\(nil\) \(nil\) \(nil\) \(integer\) 1\]
