@@ -53,16 +53,17 @@ func TestSheetMarksWhatMissed(t *testing.T) {
 
 func TestSheetTellsWhenTheClientIsTheLimit(t *testing.T) {
 	tab := &table{}
-	for name, busy := range map[string]float64{"busy": 97, "idle": 80} {
+	for name, busy := range map[string][2]float64{"busy": {97, 80}, "idle": {80, 70}, "short": {90, 89}, "shorter": {97, 90}} {
 		client := tab.row(row{sheet: "tests", name: name, column: "client", unit: "%", apart: true})
-		client.add(true, busy)
-		client.add(false, 90)
+		client.add(true, busy[0])
+		client.add(false, busy[1])
 		r := tab.row(row{sheet: "tests", name: name, column: "rate", unit: "1/s", budget: 1.2, more: true, client: client})
 		r.add(true, 110)
 		r.add(false, 100)
 	}
 	got := tab.markdown()
-	for _, want := range []string{"| busy | 97 / 90 | **1.10** (110), client-bound (97 %) |", "| idle | 80 / 90 | **1.10** (110) |"} {
+	for _, want := range []string{"| busy | 97 / 80 | **1.10** (110), client-bound (97 %) |", "| idle | 80 / 70 | **1.10** (110) |",
+		"| short | 90 / 89 | **1.10** (110), client-bound: at most 1.12 |", "| shorter | 97 / 90 | **1.10** (110), client-bound: at most 1.11 |"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
