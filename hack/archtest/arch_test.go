@@ -113,6 +113,7 @@ var rules = []rule{
 	{from: "server/tracking", forbid: either(impure, anyOurs("server/tracking", "server/resp")), reason: "tracking is a data structure: the engine tells the clients"},
 	{from: "server/engine", forbid: oursBelow("server/link", "server/session", "server/script", "server/manage", "server/app", "server/transport"),
 		reason: "engine is below everything that talks to the outside"},
+	{from: "server/ticks", forbid: either(thirdParty, anyOurs("server/ticks")), reason: "ticks measures: it knows nothing of what is measured"},
 	{from: "server/aof", forbid: anyOurs("server/aof", "server/fsys", "server/resp"), reason: "aof is a format: saving decides when it is written"},
 	{from: "server/relay", forbid: anyOurs("server/relay"), reason: "relay moves bytes: it knows neither commands nor roles"},
 	{from: "server/session", forbid: oursBelow("server/transport", "server/link", "server/manage"), reason: "a session does not know how it is connected"},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/ticks"
 )
 
 // Outcome is what became of an Item.
@@ -77,6 +78,8 @@ type Lane struct {
 	mono      time.Duration // monotonic time of the latest reading, since the engine's start
 	wallBase  int64         // unix nanoseconds at monoBase
 	monoBase  time.Duration
+	ticks     ticks.Clock
+	ticksAt   time.Duration // monotonic time from which ticks counts
 }
 
 type laneList struct {
@@ -86,7 +89,7 @@ type laneList struct {
 
 // NewLane makes a lane for the calling goroutine.
 func (e *Engine) NewLane() *Lane {
-	l := &Lane{e: e, Out: resp.NewWriter(make([]byte, 0, 16<<10))}
+	l := &Lane{e: e, Out: resp.NewWriter(make([]byte, 0, 16<<10)), ticks: ticks.New()}
 	l.ctx.Out = l.Out
 	l.env = env{e, l}
 	l.ctx.Env = &l.env
@@ -219,9 +222,11 @@ func (l *Lane) warmElements(run []Item) {
 // enter reads once per hold what may not change during it.
 func (l *Lane) enter() {
 	e := l.e
+	before := l.ticks.Begin()
 	now := time.Now()
 	l.wallBase, l.monoBase = now.UnixNano(), now.Sub(e.start)
-	l.mono = l.monoBase
+	l.mono, l.ticksAt = l.monoBase, l.monoBase
+	l.ticks.Set(before, l.monoBase)
 	l.look()
 	e.store.Tick(l.wallBase / 1e6)
 }
@@ -291,10 +296,23 @@ func (l *Lane) one(it *Item) {
 // clock reads the time once per command, after it, and returns what the command took: the end of one is the start of
 // the next.
 func (l *Lane) clock() (took time.Duration) {
-	m := time.Since(l.e.start)
-	took = m - l.mono
-	l.mono = m
+	var m time.Duration
+	if d, ok := l.ticks.Since(); ok {
+		m = l.ticksAt + d
+	} else {
+		m = l.readClock()
+	}
+	took = max(m-l.mono, 0) // the two clocks differ by what a reading takes
+	l.mono += took
 	return took
+}
+
+// readClock asks the system, and lets the processor's counter go on from there.
+func (l *Lane) readClock() time.Duration {
+	before := l.ticks.Begin()
+	l.ticksAt = time.Since(l.e.start)
+	l.ticks.Set(before, l.ticksAt)
+	return l.ticksAt
 }
 
 // nowMS is the wall clock in unix milliseconds, as of the latest reading.
