@@ -91,10 +91,62 @@ func (p *Parser) Next(buf []byte, args [][]byte) (_ [][]byte, consumed int, err 
 	if len(buf) == 0 {
 		return args, 0, nil
 	}
-	if p.pos == 0 && buf[0] != '*' {
-		return p.inline(buf, args)
+	if p.pos == 0 {
+		if buf[0] != '*' {
+			return p.inline(buf, args)
+		}
+		if args, n := quick(buf, args); n > 0 && (p.MaxBulk <= 0 || p.MaxBulk > quickBulk) {
+			return args, n, nil
+		}
 	}
 	return p.multibulk(buf, args)
+}
+
+// quickBulk is the longest argument that quick takes. It is within the limits of any client.
+const quickBulk = 9999
+
+// quick is Next for what nearly every command is: all there, of less than ten arguments, none of them long. It leaves all others,
+// wrong ones among them, to multibulk, with consumed 0 and args as they were.
+func quick(buf []byte, args [][]byte) (_ [][]byte, consumed int) {
+	if len(buf) < 4 || buf[2] != '\r' || buf[1] < '1' || buf[1] > '9' {
+		return args, 0
+	}
+	first := len(args)
+	pos, left := 4, int(buf[1]-'0')
+	for ; left > 0; left-- {
+		if pos+5 >= len(buf) || buf[pos] != '$' { // the shortest argument is $0, and two line ends
+			return args[:first], 0
+		}
+		h := buf[pos+1 : pos+6]
+		n := int(h[0] - '0')
+		if n > 9 {
+			return args[:first], 0
+		}
+		pos += 4
+		if h[1] != '\r' {
+			if n == 0 {
+				return args[:first], 0
+			}
+			for i := 1; ; i++ {
+				d := int(h[i] - '0')
+				if d > 9 || i == 4 {
+					return args[:first], 0
+				}
+				n = n*10 + d
+				pos++
+				if h[i+1] == '\r' {
+					break
+				}
+			}
+		}
+		end := pos + n
+		if end+2 > len(buf) {
+			return args[:first], 0
+		}
+		args = append(args, buf[pos:end:end])
+		pos = end + 2
+	}
+	return args, pos
 }
 
 func (p *Parser) multibulk(buf []byte, args [][]byte) ([][]byte, int, error) {

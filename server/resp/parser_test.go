@@ -54,6 +54,29 @@ func TestParserPipelinesSplitAnywhere(t *testing.T) {
 	}
 }
 
+// TestParserTakesAllLengths holds the short way of usual commands against the long one, which bytes that come one by one take.
+func TestParserTakesAllLengths(t *testing.T) {
+	for _, args := range []int{1, 2, 3, 9, 10, 12} {
+		for _, length := range []int{0, 1, 9, 10, 11, 99, 100, 999, 1000, 9999, 10000, 12345} {
+			words := make([]string, args)
+			for i := range words {
+				words[i] = strings.Repeat(string(rune('a'+i)), length)
+			}
+			stream := AppendCommandStrings(nil, words...)
+			for _, limit := range []int64{0, -1, 1 << 20, 5000} {
+				whole, err1 := feed(&Parser{MaxBulk: limit}, stream, len(stream))
+				parts, err2 := feed(&Parser{MaxBulk: limit}, stream, max(len(stream)/40, 1))
+				if fmt.Sprint(err1) != fmt.Sprint(err2) || strings.Join(whole, ";") != strings.Join(parts, ";") {
+					t.Fatalf("%d arguments of %d bytes, limit %d: %d commands, %v; in parts %d, %v", args, length, limit, len(whole), err1, len(parts), err2)
+				}
+				if bad := limit == 5000 && length > 5000; bad != (err1 != nil) || !bad && len(whole) != 1 {
+					t.Fatalf("%d arguments of %d bytes, limit %d: %d commands, %v", args, length, limit, len(whole), err1)
+				}
+			}
+		}
+	}
+}
+
 func TestParserErrors(t *testing.T) {
 	guest := Parser{Guest: true}
 	for _, tc := range []struct {
@@ -68,6 +91,8 @@ func TestParserErrors(t *testing.T) {
 		{in: "*1\r\n$536870913\r\n", want: "Protocol error: invalid bulk length"},
 		{in: "*1\r\n$99999999999999999999\r\n", want: "Protocol error: invalid bulk length"},
 		{in: "*1\r\n$03\r\nabc\r\n", want: "Protocol error: invalid bulk length"},
+		{in: "*2\r\n$1\r\na\r\n$1x\r\nabc\r\n", want: "Protocol error: invalid bulk length"},
+		{in: "*01\r\n$4\r\nPING\r\n", want: "Protocol error: invalid multibulk length"},
 		{in: "SET \"a\r\n", want: "Protocol error: unbalanced quotes in request"},
 		{in: "SET \"a\"b\r\n", want: "Protocol error: unbalanced quotes in request"},
 		{in: strings.Repeat("a", MaxInline+1), want: "Protocol error: too big inline request"},
