@@ -171,6 +171,8 @@ func (c *Ctx) take(l *store.List, key []byte, head bool, n int) {
 	if t := c.takenFrom(key); t != nil {
 		t.reply.MoveTo(c.Out)
 		left = 0
+	} else if n == 1 && c.takeOne(l, head) {
+		return
 	}
 	l.Each(from, !head, func(e store.Elem) bool {
 		if left > 0 {
@@ -183,6 +185,20 @@ func (c *Ctx) take(l *store.List, key []byte, head bool, n int) {
 		from = l.Len() - n
 	}
 	l.Remove(from, n)
+}
+
+// takeOne is take for one element that can be had without looking for it.
+func (c *Ctx) takeOne(l *store.List, head bool) bool {
+	text, n, ok := l.Pop(head)
+	switch {
+	case !ok:
+		return false
+	case text == nil:
+		c.Out.BulkInt(n)
+	default:
+		c.Out.Bulk(text)
+	}
+	return true
 }
 
 // tookFrom announces what take did, and deletes the key with its last element.

@@ -167,6 +167,19 @@ func (l *List) Remove(pos, n int) {
 	packSetLen(b, count-n)
 }
 
+// Pop takes the element at the head or the tail of a big list, where that is done without moving others; text nil: it is the
+// integer n. The text points into the store, and is good until the next write of the DB. ok false: nothing was done.
+func (l *List) Pop(head bool) (text []byte, n int64, ok bool) {
+	l.check()
+	if l.obj == nil {
+		return nil, 0, false
+	}
+	if text, n, ok = l.obj.pop(head); ok {
+		l.wrote()
+	}
+	return text, n, ok
+}
+
 // RemoveEqual removes elements with the given text, the first ones or with back the last ones, as many as limit (0: all),
 // and returns how many those were.
 func (l *List) RemoveEqual(v []byte, limit int, back bool) (removed int) {

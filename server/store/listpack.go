@@ -281,6 +281,16 @@ func elemAt(b []byte) Elem {
 	}
 }
 
+// elemText is elemAt for those who want the text alone, nil for the integer n.
+func elemText(b []byte) (text []byte, n int64) {
+	if c := b[0]; c >= 0x80 && c < 0xC0 {
+		end := 1 + int(c&63)
+		return b[1:end:end], 0
+	}
+	e := elemAt(b)
+	return e.b, e.n
+}
+
 // elemOffset is where element i of the n in b begins; i == n gives the end.
 func elemOffset(b []byte, i, n int) int {
 	if i > n/2 {

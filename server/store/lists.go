@@ -79,14 +79,19 @@ func (o *listObject) pushSome(head bool, vs [][]byte) int {
 	return 1
 }
 
-// pushInto adds the first elements at an end, as many as the outermost leaf has the room for where it stands, if the path to
-// it is the tree's alone: this is nearly always so, and costs one look at the path.
-func (o *listObject) pushInto(head bool, vs [][]byte) (n int) {
-	const tall = 3
-	var counts [tall][]byte
-	t := &o.tree
-	if t.root == 0 || t.height > tall {
-		return 0
+// edge is the way to the outermost leaf at an end of a tree, all of it the tree's alone: nearly always it is, and who is content
+// with what the leaf has the room for then needs one look at it.
+type edge struct {
+	counts [tallEdge][]byte // of elements below, from the leaf up
+	ref    uint32           // the leaf's slot
+}
+
+const tallEdge = 3
+
+// edgeOf makes w the edge at an end; ok is false when it is not the tree's alone, or does not end in a leaf of packed elements.
+func (t *chunks) edgeOf(w *edge, head bool) (leaf []byte, ok bool) {
+	if t.root == 0 || t.height > tallEdge {
+		return nil, false
 	}
 	node := t.nodes[t.root]
 	for l := t.height; l > 0 && node.held == 1; l-- {
@@ -95,21 +100,59 @@ func (o *listObject) pushInto(head bool, vs [][]byte) (n int) {
 			i = innerLen(b) - 1
 		}
 		e := childAt(b, i)
-		counts[l-1], node = e[4:], t.nodes[childID(e)]
+		w.counts[l-1], node = e[4:], t.nodes[childID(e)]
 	}
 	if node.held > 1 {
-		return 0
+		return nil, false
 	}
-	b := t.home.slab.at(node.ref)
-	if *header(b)&flagValBlob != 0 {
-		return 0
-	}
-	n = putAtEnd(b[:t.home.slab.size(node.ref)], head, vs, o.home.plainFrom())
-	for _, sum := range counts[:t.height] {
+	w.ref = node.ref
+	leaf = t.home.slab.at(node.ref)
+	return leaf, *header(leaf)&flagValBlob == 0
+}
+
+// add changes the number of elements in the edge's leaf.
+func (w *edge) add(t *chunks, n int) {
+	for l := range t.height {
+		sum := w.counts[l]
 		binary.LittleEndian.PutUint64(sum, binary.LittleEndian.Uint64(sum)+uint64(n))
 	}
 	t.count += uint64(n)
+}
+
+// pushInto adds the first elements at an end, as many as the outermost leaf has the room for where it stands.
+func (o *listObject) pushInto(head bool, vs [][]byte) (n int) {
+	var w edge
+	t := &o.tree
+	b, ok := t.edgeOf(&w, head)
+	if !ok {
+		return 0
+	}
+	n = putAtEnd(b[:t.home.slab.size(w.ref)], head, vs, o.home.plainFrom())
+	w.add(t, n)
 	return n
+}
+
+// pop takes the element at an end out where it stands, when its leaf keeps others; text nil: it is the integer n. A leaf that
+// becomes short stays: at an end it is filled again, or emptied soon.
+func (o *listObject) pop(head bool) (text []byte, n int64, ok bool) {
+	var w edge
+	t := &o.tree
+	b, ok := t.edgeOf(&w, head)
+	if !ok || t.height == 0 && t.count < 2 || t.height > 0 && binary.LittleEndian.Uint64(w.counts[0]) < 2 {
+		return nil, 0, false
+	}
+	from, to := window(b)
+	at := from
+	if head {
+		from += elemSize(b[from:])
+	} else {
+		at = elemBefore(b, to)
+		to = at
+	}
+	setWindow(b, from, to)
+	w.add(t, -1)
+	text, n = elemText(b[at:])
+	return text, n, true
 }
 
 // putAtEnd puts elements shorter than plain at an end of a leaf's slot, as many as it has the room for, and returns how many.

@@ -178,6 +178,9 @@ func (w *world) listOp(l *List, list []string) []string {
 		if w.r.Intn(30) == 0 {
 			n += w.r.Intn(len(list) - i)
 		}
+		if n == 1 && i == 0 && w.pop(l, true, list[0]) || n == 1 && i == len(list)-1 && w.pop(l, false, list[i]) {
+			return slices.Delete(list, i, i+1)
+		}
 		l.Remove(i, n)
 		return slices.Delete(list, i, i+n)
 	case op < 97:
@@ -197,6 +200,58 @@ func (w *world) listOp(l *List, list []string) []string {
 		w.t.Fatalf("RemoveEqual removed %d, want %d", got, removed)
 	}
 	return want
+}
+
+// pop takes the element at an end when Pop does.
+func (w *world) pop(l *List, head bool, want string) bool {
+	text, n, ok := l.Pop(head)
+	if text == nil {
+		text = strconv.AppendInt(nil, n, 10)
+	}
+	if ok && string(text) != want {
+		w.t.Fatalf("Pop gives %.40q, want %.40q", text, want)
+	}
+	return ok
+}
+
+// TestPop empties a list from both ends, nearly all of it by Pop.
+func TestPop(t *testing.T) {
+	w := &world{t: t, r: rand.New(rand.NewSource(1)), s: New(Options{Seed: 1})}
+	key := []byte("list")
+	l, _ := w.s.DB(0).ListForWrite(key)
+	var list []string
+	for range 50_000 {
+		v := w.element()
+		l.Push(false, v)
+		list = append(list, string(v))
+	}
+	popped := 0
+	for all := len(list); len(list) > 0; {
+		i, head := 0, w.r.Intn(3) > 0
+		if !head {
+			i = len(list) - 1
+		}
+		if w.pop(&l, head, list[i]) {
+			popped++
+		} else {
+			l.Remove(i, 1)
+		}
+		if list = list[1-min(i, 1):]; i > 0 {
+			list = list[:i]
+		}
+		if l.Len() != len(list) {
+			t.Fatalf("%d elements are left, want %d", l.Len(), len(list))
+		}
+		if len(list)%5000 == 0 {
+			audit(t, w.s)
+			if got := listOf(value{fields: elementsOf(mustPeek(w.s.DB(0), key))}); !slices.Equal(got, list) {
+				t.Fatalf("%d elements are left, and are not those that were not taken", len(got))
+			}
+		}
+		if len(list) == 0 && popped < all*9/10 {
+			t.Errorf("Pop took %d of %d", popped, all)
+		}
+	}
 }
 
 // removeEqual is the model's RemoveEqual.
