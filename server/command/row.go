@@ -41,6 +41,7 @@ type Cmd struct {
 	subs           map[string]*Cmd
 	args           []Arg
 	element        int
+	aloof          bool
 	legacy         legacyKeys
 	movable        bool
 	canonicalBytes []byte
@@ -54,6 +55,10 @@ func (c *Cmd) IsWrite() bool { return c.Flags&Write != 0 }
 func (c *Cmd) IsReadOnly() bool {
 	return c.Flags&ReadOnly != 0 && c.Flags&(Write|MayReplicate|Blocking) == 0 && c.Categories&CatScripting == 0
 }
+
+// Aloof tells whether the command has nothing to do with the server but its data: it neither asks for anything else that commands
+// before it may have changed, nor changes it.
+func (c *Cmd) Aloof() bool { return c.aloof }
 
 // ArityOK checks the number of arguments, the name included.
 func (c *Cmd) ArityOK(n int) bool {

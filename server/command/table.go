@@ -51,6 +51,7 @@ func (t *Table) newCmd(row *Row, parent *Cmd) *Cmd {
 	if row.Flags&MovableKeys != 0 {
 		c.movable = true
 	}
+	c.aloof = row.Flags&(Write|ReadOnly) != 0 || c.FullName == "ping" || c.FullName == "echo"
 	c.canonicalBytes = []byte(row.Name)
 	if parent != nil {
 		c.canonicalBytes = []byte(parent.Name)

@@ -13,7 +13,7 @@ func (l *Lane) dispatch(c *Client, it *Item) Outcome {
 		return l.refuseShape(c, it)
 	}
 	if (c.Flags|c.guards)&special == 0 && l.st&blocking == 0 && !l.busy && l.quick(cmd) {
-		if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
+		if !cmd.Aloof() {
 			l.flushFor(c) // it may look at the log's offset, and at the client's (WAIT)
 		}
 		out := l.call(c, it)
@@ -175,7 +175,7 @@ func (l *Lane) call(c *Client, it *Item) Outcome {
 	if len(l.e.waits.ready) > 0 && !l.busy { // not what a script in the middle of its work has made ready
 		l.serveReady()
 	}
-	if cmd.Flags&(command.Write|command.ReadOnly) == 0 {
+	if !cmd.Aloof() {
 		l.flushAll()
 		l.look() // it may have changed the role, or brought a reader to the log
 	}
