@@ -48,18 +48,13 @@ func (l *loop) readable(c *conn) {
 		l.recycle(c.query)
 		c.query = nil
 	}
-	l.noteRead(n)
+	l.moved.read(n)
 	l.parseArena(c, rest+n)
 	if c.inBatch && n == reach {
 		l.readMore(c, room, rest+n)
 	} else if rest == 0 && n < reach/4 { // the end of what another read cut says nothing
 		c.reach = 0
 	}
-}
-
-func (l *loop) noteRead(n int) {
-	l.in.Add(int64(n))
-	l.reads.Add(1)
 }
 
 // parseArena parses the next n bytes of the arena.
@@ -97,7 +92,7 @@ func (l *loop) readMore(c *conn, room []byte, n int) {
 		return
 	}
 	if more, _ := l.readFrom(c, room[n:need]); more > 0 { // when there is none, or an end, the next wake tells
-		l.noteRead(more)
+		l.moved.read(more)
 		n += more
 	}
 	l.parseArena(c, n)
@@ -122,7 +117,7 @@ func (l *loop) readBig(c *conn) {
 		if l.lost(c, n, errno) || n <= 0 {
 			return
 		}
-		l.noteRead(n)
+		l.moved.read(n)
 		got += n
 		c.query = c.query[:len(c.query)+n]
 		if n < len(space) || len(c.query) >= need {

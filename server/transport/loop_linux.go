@@ -53,9 +53,7 @@ type loop struct {
 	standIn  *standIn
 	inside   bool // a command goes on for long: this goroutine has the engine's lock
 	wakeFD   int
-	in, out  atomic.Int64 // bytes
-	reads    atomic.Int64 // calls that brought bytes
-	writes   atomic.Int64 // calls that took some
+	moved    traffic
 	stopping bool
 	mail     mailbox
 	nextCron time.Time
@@ -170,6 +168,7 @@ func (l *loop) run() {
 		if len(l.kept) > 0 {
 			l.watchCommit()
 		}
+		l.moved.publish()
 		now := time.Now()
 		l.crowd.turn(now)
 		if now.After(l.nextCron) {
@@ -263,8 +262,7 @@ func (l *loop) parse(c *conn, buf []byte) {
 		l.args = args
 		if len(args) > from {
 			words := args[from:len(args):len(args)]
-			l.items = append(l.items, engine.Item{})
-			it := &l.items[len(l.items)-1] // filled in its place: a copy would wait for its fields to reach memory
+			it := l.nextItem()
 			it.Client, it.Cmd, it.Args, it.Mark = &c.sess.Client, l.t.e.Table.ResolveLike(&l.latest, words), words, c.done
 		}
 		c.done += n
@@ -274,12 +272,24 @@ func (l *loop) parse(c *conn, buf []byte) {
 	l.batch = append(l.batch, c)
 }
 
+// nextItem puts an empty item behind the others. It is filled in its place: a copy would wait for its fields to reach memory.
+func (l *loop) nextItem() *engine.Item {
+	n := len(l.items)
+	if n == cap(l.items) {
+		l.items = append(l.items, engine.Item{})
+	} else {
+		l.items = l.items[:n+1] // process leaves empty ones there
+	}
+	return &l.items[n]
+}
+
 // process executes the batch and sends the replies.
 func (l *loop) process() {
 	if len(l.batch) == 0 {
 		return
 	}
 	l.t.sessions.EvictIfCrowded() // what was read counts before anybody asks
+	l.moved.publish()
 	if len(l.items) > 0 {
 		l.lane.Run(l.items)
 		l.replyEach = l.lane.Out.Len() / len(l.items)
@@ -289,11 +299,16 @@ func (l *loop) process() {
 			l.finish(c)
 		}
 	}
+	l.t.sessions.EvictIfCrowded()
+	l.forget()
+}
+
+// forget ends a batch: its replies have left, or were copied.
+func (l *loop) forget() {
 	l.lane.Out.Reset()
 	if cap(l.lane.Out.Bytes()) > 4*arenaSize {
 		l.lane.Out.Swap(make([]byte, 0, arenaSize))
 	}
-	l.t.sessions.EvictIfCrowded()
 	clear(l.items)
 	clear(l.args)
 	l.items, l.args, l.batch, l.used = l.items[:0], l.args[:0], l.batch[:0], 0
@@ -410,7 +425,9 @@ func (l *loop) keepRest(c *conn) {
 	c.buf, c.done = nil, 0
 	before, whole := c.parser.Held()
 	c.sess.QueryBytes.Store(int64(len(c.query) - before))
-	c.sess.ArgvBytes.Store(int64(whole))
+	if c.sess.ArgvBytes.Load() != int64(whole) { // a store that others see is dear, and most commands are short
+		c.sess.ArgvBytes.Store(int64(whole))
+	}
 	c.account()
 }
 

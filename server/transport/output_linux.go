@@ -92,8 +92,7 @@ func (l *loop) write(c *conn, p []byte) {
 			}
 			n = 0
 		}
-		l.out.Add(int64(n))
-		l.writes.Add(1)
+		l.moved.wrote(n)
 		if n == len(p) {
 			if !c.drained() {
 				l.interest(c)
@@ -182,8 +181,7 @@ func (l *loop) flush(c *conn) {
 			}
 			break
 		}
-		l.out.Add(int64(n))
-		l.writes.Add(1)
+		l.moved.wrote(n)
 		most -= n
 		if l.sent(c, n); c.outLen > 0 && n < 64<<10 {
 			break // the socket is full: wait for it

@@ -212,7 +212,7 @@ func (l *loop) flushRecords(c *conn) bool {
 		if errno != 0 {
 			return retry(errno)
 		}
-		l.out.Add(int64(n))
+		l.moved.own.out += int64(n)
 		l.sent(c, n)
 	}
 	return true

@@ -77,8 +77,8 @@ func New(o Options) (*Server, error) {
 	}
 	t.sessions.CountNet(func() (in, out int64) {
 		for _, l := range t.loops {
-			in += l.in.Load()
-			out += l.out.Load()
+			in += l.moved.in.Load()
+			out += l.moved.out.Load()
 		}
 		return in, out
 	})
@@ -89,8 +89,8 @@ func New(o Options) (*Server, error) {
 	})
 	t.sessions.CountCalls(func() (reads, writes int64) {
 		for _, l := range t.loops {
-			reads += l.reads.Load()
-			writes += l.writes.Load()
+			reads += l.moved.reads.Load()
+			writes += l.moved.writes.Load()
 		}
 		return reads, writes
 	})
