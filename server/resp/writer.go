@@ -198,6 +198,43 @@ func (w *Writer) errByte(c byte) {
 // Int writes an integer.
 func (w *Writer) Int(n int64) { w.header(':', n) }
 
+// digitPairs are the numbers from 00 to 99.
+var digitPairs = func() (p [200]byte) {
+	for i := range 100 {
+		p[2*i], p[2*i+1] = byte('0'+i/10), byte('0'+i%10)
+	}
+	return p
+}()
+
+// longestHeader is room for a kind, any number and the end of the line.
+const longestHeader = 1 + 20 + 2
+
+// count appends a kind, a number from 0 to 99,999,999 and the end of the line, in one piece.
+func (w *Writer) count(kind byte, n uint32) {
+	if cap(w.buf)-len(w.buf) < longestHeader {
+		w.Grow(longestHeader)
+	}
+	width := 1
+	for most := uint32(10); width < 8 && n >= most; most *= 10 {
+		width++
+	}
+	end := len(w.buf)
+	p := w.buf[end : end+width+3]
+	at := 1 + width
+	p[0], p[at], p[at+1] = kind, '\r', '\n'
+	for n >= 100 {
+		pair := n % 100 * 2
+		n /= 100
+		at -= 2
+		p[at], p[at+1] = digitPairs[pair], digitPairs[pair+1]
+	}
+	if n >= 10 {
+		p[at-2] = digitPairs[2*n]
+	}
+	p[at-1] = digitPairs[2*n+1]
+	w.buf = w.buf[:end+width+3]
+}
+
 // Bulk writes a bulk string; b is copied.
 func (w *Writer) Bulk(b []byte) {
 	if len(b) < 100 {
@@ -410,7 +447,13 @@ func (w *Writer) insertHeader(mark int, kind byte, n int) {
 	}
 }
 
-func (w *Writer) header(kind byte, n int64) { w.buf = appendHeader(w.buf, kind, n) }
+func (w *Writer) header(kind byte, n int64) {
+	if uint64(n) < 100_000_000 {
+		w.count(kind, uint32(n))
+		return
+	}
+	w.buf = appendHeader(w.buf, kind, n)
+}
 
 func (w *Writer) crlf() { w.buf = append(w.buf, '\r', '\n') }
 

@@ -151,3 +151,19 @@ func TestBulkOfAnyLength(t *testing.T) {
 		}
 	}
 }
+
+func TestIntegersOfAllLengths(t *testing.T) {
+	for _, room := range []int{0, 4, 100} {
+		for power := int64(1); power < 1e18; power *= 10 {
+			for _, n := range []int64{power - 1, power, power + 1, 7 * power, 12345678901 % power} {
+				w := NewWriter(make([]byte, 0, room))
+				w.Int(n)
+				w.Int(-n)
+				w.Array(int(n))
+				if got, want := string(w.Bytes()), fmt.Sprintf(":%d\r\n:%d\r\n*%d\r\n", n, -n, n); got != want {
+					t.Fatalf("%q, want %q", got, want)
+				}
+			}
+		}
+	}
+}
