@@ -62,7 +62,7 @@ func (c *Ctx) hset() (created int, ok bool) {
 	}
 	var h store.Hash
 	if found && len(c.Args) == 4 {
-		h.ForWrite(c.DB, key)
+		h.ForWriteMet(c.DB, key)
 	} else {
 		h.Draft(c.DB, key)
 	}

@@ -51,7 +51,7 @@ func (c *Ctx) listToChange(key []byte, l *store.List) (found, ok bool) {
 	if !c.isList(e) {
 		return true, false
 	}
-	l.ForWrite(c.DB, key)
+	l.ForWriteMet(c.DB, key)
 	return true, true
 }
 
@@ -90,7 +90,7 @@ func (c *Ctx) push(head, onlyExisting bool) {
 	}
 	var l store.List
 	if found && len(c.Args) == 3 {
-		l.ForWrite(c.DB, key)
+		l.ForWriteMet(c.DB, key)
 	} else {
 		l.Draft(c.DB, key)
 	}

@@ -28,7 +28,7 @@ func (c *Ctx) setToChange(key []byte, s *store.Set) (found, ok bool) {
 		return true, false
 	}
 	if found {
-		s.ForWrite(c.DB, key)
+		s.ForWriteMet(c.DB, key)
 	}
 	return found, true
 }
@@ -42,7 +42,7 @@ func cmdSadd(c *Ctx) {
 	}
 	var s store.Set
 	if found && len(c.Args) == 3 {
-		s.ForWrite(c.DB, key)
+		s.ForWriteMet(c.DB, key)
 	} else {
 		s.Draft(c.DB, key)
 	}

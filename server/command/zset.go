@@ -29,7 +29,7 @@ func (c *Ctx) zsetToChange(key []byte, z *store.ZSet) (found, ok bool) {
 		c.Out.Error(errWrongType)
 		return true, false
 	}
-	z.ForWrite(c.DB, key)
+	z.ForWriteMet(c.DB, key)
 	return true, true
 }
 
@@ -86,7 +86,7 @@ func (c *Ctx) zadd(o zaddOptions) {
 	}
 	var z store.ZSet
 	if found && len(scores) == 1 {
-		z.ForWrite(c.DB, key)
+		z.ForWriteMet(c.DB, key)
 	} else {
 		z.Draft(c.DB, key)
 	}

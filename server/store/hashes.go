@@ -35,6 +35,12 @@ func (h *Hash) ForWrite(d *DB, key []byte) (wrongType bool) {
 	return false
 }
 
+// ForWriteMet is ForWrite of a hash that the latest Use of d has found at key, when nothing was written since.
+func (h *Hash) ForWriteMet(d *DB, key []byte) {
+	h.forWriteMet(d, key)
+	h.open()
+}
+
 // HashForWrite is ForWrite where the copy of the handle does not matter.
 func (d *DB) HashForWrite(key []byte) (h Hash, wrongType bool) {
 	wrongType = h.ForWrite(d, key)

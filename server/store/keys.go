@@ -20,13 +20,10 @@ func (d *DB) lookup(key []byte) (p *part, h uint64, at spot, ok bool) {
 func (d *DB) open(key []byte) (p *part, h uint64, at spot, ok bool) {
 	d.store.noDraft()
 	sp := d.space
-	if m := &sp.met; m.p != nil {
-		p, h, at = m.p, m.h, m.at
-		if m.p = nil; m.gen == sp.gen && p.keyIs(at.ref, key) {
-			p.beforeWrite(h)
-			sp.gen++
-			return p, h, at, true
-		}
+	if m := &sp.met; m.holds(key) {
+		m.p.beforeWrite(m.h)
+		sp.gen++
+		return m.p, m.h, m.at, true
 	}
 	h = d.store.hash.sum(key)
 	p = d.space.partFor(h)
@@ -53,16 +50,18 @@ func (d *DB) Get(key []byte, now int64) (Entry, bool) {
 }
 
 // Use is Peek for a command that is about to change the key, which is an access. Where it found the key is remembered for
-// that change, so it needs the lock alone.
+// that change and the next ones, so it needs the lock alone.
 func (d *DB) Use(key []byte, now int64) (Entry, bool) {
-	p, h, at, ok := d.lookup(key)
-	if !ok {
-		return Entry{}, false
+	m := &d.space.met
+	if !m.holds(key) {
+		p, h, at, ok := d.lookup(key)
+		if !ok {
+			return Entry{}, false
+		}
+		m.note(p, h, at, key)
 	}
-	e := p.entry(at.ref)
-	e.hit(h, now)
-	m := &d.space.met // filled where it is: it is read right afterwards
-	m.p, m.h, m.at, m.gen = p, h, at, d.space.gen
+	e := m.p.entry(m.at.ref)
+	e.hit(m.h, now)
 	return e, true
 }
 

@@ -23,6 +23,12 @@ func (l *List) ForWrite(d *DB, key []byte) (wrongType bool) {
 	return false
 }
 
+// ForWriteMet is ForWrite of a list that the latest Use of d has found at key, when nothing was written since.
+func (l *List) ForWriteMet(d *DB, key []byte) {
+	l.forWriteMet(d, key)
+	l.open()
+}
+
 // ListForWrite is ForWrite where the copy of the handle does not matter.
 func (d *DB) ListForWrite(key []byte) (l List, wrongType bool) {
 	wrongType = l.ForWrite(d, key)

@@ -162,6 +162,18 @@ func (h *handle) forWrite(d *DB, key []byte, kind Kind, empty uint8, n int) (wro
 	return false
 }
 
+// forWriteMet is forWrite of what the latest Use of d has found, which is of the right kind. Nothing was written since.
+func (h *handle) forWriteMet(d *DB, key []byte) {
+	sp := d.space
+	m := &sp.met
+	if debug && !m.holds(key) {
+		panic("store: a key was written that Use has not found")
+	}
+	m.p.beforeWrite(m.h)
+	sp.gen++
+	h.point(d, m.p, m.at)
+}
+
 // point makes h a handle for writing what is at a spot.
 func (h *handle) point(d *DB, p *part, at spot) {
 	h.p, h.at, h.gen, h.rw, h.draft = p, at, d.space.gen, true, nil

@@ -49,6 +49,12 @@ func (s *Set) ForWrite(d *DB, key []byte) (wrongType bool) {
 	return false
 }
 
+// ForWriteMet is ForWrite of a set that the latest Use of d has found at key, when nothing was written since.
+func (s *Set) ForWriteMet(d *DB, key []byte) {
+	s.forWriteMet(d, key)
+	s.open()
+}
+
 // SetForWrite is ForWrite where the copy of the handle does not matter.
 func (d *DB) SetForWrite(key []byte) (s Set, wrongType bool) {
 	wrongType = s.ForWrite(d, key)

@@ -81,14 +81,6 @@ type space struct {
 	met   met
 }
 
-// met is what Use found, for the write that follows.
-type met struct {
-	p   *part // nil: nothing
-	h   uint64
-	at  spot
-	gen uint32
-}
-
 // part is a partition: a table and the memory of its entries.
 type part struct {
 	space   *space

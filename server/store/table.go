@@ -40,12 +40,13 @@ type segment struct {
 	depth   uint8  // of the prefix that its entries share
 	coarse  uint8  // home bits that it leaves out, having few buckets: segBuckets >> coarse of them
 	prefix  uint32 // that prefix, left aligned
+	moves   uint32 // of entries that left their places or came to other slots
+	seen    uint32 // the epoch up to which cuts have got its homes
 	count   int
 	vol     int        // entries with an expiry
 	due     int64      // no entry of it expires before
 	holdOff int64      // the expiry cycle leaves it alone until then
-	seen    uint32     // the epoch up to which cuts have got its homes
-	seenAt  *seenArray // the same per home, where they differ: see cut.go
+	seenAt  *seenArray // the same as seen per home, where they differ: see cut.go
 }
 
 type table struct {
@@ -249,6 +250,7 @@ func (t *table) remove(at spot) {
 		b.shift &^= 3 << (2 * at.slot)
 	}
 	b.tags[at.slot], b.refs[at.slot] = 0, 0
+	s.moves++
 	s.count--
 	t.count--
 }
@@ -256,6 +258,7 @@ func (t *table) remove(at spot) {
 // replace points the entry at a spot to another slot.
 func (at *spot) replace(ref uint32) {
 	at.seg.buckets[at.bucket].refs[at.slot] = ref
+	at.seg.moves++
 	at.ref = ref
 }
 
@@ -304,6 +307,7 @@ func (s *segment) drain(p *part, dst []hashed) []hashed {
 		*b = bucket{}
 	}
 	s.count, s.vol = 0, 0
+	s.moves++
 	return dst
 }
 

@@ -24,6 +24,12 @@ func (z *ZSet) ForWrite(d *DB, key []byte) (wrongType bool) {
 	return false
 }
 
+// ForWriteMet is ForWrite of a sorted set that the latest Use of d has found at key, when nothing was written since.
+func (z *ZSet) ForWriteMet(d *DB, key []byte) {
+	z.forWriteMet(d, key)
+	z.open()
+}
+
 // ZSetForWrite is ForWrite where the copy of the handle does not matter.
 func (d *DB) ZSetForWrite(key []byte) (z ZSet, wrongType bool) {
 	wrongType = z.ForWrite(d, key)
