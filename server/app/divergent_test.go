@@ -12,8 +12,10 @@ import (
 	"github.com/understudy-db/understudy/server/servertest/pki"
 )
 
-// TestDeposedMasterKeepsItsTail: writes that only the old master has are in a file before its data gives way (rule 11).
-func TestDeposedMasterKeepsItsTail(t *testing.T) {
+// deposed makes a pod the master of term 1, lets it write keys that its replica does not get, deposes it, and tells what it reports when it
+// follows the master of term 2.
+func deposed(t *testing.T, keys ...string) (*pod, member.Report) {
+	t.Helper()
 	ca := pki.New(t)
 	a, b := startPod(t, ca, "a", "--save", ""), startPod(t, ca, "b", "--save", "")
 	la, lb := a.meet(""), b.meet("")
@@ -33,7 +35,7 @@ func TestDeposedMasterKeepsItsTail(t *testing.T) {
 	mustBe[member.Adopted](t, lb.ask(member.Adopt{Order: lb.order(2)}))
 	la.until("a lease request", true, func(f member.Frame) bool { _, ok := f.Message.(member.LeaseRequest); return ok })
 	la.eventually("writable by lease", func(r member.Report) bool { return r.Writable })
-	for _, key := range []string{"x", "y", "z"} {
+	for _, key := range keys {
 		if got := c.do("SET", key, "alone"); got != "OK" {
 			t.Fatalf("SET %s: %s", key, got)
 		}
@@ -50,8 +52,25 @@ func TestDeposedMasterKeepsItsTail(t *testing.T) {
 	mustBe[member.Adopted](t, la.ask(member.Adopt{Order: la.order(2)}))
 	mustBe[member.Done](t, la.ask(member.Follow{Order: la.order(2), Upstream: lb.upstream(), Master: lb.inc(), MasterPod: "uid-b"}))
 	la.eventually("in sync", func(r member.Report) bool { return r.Link != nil && r.Link.InSync })
+	return a, la.report()
+}
 
-	r := la.report()
+// TestHeartbeatsOfADeposedMaster: what it has alone are heartbeats, which go without a full sync (S8).
+func TestHeartbeatsOfADeposedMaster(t *testing.T) {
+	a, r := deposed(t)
+	if r.FullSyncs != 0 || r.Divergent != "" {
+		t.Errorf("the deposed master: %+v", r)
+	}
+	c := a.client()
+	c.do("SELECT", "3")
+	if got := c.do("GET", "both"); got != `"1"` {
+		t.Errorf("a holds %s", got)
+	}
+}
+
+// TestDeposedMasterKeepsItsTail: writes that only the old master has are in a file before its data gives way (rule 11).
+func TestDeposedMasterKeepsItsTail(t *testing.T) {
+	a, r := deposed(t, "x", "y", "z")
 	if r.FullSyncs != 1 || r.Divergent == "" {
 		t.Fatalf("the deposed master: %+v", r)
 	}
