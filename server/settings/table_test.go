@@ -45,6 +45,28 @@ func TestNamesAndDefaultsAreThoseOfRedis(t *testing.T) {
 // since72 are directives that came with Redis 7.2, whose own redis.conf sets them all.
 var since72 = []string{"locale-collate", "set-max-listpack-entries", "set-max-listpack-value"}
 
+// TestHiddenNamesAreThoseOfRedis: what CONFIG GET shows only by its name is there on both, with the same default.
+func TestHiddenNamesAreThoseOfRedis(t *testing.T) {
+	redis := oracle.Start(t)
+	hidden := map[string]bool{ // of 7.0.15
+		"key-load-delay": true, "loading-process-events-interval-bytes": true, "lua-enable-deprecated-api": true,
+		"rdb-key-save-delay": true, "use-exit-on-panic": true, "watchdog-period": true,
+	}
+	ours := New()
+	for _, d := range Directives() {
+		if d.flags&flagHidden != 0 && !isOwn(d.Name) && !hidden[d.Name] {
+			t.Errorf("%s is hidden here alone", d.Name)
+		}
+	}
+	for name := range hidden {
+		reply := redis.Must("CONFIG", "GET", name).Elems
+		got := ours.Get(name)
+		if len(reply) != 2 || len(got) != 1 || string(reply[1].Str) != got[0].Value {
+			t.Errorf("CONFIG GET %s: ours %v, redis-server %v", name, got, reply)
+		}
+	}
+}
+
 // readElsewhere are the directives that this package itself hands out or obeys, by a method or while it reads.
 var readElsewhere = map[string]bool{"dir": true, "latency-tracking-info-percentiles": true, "cluster-enabled": true}
 
