@@ -88,18 +88,23 @@ func (s *Server) connect(log string) {
 // Do sends one command and answers the reply, errors included.
 func (s *Server) Do(args ...string) resp.Value {
 	s.t.Helper()
+	v, err := s.Try(args...)
+	if err != nil {
+		s.t.Fatalf("redis-server: %v: %v", args, err)
+	}
+	return v
+}
+
+// Try is Do for commands that may end the connection, which is its error.
+func (s *Server) Try(args ...string) (resp.Value, error) {
 	list := make([][]byte, len(args))
 	for i, a := range args {
 		list[i] = []byte(a)
 	}
 	if _, err := s.conn.Write(resp.AppendCommand(nil, list...)); err != nil {
-		s.t.Fatalf("redis-server: %v: %v", args, err)
+		return resp.Value{}, err
 	}
-	v, err := s.r.Read()
-	if err != nil {
-		s.t.Fatalf("redis-server: %v: %v", args, err)
-	}
-	return v
+	return s.r.Read()
 }
 
 // Must is Do for commands that must succeed.
@@ -110,6 +115,28 @@ func (s *Server) Must(args ...string) resp.Value {
 		s.t.Fatalf("redis-server: %v: %s", args, v.Str)
 	}
 	return v
+}
+
+// Signal sends a signal to the process.
+func (s *Server) Signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("redis-server: %v", err)
+	}
+}
+
+// Log is what the process has logged.
+func (s *Server) Log() string {
+	text, _ := os.ReadFile(filepath.Join(filepath.Dir(s.Sock), "log")) // none yet
+	return string(text)
+}
+
+// Ended tells whether the process has ended, and with which code.
+func (s *Server) Ended() (code int, ended bool) {
+	if !s.exited() {
+		return 0, false
+	}
+	return s.cmd.ProcessState.ExitCode(), true
 }
 
 // Kill ends the process and waits for it; it may be called twice.
