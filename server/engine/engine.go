@@ -76,6 +76,7 @@ type Engine struct {
 	longs         longReads
 	tracking      tracker
 	spikes        Spikes
+	rivals        rivals
 	bg            *Lane // what Exclusive, the expiry cycle and other work of the server itself propagate through
 	done          chan struct{}
 	once          sync.Once

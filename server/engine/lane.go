@@ -252,10 +252,6 @@ func (l *Lane) look() {
 	}
 }
 
-// Rivals tells whether goroutines of the server may keep processors for long: a cut is under way, as of the last Run, or a
-// data set loads.
-func (l *Lane) Rivals() bool { return l.rivals || l.e.Is(Loading|AsyncLoading) }
-
 // leave hands the effects to the log and tells the clients that wrote where they end.
 func (l *Lane) leave(items []Item) {
 	l.flushAll()

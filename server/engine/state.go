@@ -33,6 +33,9 @@ func (e *Engine) SetState(set, clear State) {
 	for {
 		old := State(e.state.Load())
 		if e.state.CompareAndSwap(uint32(old), uint32(old&^clear|set)) {
+			if set&^old&(Loading|AsyncLoading) != 0 {
+				e.rivalsBegin()
+			}
 			return
 		}
 	}

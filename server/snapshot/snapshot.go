@@ -18,6 +18,8 @@ type Lock interface {
 	Exclusive(fn func())
 	// Background repeats step, each time exclusively, until it answers false; between steps clients go first.
 	Background(step func() (more bool))
+	// Beside is called when goroutines begin that work for long beside clients, and done when they end.
+	Beside() (done func())
 }
 
 // Held is the lock for a caller that has it already, and keeps it until the snapshot is done (SAVE).
@@ -25,6 +27,9 @@ type Held struct{}
 
 // Exclusive implements Lock.
 func (Held) Exclusive(fn func()) { fn() }
+
+// Beside implements Lock.
+func (Held) Beside() (done func()) { return func() {} }
 
 // Background implements Lock.
 func (Held) Background(step func() (more bool)) {
@@ -158,6 +163,7 @@ func (s *Snapshot) begin() {
 // runBeside is run beside clients, who go first between two holds of the lock and two pieces.
 func (s *Snapshot) runBeside() {
 	s.beside = true
+	defer s.lock.Beside()()
 	ownThread(0)
 	s.run()
 }
@@ -259,7 +265,11 @@ func (o *output) piece(p *piece) error {
 	if p.encode && p.size > compressMax {
 		return o.parts(p)
 	}
-	b, err := o.s.q.load(p, 0, p.size)
+	n := p.size
+	if p.spilled {
+		n = p.stored
+	}
+	b, err := o.s.q.load(p, 0, n)
 	if err == nil && p.encode {
 		o.scratch = rdb.AppendString(o.scratch[:0], b, !o.s.opts.NoCompress)
 		b = o.scratch

@@ -27,6 +27,8 @@ func (m *mutex) Exclusive(fn func()) {
 	fn()
 }
 
+func (m *mutex) Beside() func() { return func() {} }
+
 func (m *mutex) Background(step func() bool) {
 	for more := true; more; {
 		m.Exclusive(func() { more = step() })

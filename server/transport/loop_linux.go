@@ -20,13 +20,14 @@ const (
 
 // loop is one event loop. All fields but the mailbox belong to its goroutine.
 type loop struct {
-	t     *Server
-	epfd  int
-	poll  parking
-	crowd gathering
-	conns []*conn // by descriptor
-	live  int
-	lane  *engine.Lane
+	t      *Server
+	epfd   int
+	poll   parking
+	parked atomic.Bool // waits by poll
+	crowd  gathering
+	conns  []*conn // by descriptor
+	live   int
+	lane   *engine.Lane
 
 	events [maxEvents]unix.EpollEvent
 	arena  []byte

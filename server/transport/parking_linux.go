@@ -77,11 +77,26 @@ const parkMost = 128
 // nobody might ask the runtime's poller for long.
 func (l *loop) parks() bool { return l.live <= parkMost && !l.lane.Rivals() }
 
+// unpark makes parked loops look again how they should wait.
+func (t *Server) unpark() {
+	for _, l := range t.loops {
+		if l.parked.Load() {
+			l.post(func() {})
+		}
+	}
+}
+
 // sleep waits for events until it is time to look at something else, and returns how many there are.
 func (l *loop) sleep() int {
 	d := l.untilCron()
 	if l.parks() {
-		if n, ok := l.poll.wait(l.epfd, d); ok {
+		l.parked.Store(true)
+		n, ok := 0, false
+		if l.parks() { // still, now that unpark sees it
+			n, ok = l.poll.wait(l.epfd, d)
+		}
+		l.parked.Store(false)
+		if ok {
 			return n
 		}
 	}

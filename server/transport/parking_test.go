@@ -39,6 +39,47 @@ func TestIdleLoopWakesUpBesideOtherWork(t *testing.T) {
 	}
 }
 
+// Loops that were parked before the server's own work begins do not wait for the runtime's poller while it goes on: with all
+// processors taken nobody might ask that for 10 ms.
+func TestParkedLoopsLeaveWhenOtherWorkBegins(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	idle, err := New(Options{Engine: r.e, Sessions: r.s, Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parked, awake := idle.loops[0], idle.loops[1] // nobody runs them
+	defer parked.closeFDs()
+	defer awake.closeFDs()
+	for name, begin := range map[string]func() (end func()){
+		"a snapshot": r.e.Beside,
+		"a load": func() func() {
+			r.e.PutState(engine.Loading, true)
+			return func() { r.e.PutState(engine.Loading, false) }
+		},
+		"a load beside": func() func() {
+			r.e.PutState(engine.AsyncLoading, true)
+			return func() { r.e.PutState(engine.AsyncLoading, false) }
+		},
+	} {
+		parked.parked.Store(true)
+		if !parked.parks() {
+			t.Errorf("before %s: does not park", name)
+		}
+		end := begin()
+		if parked.parks() {
+			t.Errorf("beside %s: parks", name)
+		}
+		if n := rawEpollWait(parked.epfd, parked.events[:], 0); n != 1 {
+			t.Errorf("%s: the parked loop has %d events", name, n)
+		}
+		if n := rawEpollWait(awake.epfd, awake.events[:], 0); n != 0 {
+			t.Errorf("%s: the other loop has %d events", name, n)
+		}
+		parked.readMail()
+		end()
+	}
+}
+
 // A loop with a crowd of connections does not park: to go by the gate costs as much as it has connections.
 func TestLoopWithACrowdDoesNotPark(t *testing.T) {
 	r := newRig(t, rigOptions{})

@@ -94,6 +94,7 @@ func New(o Options) (*Server, error) {
 		}
 		return reads, writes
 	})
+	t.e.OnRivals(t.unpark)
 	t.e.OnUnpause(func() {
 		for _, l := range t.loops {
 			l.post(l.unpaused)
