@@ -18,18 +18,20 @@ const inlineMax = 1 << 10
 // An RDB object is contiguous, but while a big value is open other keys' pre-images arrive: they wait aside. So do
 // elements of values whose turn has not come.
 type encoder struct {
-	q        *queue
-	compress bool
-	keys     atomic.Int64
-	aside    stream
-	values   map[uint64]*bigValue
-	open     uint64 // 0: none
-	listpack []byte
-	part     rdb.StreamPart
-	effort   effort
-	walking  bool // what comes is the walk's, and not a write's pre-image
-	ages     bool // each key's access clock is told
-	lfu      bool
+	q         *queue
+	compress  bool
+	keys      atomic.Int64
+	values    map[uint64]*bigValue
+	open      uint64 // 0: none
+	listpack  []byte
+	part      rdb.StreamPart
+	image     store.StreamImage
+	into      *stream // what imagePart appends to
+	imagePart func(p *store.StreamPart)
+	effort    effort
+	walking   bool // what comes is the walk's, and not a write's pre-image
+	ages      bool // each key's access clock is told
+	lfu       bool
 }
 
 // bigValue is a pinned value: its header and the elements that came early.
@@ -45,13 +47,15 @@ type bigValue struct {
 }
 
 func newEncoder(q *queue, compress bool) *encoder {
-	return &encoder{q: q, compress: compress, aside: stream{db: -1}, values: map[uint64]*bigValue{}}
+	c := &encoder{q: q, compress: compress, values: map[uint64]*bigValue{}}
+	c.imagePart = func(p *store.StreamPart) { c.streamPart(c.into, p) }
+	return c
 }
 
 // at is the stream on which complete entries go.
 func (c *encoder) at() *stream {
 	if c.open != 0 {
-		return &c.aside
+		return &c.q.aside
 	}
 	return &c.q.main
 }
@@ -120,6 +124,9 @@ func (c *encoder) small(s *stream, db int, e store.Entry) bool {
 		c.text(s, db, e, &t)
 		return true
 	}
+	if e.Big() {
+		return c.little(s, db, e)
+	}
 	switch k := e.Kind(); k {
 	case store.HashKind:
 		return c.smallHash(s, db, e)
@@ -132,6 +139,53 @@ func (c *encoder) small(s *stream, db int, e store.Entry) bool {
 	default:
 		panic("snapshot: a small " + k.String() + " in the store, which nothing encodes")
 	}
+}
+
+// little encodes a whole big value that is little, as the walk would, and reports whether there was anything to encode.
+func (c *encoder) little(s *stream, db int, e store.Entry) bool {
+	k, n := e.Kind(), e.Size()
+	if n == 0 && k != store.StreamKind {
+		return false
+	}
+	c.begin(s, db, e.ExpireAt(), e)
+	switch k {
+	case store.HashKind:
+		s.tail = rdb.AppendHashEntry(s.tail, e.Key(), n, c.compress)
+		h := e.Hash()
+		h.Each(func(f, v []byte) bool {
+			c.copied(s, f)
+			c.copied(s, v)
+			return true
+		})
+	case store.SetKind:
+		s.tail = rdb.AppendSetEntry(s.tail, e.Key(), n, c.compress)
+		set := e.Set()
+		set.Each(func(m []byte) bool {
+			c.copied(s, m)
+			return true
+		})
+	case store.ZSetKind:
+		s.tail = rdb.AppendZSetEntry(s.tail, e.Key(), n, c.compress)
+		z := e.ZSet()
+		z.Each(func(member []byte, score float64) bool {
+			c.copied(s, member)
+			c.ready(s)
+			s.tail = rdb.AppendScore(s.tail, score)
+			return true
+		})
+	case store.ListKind:
+		l := e.List()
+		s.tail = rdb.AppendListEntry(s.tail, e.Key(), l.Chunks(), c.compress)
+		l.EachChunk(func(chunk store.Chunk) { c.packedNode(s, chunk.Data, chunk.Elements) })
+	case store.StreamKind:
+		s.tail = rdb.AppendStreamEntry(s.tail, e.Key(), c.compress)
+		x := e.Stream()
+		c.into = s
+		c.image.Each(&x, c.imagePart)
+	default:
+		panic("snapshot: a big " + k.String() + " in the store, which nothing encodes")
+	}
+	return true
 }
 
 func (c *encoder) text(s *stream, db int, e store.Entry, t *store.Text) {
@@ -322,5 +376,5 @@ func (c *encoder) BigClose(id uint64) {
 	delete(c.values, id)
 	c.open = 0
 	c.keys.Add(1)
-	c.q.main.append(c.q, &c.aside)
+	c.q.main.append(c.q, &c.q.aside)
 }

@@ -46,8 +46,12 @@ type piece struct {
 	busy    bool  // the spiller is writing it
 	spilled bool  // stands in the spill file
 	at      int64 // there
-	size    int
+	stored  int   // bytes there
+	size    int   // bytes as they came, which is what counts
 }
+
+// loose tells whether the spiller may take it.
+func (p *piece) loose() bool { return !p.pinned && !p.busy && !p.spilled }
 
 func (p *piece) release() {
 	if p.blob != nil {
@@ -61,6 +65,7 @@ type stream struct {
 	pieces []*piece
 	tail   []byte // not a piece yet
 	size   int    // bytes in pieces, wherever they wait
+	loose  int    // pieces that the spiller may take, not counted where early is set
 	db     int    // -1: not known
 	early  bool   // one of many
 }
@@ -73,6 +78,12 @@ func (s *stream) append(q *queue, o *stream) {
 	defer q.mu.Unlock()
 	s.pieces = append(s.pieces, o.pieces...)
 	s.size += o.size
+	s.loose += o.loose
+	for _, p := range o.pieces {
+		if o.early && p.loose() {
+			s.loose++
+		}
+	}
 	if o.db >= 0 {
 		s.db = o.db
 	}
@@ -88,6 +99,7 @@ type queue struct {
 	mu     sync.Mutex
 	change sync.Cond
 	main   stream
+	aside  stream              // what comes while a big value is open in main
 	all    map[*piece]struct{} // in memory and not busy: what the spiller may take, but for pinned pieces
 	bytes  int                 // in memory, pinned pieces not counted
 	most   int                 // size of the largest piece so far: it alone may be above the limit
@@ -98,10 +110,12 @@ type queue struct {
 	opts   *Options
 	file   SpillFile
 	spare  [][]byte // buffers of pieces that were written
+	room   []byte   // the spiller's
+	effort effort   // the spiller's
 }
 
 func newQueue(o *Options) *queue {
-	q := &queue{main: stream{db: -1}, all: map[*piece]struct{}{}, opts: o}
+	q := &queue{main: stream{db: -1}, aside: stream{db: -1}, all: map[*piece]struct{}{}, opts: o}
 	q.change.L = &q.mu
 	return q
 }
@@ -127,6 +141,9 @@ func (q *queue) add(s *stream, p *piece) {
 	s.size += p.size
 	q.all[p] = struct{}{}
 	if !p.pinned {
+		if !s.early {
+			s.loose++
+		}
 		q.bytes += p.size
 		q.most = max(q.most, p.size)
 		if q.bytes > q.opts.Limit+q.most {
@@ -181,6 +198,9 @@ func (q *queue) next() (*piece, error) {
 				q.main.pieces[0] = nil
 				q.main.pieces = q.main.pieces[1:]
 				q.main.size -= p.size
+				if p.loose() {
+					q.main.loose--
+				}
 				delete(q.all, p)
 				return p, nil
 			}
@@ -199,11 +219,16 @@ func (q *queue) done(p *piece) {
 	if !p.spilled && !p.pinned {
 		q.bytes -= p.size
 	}
+	q.releaseLocked(p)
+	q.change.Broadcast()
+}
+
+// releaseLocked gives up a piece's bytes.
+func (q *queue) releaseLocked(p *piece) {
 	if p.blob == nil && cap(p.data) == tailSize {
 		q.spareLocked(p.data)
 	}
 	p.release()
-	q.change.Broadcast()
 }
 
 func (q *queue) spareLocked(b []byte) {
@@ -260,69 +285,9 @@ func (q *queue) drop() {
 	for p := range q.all {
 		p.release()
 	}
-	q.all, q.main = nil, stream{db: -1}
+	q.all, q.main, q.aside = nil, stream{db: -1}, stream{db: -1}
 	if q.file != nil {
 		_ = q.file.Close() // its contents are of no use to anybody any more
 		q.file = nil
 	}
-}
-
-// spill moves pieces to the file while more than SpillAt bytes wait in memory, until the queue is closed or failed.
-func (q *queue) spill() {
-	for {
-		p := q.victim()
-		if p == nil {
-			return
-		}
-		if err := q.spillPiece(p); err != nil {
-			q.abort(fmt.Errorf("snapshot: spilling pre-images behind a slow consumer: %w", err))
-			return
-		}
-	}
-}
-
-// victim waits for a piece that should go to the file and marks it busy.
-func (q *queue) victim() *piece {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.fail == nil && !q.closed {
-		if q.bytes > q.opts.SpillAt {
-			for p := range q.all {
-				if p.pinned {
-					continue
-				}
-				p.busy = true
-				delete(q.all, p)
-				return p
-			}
-		}
-		q.change.Wait()
-	}
-	return nil
-}
-
-func (q *queue) spillPiece(p *piece) (err error) {
-	if q.file == nil {
-		if q.opts.Spill == nil {
-			err = errors.New("no spill file is configured")
-		} else {
-			q.file, err = q.opts.Spill()
-		}
-	}
-	if err == nil {
-		_, err = q.file.WriteAt(p.data, q.spillN)
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	p.busy = false
-	if err != nil {
-		q.all[p] = struct{}{}
-		return err
-	}
-	p.spilled, p.at = true, q.spillN
-	q.spillN += int64(p.size)
-	q.bytes -= p.size
-	p.release()
-	q.change.Broadcast()
-	return nil
 }

@@ -12,7 +12,11 @@ func (c *encoder) StreamPart(_ uint64, p *store.StreamPart) {
 	if c.q.failed.Load() {
 		return
 	}
-	s := &c.q.main
+	c.streamPart(&c.q.main, p)
+	c.finish(&c.q.main)
+}
+
+func (c *encoder) streamPart(s *stream, p *store.StreamPart) {
 	c.ready(s)
 	streamPart(&c.part, p)
 	s.tail = rdb.AppendStreamPart(s.tail, &c.part, c.compress)
@@ -25,7 +29,6 @@ func (c *encoder) StreamPart(_ uint64, p *store.StreamPart) {
 	default:
 		c.copied(s, p.Chunk)
 	}
-	c.finish(s)
 }
 
 // streamPart tells the file's format what the store tells.

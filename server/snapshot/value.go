@@ -131,7 +131,8 @@ func (a *valueAppender) stream(e store.Entry) {
 	a.begin(rdb.TypeStreamListpacks2)
 	s := e.Stream()
 	var part rdb.StreamPart
-	s.EachPart(func(p *store.StreamPart) {
+	var image store.StreamImage
+	image.Each(&s, func(p *store.StreamPart) {
 		streamPart(&part, p)
 		a.dst = rdb.AppendStreamPart(a.dst, &part, a.compress)
 		if p.Kind == store.StreamChunk {

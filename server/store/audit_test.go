@@ -41,6 +41,9 @@ func audit(t *testing.T, s *Store) {
 		}
 		return n
 	}
+	if len(s.cuts) == 0 && s.kept != 0 {
+		t.Fatalf("%d bytes are said to be kept for pins, and there are none", s.kept)
+	}
 	for _, d := range s.dbs {
 		for _, p := range d.space.parts {
 			if p == nil {

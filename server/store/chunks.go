@@ -179,8 +179,12 @@ func (t *chunks) clone(id uint32, level int) uint32 {
 		binary.LittleEndian.PutUint32(b[leafHeader:], t.home.addBlob(blob))
 	}
 	t.nodes[id].held--
+	t.keeps(size)
 	return fresh
 }
+
+// keeps counts the bytes of a node that stays for a cut alone.
+func (t *chunks) keeps(size int) { t.home.objs[t.owner].base().keeps(size) }
 
 // own makes the path down to a level the tree's alone.
 func (t *chunks) own(c *chunkCursor, level int) {

@@ -220,6 +220,9 @@ func (t *chunks) remove(c *chunkCursor) {
 		}
 		t.freeNode(c.node[l])
 	}
+	if t.nodes[leaf].held > 1 {
+		t.keeps(t.home.slab.size(t.nodes[leaf].ref))
+	}
 	t.release(leaf, 0)
 	t.lower()
 }

@@ -20,12 +20,15 @@ import "sync/atomic"
 //     the homes of a table (tables.go) follow the same rules towards every cut that pinned it; other objects keep what
 //     the cut pinned in their own way. Elements may come in pieces, their number is known at once. A deleted value is
 //     freed when the last pin goes.
+//   - A big value that is little is not pinned but delivered at once, as small ones are: a pin takes more memory than it
+//     saves. What pins hold is counted, and above pinnedMost writes walk on through what waits before they pin more.
 
 // Visitor receives a cut's image, in no particular order, under the exclusive lock, while the store may be in the
 // middle of a write: it must only read what it is given, before it returns, and never fail towards the store. Big
 // strings need not be copied: Entry.Blob pins them.
 type Visitor interface {
-	// Entry gives a key with its whole value. db is the database's number at the cut's instant.
+	// Entry gives a key with its whole value, which may be a big one that is little (Entry.Big). db is the database's number
+	// at the cut's instant.
 	Entry(db int, e Entry)
 	// BigPinned announces a big value of n elements, of the kind that key.Kind() tells; it follows as BigField or
 	// BigChunk calls. Of tables (hashes, sets, sorted sets) some fields may come before BigOpen; chunks do not.
@@ -76,6 +79,7 @@ type pinnedObject struct {
 	id   uint64
 	obj  object
 	walk objectWalk
+	told int // bytes of elements that came before its turn, up to some
 }
 
 // tableWalk is a place in a table: a prefix, and a home of its segment as long as the segment keeps its shape.
@@ -119,12 +123,8 @@ func (c *Cut) Step(n int) (done bool) {
 		switch {
 		case c.ended:
 			return true
-		case c.open != nil:
+		case c.turn():
 			n -= c.stepObject(n)
-		case len(c.waiting) > 0:
-			c.open = c.waiting[0]
-			c.waiting = c.waiting[1:]
-			c.visitor.BigOpen(c.open.id)
 		case c.space == len(c.spaces):
 			return true
 		default:
@@ -156,6 +156,16 @@ func (c *Cut) stepKeys(n int) (work int) {
 		work += 1 + p.deliver(&p.keys, seg, home, c.epoch, nil)
 	}
 	return work
+}
+
+// turn opens the next big value unless one is open, and reports whether one is.
+func (c *Cut) turn() bool {
+	if c.open == nil && len(c.waiting) > 0 {
+		c.open = c.waiting[0]
+		c.waiting = c.waiting[1:]
+		c.visitor.BigOpen(c.open.id)
+	}
+	return c.open != nil
 }
 
 func (c *Cut) stepObject(n int) (work int) {
@@ -212,19 +222,68 @@ func (c *Cut) End() {
 func (sp *space) unpin() { sp.pins-- }
 
 func (c *Cut) unpin(h *pinnedObject) {
-	base := h.obj.base()
-	delete(c.pinned, base)
+	delete(c.pinned, h.obj.base())
 	h.walk.end()
-	if base.pins--; base.pins == 0 && base.gone {
-		c.store.discard(h.obj)
+	if c.narrow == 0 {
+		c.store.kept -= pinBytes
+	}
+	c.store.unpinned(h.obj)
+}
+
+// unpinned is called when a cut, or a reading, is done with an object.
+func (s *Store) unpinned(o object) {
+	b := o.base()
+	if b.pins--; b.pins > 0 {
+		return
+	}
+	s.kept -= b.kept
+	b.kept = 0
+	if b.gone {
+		s.discard(o)
+	}
+}
+
+const (
+	// littleBytes and littleCount are the size of a big value up to which it is delivered at once: about what a small one of the
+	// greatest size takes, so that a write waits no longer for the one than for the other.
+	littleBytes, littleCount = 8 << 10, 128
+	// pinBytes is what a pin takes, about, here and at its visitor.
+	pinBytes = 1 << 10
+	// pinnedMost is what pins, and what is kept because of them, may take before writes do something about it: in one write
+	// so much as pinnedWork fields would be.
+	pinnedMost, pinnedWork = 4 << 20, 512
+)
+
+// keeps counts bytes that are there because something has the object pinned: what a write copied instead of changing it in
+// its place, or took out.
+func (o *objectBase) keeps(bytes int) {
+	if o.pins > 0 {
+		o.kept += int64(bytes)
+		o.home.space.store.kept += int64(bytes)
 	}
 }
 
 // beforeWrite delivers the home of a key that is about to change.
 func (p *part) beforeWrite(h uint64) {
-	if s := p.space.store; len(s.cuts) > 0 && p.keys.dir != nil {
+	s := p.space.store
+	if len(s.cuts) == 0 {
+		return
+	}
+	if p.keys.dir != nil {
 		seg := p.keys.segmentFor(p, h)
 		p.deliver(&p.keys, seg, seg.home(h), s.epoch, nil)
+	}
+	if s.kept > s.pinned {
+		s.unload()
+	}
+}
+
+// unload walks on through the big values that cuts have pinned, as far as one write may be asked to.
+func (s *Store) unload() {
+	for _, c := range s.cuts {
+		for n := pinnedWork; n > 0 && s.kept > s.pinned && c.narrow == 0 && c.turn(); {
+			n -= c.stepObject(n)
+		}
 	}
 }
 
@@ -264,6 +323,9 @@ func (c *Cut) take(p *part, seg *segment, refs []uint32, owner *tableObject) {
 		}
 		for _, ref := range refs {
 			c.visitor.BigField(h.id, p.entry(ref))
+			if h != c.open {
+				h.early(p.slab.size(ref))
+			}
 		}
 		return
 	}
@@ -271,7 +333,7 @@ func (c *Cut) take(p *part, seg *segment, refs []uint32, owner *tableObject) {
 	for _, ref := range refs {
 		if b := p.slab.at(ref); c.narrow == 0 && isObject(uint8(atomic.LoadUint32(header(b)))) {
 			s := shapeOf(b)
-			c.pin(db, p.entry(ref), p.space.object(b[s.val:]))
+			c.takeBig(db, p.entry(ref), p.space.object(b[s.val:]))
 		} else {
 			c.visitor.Entry(db, p.entry(ref))
 		}
@@ -287,10 +349,38 @@ func (c *Cut) dbOf(sp *space) int {
 	panic("store: a keyspace that a cut does not hold was delivered to it (invariant 2)")
 }
 
+// takeBig gives the visitor a big value, or pins it for the walk. Towards what has pinned it already it must stay a table
+// whose homes are delivered one by one, so only one without pins is given at once: all cuts that are to get it have it then.
+func (c *Cut) takeBig(db int, key Entry, o object) {
+	if o.base().pins > 0 || !o.within(c.store.little) {
+		c.pin(db, key, o)
+		return
+	}
+	c.visitor.Entry(db, key)
+	switch t := o.(type) {
+	case *tableObject:
+		t.born = max(t.born, c.epoch)
+	case *zsetObject:
+		t.born = max(t.born, c.epoch)
+	}
+}
+
+// early counts what a visitor has of a value whose turn has not come.
+func (h *pinnedObject) early(bytes int) {
+	const most = 8 << 10 // beyond it the visitor has it in pieces, which count elsewhere
+	if base := h.obj.base(); h.told < most {
+		h.told += bytes
+		base.keeps(bytes)
+	}
+}
+
 func (c *Cut) pin(db int, key Entry, o object) {
 	c.ids++
 	h := &pinnedObject{id: c.ids, obj: o}
 	o.base().pins++
+	if c.narrow == 0 {
+		c.store.kept += pinBytes
+	}
 	h.walk = o.pin(c, h.id)
 	c.pinned[o.base()] = h
 	c.waiting = append(c.waiting, h)

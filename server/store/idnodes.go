@@ -154,7 +154,20 @@ func (a *idNodes) own(no uint32) uint32 {
 	copy(t[12:idNodeHead+used], b[12:])
 	a.letGo(no)
 	a.eachChild(twin, a.hold)
+	a.keeps(twin)
 	return twin
+}
+
+// keeps counts a node's copy, which was made because a pinned version has the node.
+func (a *idNodes) keeps(twin uint32) { a.p.objs[a.owner].base().keeps(a.sizeOf(twin)) }
+
+// sizeOf is the bytes that a node takes, those of a blob included.
+func (a *idNodes) sizeOf(no uint32) int {
+	n := a.p.slab.size(a.refs[no])
+	if b := a.at(no); b[12] == idNodeChunk && b[13] == 1 {
+		n += len(a.p.blobAt(b[idNodeHead:]).whole)
+	}
+	return n
 }
 
 // Chunks
@@ -187,11 +200,13 @@ func (a *idNodes) chunk(no uint32) ([]byte, *Blob) {
 func (a *idNodes) copyChunk(no uint32) (twin uint32) {
 	a.letGo(no)
 	if lp, blob := a.chunk(no); blob != nil {
-		return a.newChunk(lp, 0)
+		twin = a.newChunk(lp, 0)
+	} else {
+		twin = a.alloc(a.room(no), idNodeChunk, 0)
+		lp, _ := a.chunk(no)
+		copy(a.at(twin)[idNodeHead:], lp)
 	}
-	twin = a.alloc(a.room(no), idNodeChunk, 0)
-	lp, _ := a.chunk(no)
-	copy(a.at(twin)[idNodeHead:], lp)
+	a.keeps(twin)
 	return twin
 }
 

@@ -1,16 +1,21 @@
 package store
 
-// EachPart calls fn for the parts of a stream's image, as a cut gives them. It changes nothing, so that it may run under
-// a shared lock; the part is valid until fn returns.
-func (s *Stream) EachPart(fn func(p *StreamPart)) {
+// StreamImage is the room in which the parts of a stream's image are made, one stream after the other.
+type StreamImage struct{ walk streamWalk }
+
+// Each calls fn for the parts of a stream's image, as a cut gives them. It changes nothing of the stream, so that it may run
+// under a shared lock; the part is valid until fn returns.
+func (m *StreamImage) Each(s *Stream, fn func(p *StreamPart)) {
 	s.check()
-	w := &streamWalk{o: s.o, v: s.o.streamVersion}
+	w := &m.walk
+	*w = streamWalk{o: s.o, v: s.o.streamVersion}
 	for w.stage != walkDone {
 		w.part = StreamPart{}
 		if w.one() {
 			fn(&w.part)
 		}
 	}
+	*w = streamWalk{}
 }
 
 // EachChunk calls fn for the pieces of a list from its head on; see Chunks for their number. It

@@ -39,6 +39,21 @@ func (o *listObject) free(n int) (left int, more bool) { return o.tree.clear(n) 
 
 func (o *listObject) memoryUsage() int64 { return o.tree.memoryUsage() }
 
+// within implements object.
+func (o *listObject) within(n int) bool {
+	t := &o.tree
+	if t.bytes > int64(n) {
+		return false
+	}
+	var c chunkCursor
+	for ok := t.edge(&c, false); ok; ok = t.next(&c) {
+		if t.blob(&c) != nil {
+			return false
+		}
+	}
+	return true
+}
+
 func (o *listObject) relocate(ref uint32, b []byte) { o.tree.moveSlot(ref, b) }
 
 func (o *listObject) pin(c *Cut, id uint64) objectWalk { return o.tree.pin(c, id) }

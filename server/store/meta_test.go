@@ -275,6 +275,8 @@ func (w *world) step() {
 		w.set(d, m, k, old, exists)
 	case op < 88:
 		w.maintain()
+		w.s.little = []int{-1, 500, littleBytes}[w.r.Intn(3)]
+		w.s.pinned = []int64{0, 5 * pinBytes, pinnedMost}[w.r.Intn(3)]
 	case op < 91:
 		w.reshape()
 	default:

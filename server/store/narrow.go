@@ -146,6 +146,9 @@ func (w *narrowPin) step(n int) (work int, done bool) {
 
 func (w *narrowPin) end() {}
 
+// Big tells whether the value is kept as an object of its own, however little it is.
+func (e Entry) Big() bool { return isObject(shapeOf(e.p.slab.at(e.ref)).meta) }
+
 // Size is the number of elements of a big value, 0 for others: what it costs to look at all of it. The number of a
 // stream's entries is not told.
 func (e Entry) Size() int {

@@ -21,6 +21,8 @@ type object interface {
 	copyTo(p *part) object
 	// memoryUsage is the bytes that it holds; an estimate from some elements will do.
 	memoryUsage() int64
+	// within tells whether all of it takes n bytes at most, none of them in blobs. It looks at a small value's slots only.
+	within(n int) bool
 	// relocate moves an element out of the slot ref, of which b are the bytes, if it can, and frees that slot.
 	relocate(ref uint32, b []byte)
 	// pin is called when a cut meets the object's key: the walk gives the object as it is now, whatever is written to it
@@ -40,7 +42,8 @@ type objectWalk interface {
 type objectBase struct {
 	home *part
 	id   uint32 // index in home.objs; elements name their owner by it
-	pins int    // cuts that have yet to walk it
+	pins int32  // cuts and readings that have yet to walk it
+	kept int64  // bytes that are there because of them, about; see keeps
 	gone bool   // no key refers to it any more: freed when pins is 0
 	lazy bool   // gone, and counted as lazily freed
 }
@@ -95,6 +98,7 @@ func (s *Store) discard(o object) {
 		b.gone, b.lazy = true, s.countLazy && n > countedFrom
 	}
 	if b.pins > 0 {
+		b.keeps(int(o.memoryUsage()))
 		return
 	}
 	if n <= freeAtOnce {

@@ -41,6 +41,9 @@ type Store struct {
 	epoch     uint32 // of the latest cut
 	fed       uint64 // the last number given to a stream: see Stream.Fed
 	cuts      []*Cut // under way
+	kept      int64  // bytes that pins of big values take, about: see keeps
+	little    int    // bytes of a big value up to which it is delivered at once
+	pinned    int64  // above so much of kept writes walk on through big values
 	clock     atomic.Uint32
 	draws     draws
 	hinted    atomic.Bool // a part has hints for the expiry
@@ -115,7 +118,7 @@ func New(o Options) *Store {
 	s := &Store{
 		Config: Config{HashMaxListpackEntries: 128, HashMaxListpackValue: 64, ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64, SetMaxIntsetEntries: 512, StreamNodeMaxBytes: 4096, StreamNodeMaxEntries: 100, LFULogFactor: 10, LFUDecayTime: 1},
 		hash:   newHasher(o.Seed),
-		blobs:  &blobStats{}, fragSlack: fragSlack,
+		blobs:  &blobStats{}, fragSlack: fragSlack, little: littleBytes, pinned: pinnedMost,
 		mem: &counted{Pages: o.Pages}, parts: o.Partitions, partBits: uint8(bits.TrailingZeros(uint(o.Partitions))),
 	}
 	for i := range o.Databases {

@@ -213,6 +213,7 @@ func (g *streamRest) entryType() uint8        { return typeBigStream }
 func (g *streamRest) size() int               { return freeAtOnce + 1 }
 func (g *streamRest) copyTo(*part) object     { panic("store: the rest of a stream has no copies") }
 func (g *streamRest) memoryUsage() int64      { return 0 }
+func (g *streamRest) within(int) bool         { return false }
 func (g *streamRest) relocate(uint32, []byte) {}
 func (g *streamRest) pin(*Cut, uint64) objectWalk {
 	panic("store: a cut met the rest of a stream")

@@ -116,6 +116,7 @@ func (o *streamObject) ownGroup(i int) *streamGroup {
 		twin.pending = o.holdRoot(g.pending)
 		twin.consumers.refs++
 		o.charge(groupBytes + int64(len(g.name)))
+		o.keeps(groupBytes + 8*len(s.list) + 24*len(g.consumers.list))
 		s.list[i] = &twin
 	}
 	return s.list[i]

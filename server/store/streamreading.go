@@ -55,9 +55,7 @@ func (r *StreamReading) End() {
 	o.dropVersion(&r.v)
 	o.sweepLater()
 	r.space.unpin()
-	if o.pins--; o.pins == 0 && o.gone {
-		r.space.store.discard(o)
-	}
+	r.space.store.unpinned(o)
 }
 
 // PendingReading gives a group's pending entries as they were at one instant, while writes go on. See StreamReading.

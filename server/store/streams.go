@@ -88,6 +88,24 @@ func (o *streamObject) memoryUsage() int64 {
 	return o.held + 4*int64(cap(o.mem.refs)) + sum*int64(o.mem.live)/int64(max(n, 1))
 }
 
+// within implements object.
+func (o *streamObject) within(n int) bool {
+	n -= int(o.held - streamBytes)
+	for _, ref := range o.mem.refs {
+		if ref == 0 {
+			continue
+		}
+		n -= o.home.slab.size(ref)
+		if b := o.home.slab.at(ref); b[12] == idNodeChunk && b[13] == 1 {
+			return false
+		}
+		if n < 0 {
+			return false
+		}
+	}
+	return n >= 0
+}
+
 // copyTo implements object.
 func (o *streamObject) copyTo(p *part) object {
 	twin := p.newStream()
@@ -120,9 +138,17 @@ func (o *streamObject) ownChunk(id StreamID) (no uint32) {
 	return no
 }
 
+// keepsChunk counts a chunk that is about to be taken out, if a pinned version has it too.
+func (o *streamObject) keepsChunk(no uint32) {
+	if holders(o.mem.at(no)) > 1 {
+		o.keeps(o.mem.sizeOf(no))
+	}
+}
+
 // dropChunk removes a chunk.
 func (o *streamObject) dropChunk(id StreamID) {
 	v := o.mem.edit(&o.dir, id)
+	o.keepsChunk(chunkOf(v))
 	o.mem.drop(chunkOf(v))
 	o.mem.del(&o.dir, id)
 	o.tail = 0

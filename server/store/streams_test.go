@@ -143,7 +143,12 @@ type streamSink struct {
 	done  bool
 }
 
-func (k *streamSink) Entry(int, Entry)                   { k.t.Fatal("an entry") }
+func (k *streamSink) Entry(_ int, e Entry) {
+	k.BigOpen(0)
+	s := e.Stream()
+	new(StreamImage).Each(&s, func(p *StreamPart) { k.StreamPart(0, p) })
+	k.BigClose(0)
+}
 func (k *streamSink) BigPinned(uint64, int, Entry, int)  {}
 func (k *streamSink) BigField(uint64, Entry)             { k.t.Fatal("a field") }
 func (k *streamSink) BigChunk(uint64, Chunk)             { k.t.Fatal("a chunk") }
@@ -480,6 +485,8 @@ func TestStreamsMetamorphic(t *testing.T) {
 					}
 					return w.walk(c, 1+w.r.Intn(60))
 				})
+				s.little = []int{-1, 2000, littleBytes}[w.r.Intn(3)]
+				s.pinned = []int64{0, pinBytes, pinnedMost}[w.r.Intn(3)]
 				if w.r.Intn(10) == 0 {
 					s.Reclaim(1 + w.r.Intn(50))
 				}

@@ -110,6 +110,21 @@ func (p *part) pair(ref uint32) (key, value []byte) {
 	return p.keyBytes(b, s), p.valueBytes(b, s)
 }
 
+// within implements object.
+func (o *tableObject) within(n int) bool {
+	if o.fields.count > littleCount {
+		return false
+	}
+	o.fields.each(func(ref uint32) bool {
+		n -= o.home.slab.size(ref)
+		if shapeOf(o.home.slab.at(ref)).meta&(flagKeyBlob|flagValBlob) != 0 {
+			n = -1
+		}
+		return n >= 0
+	})
+	return n >= 0
+}
+
 // memoryUsage extrapolates from the first elements.
 func (o *tableObject) memoryUsage() int64 {
 	n, sum := 0, int64(0)

@@ -59,9 +59,7 @@ func (r *ZSetReading) End() {
 	o := r.o
 	o.readings = slices.DeleteFunc(o.readings, func(other *ZSetReading) bool { return other == r })
 	r.space.unpin()
-	if o.pins--; o.pins == 0 && o.gone {
-		r.space.store.discard(o)
-	}
+	r.space.store.unpinned(o)
 }
 
 // Step gives about n members to fn and reports whether they were the last. It needs the shared lock.
