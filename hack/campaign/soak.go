@@ -25,8 +25,7 @@ import (
 )
 
 // The soak needs no cluster: a master and a replica of ours live through a mix of everything that takes memory, threads or
-// goroutines for a while, and must have given it back: resident memory and goroutines of the second half are compared with
-// those of the first.
+// goroutines for a while, and must have given it back. soakjudge.go says what it has to have given back.
 
 const (
 	soakWhat    = "a master and its replica, which keeps an append-only file, under a mix of all data types, connections that come and go, scripts, subscribers, blocked clients, saves and lost links"
@@ -39,8 +38,6 @@ const (
 	soakKeys, soakHuge, soakElements, soakHugeShare = 20_000, 80, 20_000, 5
 	// What the master has to hold in the middle of a run, that it proves something.
 	soakLeast = 200 << 20
-	// Growth allowed from the first half to the second one. Resident memory keeps holes that the next values fill.
-	soakMemory, soakRoutines = 1.10, 1.25
 	// What may be resident once it is quiet: so much of what is used, for holes, and so many bytes, for the program itself, what the
 	// runtime keeps, the backlog, and pages of which every partition has some.
 	soakHoles, soakConstant = 1.15, 40<<20 + soakBacklog
@@ -53,15 +50,15 @@ type soaked struct {
 	cmd      *exec.Cmd
 	port     int
 	httpPort int
-	resident []int64 // bytes, one per sample
-	used     []int64 // used_memory
-	routines []int64
+	samples
+	idle int64 // goroutines before the load
 }
 
 func soak(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	length := flags.Duration("for", 30*time.Minute, "how long")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the clients' choices")
+	each := flags.String("samples", "", "file to write every sample to, for a look at what grew")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -73,7 +70,7 @@ func soak(ctx context.Context, args []string, out io.Writer) error {
 	r := newReport(".", "soak", soakWhat, options{seed: *seed})
 	r.where = "master, replica and clients on one machine"
 	begin := time.Now()
-	err = soakFor(ctx, dir, *length, *seed, r, out)
+	err = soakFor(ctx, dir, *length, *seed, *each, r, out)
 	r.finish(time.Since(begin), err)
 	path := filepath.Join("docs", "campaigns", r.file())
 	if e := os.WriteFile(path, r.markdown(), 0o644); e != nil {
@@ -83,7 +80,7 @@ func soak(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64, r *report, out io.Writer) error {
+func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64, each string, r *report, out io.Writer) error {
 	bin := filepath.Join(dir, "server")
 	if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./server").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the server: %w\n%s", err, text)
@@ -98,6 +95,9 @@ func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64,
 		return err
 	}
 	defer replica.stop()
+	if err := idleBefore(ctx, master, replica); err != nil {
+		return err
+	}
 	working, end := context.WithTimeout(ctx, length)
 	defer end()
 	var commands, errs atomic.Int64
@@ -111,11 +111,16 @@ func soakFor(ctx context.Context, dir string, length time.Duration, seed uint64,
 	if err != nil {
 		return err
 	}
+	if each != "" {
+		if err := os.WriteFile(each, []byte(master.table(master.name)+replica.table(replica.name)), 0o644); err != nil {
+			return err
+		}
+	}
 	r.fact("commands", commands.Load(), "")
 	r.fact("commands per second", commands.Load()/int64(length.Seconds()), "")
 	r.fact("error replies (wrong types, mostly)", errs.Load(), "")
 	return errors.Join(master.happened(ctx, r, "sync_full", "sync_partial_ok", "expired_keys", "total_net_input_bytes", "total_net_repl_output_bytes"),
-		replica.happened(ctx, r, "aof_rewrites"), master.judge(r), replica.judge(r), agree(ctx, master, replica), master.settle(ctx, r), replica.settle(ctx, r))
+		replica.happened(ctx, r, "aof_rewrites"), master.judge(master.name, r), replica.judge(replica.name, r), agree(ctx, master, replica), master.settle(ctx, r), replica.settle(ctx, r))
 }
 
 // happened reports counters of INFO.
@@ -167,6 +172,35 @@ func startSoaked(ctx context.Context, bin, dir, name string, more ...string) (*s
 			return nil, fmt.Errorf("the %s does not answer: %w", name, err)
 		}
 	}
+}
+
+// idleBefore counts the goroutines of both while the replica is in sync and nothing happens.
+func idleBefore(ctx context.Context, master, replica *soaked) error {
+	c, err := master.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		fields, err := c.Info("replication")
+		if err != nil {
+			return err
+		}
+		if strings.Contains(fields["slave0"], "state=online") {
+			break
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the replica is not in sync: %q", fields["slave0"])
+		}
+	}
+	time.Sleep(time.Second)
+	for _, s := range []*soaked{master, replica} {
+		if err := s.sample(); err != nil {
+			return err
+		}
+		s.idle, s.samples = s.routines[0], samples{}
+	}
+	return nil
 }
 
 func (s *soaked) stop() {
@@ -243,58 +277,15 @@ func (s *soaked) sample() error {
 
 const soakUsedMetric = "understudy_memory_used_bytes"
 
-// judge compares the halves, without the first tenth, in which the data set grows to its size.
-func (s *soaked) judge(r *report) error {
-	n := len(s.resident)
-	if n < 20 {
-		return fmt.Errorf("%s: %d samples are too few to judge", s.name, n)
-	}
-	var failed []error
-	grown := float64(middle(s.used[n/2:])) / float64(max(1, middle(s.used[n/10:n/2])))
-	for _, f := range []struct {
-		what   string
-		values []int64
-		unit   int64
-		limit  float64
-		grown  float64 // how much more data there was in the second half
-		least  int64
-	}{
-		{"resident memory, MiB", s.resident, 1 << 20, soakMemory, grown, 0},
-		{"used memory, MiB", s.used, 1 << 20, 0, 0, soakLeast},
-		{"goroutines", s.routines, 1, soakRoutines, 0, 0},
-	} {
-		first, second := middle(f.values[n/10:n/2]), middle(f.values[n/2:])
-		limit := ""
-		if f.least > 0 {
-			limit = fmt.Sprintf("at least %d in the first half", f.least/f.unit)
-			if first < f.least {
-				failed = append(failed, fmt.Errorf("%s: %s was %d: too thin a load to prove anything", s.name, f.what, first/f.unit))
-			}
-		}
-		if f.limit > 0 {
-			limit = fmt.Sprintf("<= %.2f of the first half", f.limit)
-			allowed := f.limit * float64(first)
-			if f.grown > 1 {
-				limit, allowed = limit+fmt.Sprintf(", and %.2f times the data", f.grown), allowed*f.grown
-			}
-			if float64(second) > allowed {
-				failed = append(failed, fmt.Errorf("%s: %s went from %d to %d", s.name, f.what, first/f.unit, second/f.unit))
-			}
-		}
-		r.fact(s.name+": "+f.what+", median of the first and of the second half, largest",
-			fmt.Sprintf("%d, %d, %d", first/f.unit, second/f.unit, slices.Max(f.values)/f.unit), limit)
-	}
-	return errors.Join(failed...)
-}
-
-// settle wants back what the load took for a while: garbage, a second data set during a full sync, buffers.
+// settle wants back what the load took for a while: garbage, a second data set during a full sync, buffers, goroutines.
 func (s *soaked) settle(ctx context.Context, r *report) error {
 	c, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	var resident, used int64
+	var resident, used, routines int64
+	var heavy, many bool
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) {
 		if _, err := c.Do("MEMORY", "PURGE"); err != nil {
 			return err
@@ -302,22 +293,23 @@ func (s *soaked) settle(ctx context.Context, r *report) error {
 		if err := s.sample(); err != nil {
 			return err
 		}
-		resident, used = s.resident[len(s.resident)-1], s.used[len(s.used)-1]
-		if float64(resident) <= soakHoles*float64(used)+soakConstant || time.Now().After(end) {
+		last := len(s.resident) - 1
+		resident, used, routines = s.resident[last], s.used[last], s.routines[last]
+		heavy, many = float64(resident) > soakHoles*float64(used)+soakConstant, routines > s.idle+soakFew
+		if !heavy && !many || time.Now().After(end) {
 			break
 		}
 	}
 	r.fact(s.name+": resident and used memory once it is quiet, MiB", fmt.Sprintf("%d, %d", resident>>20, used>>20), fmt.Sprintf("<= %.2f of used and %d", soakHoles, soakConstant>>20))
-	if float64(resident) > soakHoles*float64(used)+soakConstant {
-		stats, _, err := c.String("MEMORY", "MALLOC-STATS")
-		return errors.Join(fmt.Errorf("%s: %d MiB are resident for %d MiB of data once it is quiet\n%s", s.name, resident>>20, used>>20, stats), err)
+	r.fact(s.name+": goroutines before the load and once it is quiet", fmt.Sprintf("%d, %d", s.idle, routines), fmt.Sprintf("<= %d more", soakFew))
+	if many {
+		err = fmt.Errorf("%s: %d goroutines once it is quiet, %d before the load", s.name, routines, s.idle)
 	}
-	return nil
-}
-
-func middle(values []int64) int64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	if heavy {
+		stats, _, e := c.String("MEMORY", "MALLOC-STATS")
+		err = errors.Join(err, fmt.Errorf("%s: %d MiB are resident for %d MiB of data once it is quiet\n%s", s.name, resident>>20, used>>20, stats), e)
+	}
+	return err
 }
 
 // agree ends the soak as every test of replication ends: equal digests at equal offsets.
