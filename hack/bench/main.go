@@ -50,6 +50,7 @@ var benches = []bench{
 	{"long", "reads of single keys beside commands that read a million elements", benchLong},
 	{"append", "SET with an append-only file, appendfsync everysec and always: CPU per request and requests per second", benchAppend},
 	{"behind", "memory for a replica that syncs through a slow link while a kilobyte is written for each of -keys", benchBehind},
+	{"touched", "memory that a save takes while all of -keys small values are written to", benchTouched},
 	{"disk", "SAVE, and the load at a restart", benchDisk},
 }
 
@@ -61,7 +62,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of A B")
 	flag.IntVar(&o.requests, "requests", 400000, "requests of one redis-benchmark run at P=1; four times that at P=16")
 	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases, fields of the huge one, kilobytes written in the one behind")
-	only := flag.String("only", "", "comma separated rows of the cases default, values, connections and long (\"KEYS on a replica\"); all when empty")
+	only := flag.String("only", "", "comma separated rows of the cases default, values, connections, touched (\"lists of 4 elements\") and long (\"KEYS on a replica\"); all when empty")
 	limit := flag.String("limit", "none", "fail above: floor, budget or none")
 	flag.Parse()
 	if *only != "" {
