@@ -42,6 +42,8 @@ const (
 	// runtime keeps, the backlog, and pages of which every partition has some.
 	soakHoles, soakConstant = 1.15, 40<<20 + soakBacklog
 	soakBacklog             = 64 << 20 // is no data
+	// A digest of all data takes a busy machine this long, perhaps.
+	soakPatience = 5 * time.Minute
 )
 
 // soaked is one process and what was seen of it.
@@ -216,7 +218,7 @@ func soakConnect(ctx context.Context, port int) (*respclient.Client, error) {
 	return respclient.Connect(ctx, func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
-	}, "", 30*time.Second)
+	}, "", soakPatience)
 }
 
 // watchSoaked takes samples until the time is up. A process that ends before is a failure.
@@ -330,7 +332,7 @@ func agree(ctx context.Context, master, replica *soaked) error {
 		}
 	}
 	var last string
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(soakPatience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		var seen [2]string
 		for i, peer := range []*respclient.Client{m, c} {
 			fields, err := peer.Info("replication")
@@ -348,7 +350,7 @@ func agree(ctx context.Context, master, replica *soaked) error {
 		}
 		last = fmt.Sprint(seen)
 	}
-	return fmt.Errorf("master and replica do not agree after a minute without writes: %s\n%s", last, parting(m, c))
+	return fmt.Errorf("master and replica do not agree after minutes without writes: %s\n%s", last, parting(m, c))
 }
 
 // parting lists the first keys that are different.
