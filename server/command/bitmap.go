@@ -270,7 +270,7 @@ func cmdBitop(c *Ctx) {
 		return
 	}
 	sources, ok := c.bitSources(c.Args[3:])
-	if ok {
+	if ok && !c.longBitop(bitOps[name], longest(sources)) {
 		c.storeBits(c.Args[2], bitOps[name], sources)
 	}
 	for i := range sources {
@@ -310,17 +310,25 @@ func (c *Ctx) bitSources(keys [][]byte) (sources []bitSource, ok bool) {
 	return sources, true
 }
 
+func longest(sources []bitSource) (size int) {
+	for i := range sources {
+		size = max(size, len(sources[i].bytes))
+	}
+	return size
+}
+
 // storeBits stores the result of BITOP as raw bytes, or deletes the key when it is empty.
 func (c *Ctx) storeBits(key []byte, op bitOp, sources []bitSource) {
-	list, size := make([][]byte, len(sources)), 0
+	list, size := make([][]byte, len(sources)), longest(sources)
 	for i, s := range sources {
 		list[i] = s.bytes
-		size = max(size, len(s.bytes))
 	}
 	_, found := c.LookupWrite(key)
 	switch {
 	case size > 0:
-		combine(c.DB.MakeString(key, size), op, list)
+		if !c.attachText(key, true) {
+			combine(c.DB.MakeString(key, size), op, list)
+		}
 		c.born(found, key)
 		c.touched(EventString, "set", key)
 	case found:

@@ -122,6 +122,40 @@ func (c *Ctx) longBits(key []byte, r bitRange, look func(m *Made, b []byte, part
 	})
 }
 
+// longBitop makes the result of BITOP part by part. The sources are watched, as by longBits.
+func (c *Ctx) longBitop(op bitOp, size int) bool {
+	if int64(size) < c.longBytes() || !c.isLong(size/bytesPerElement) {
+		return false
+	}
+	return c.longMade(c.Args[2], c.Args[3:], func(m *Made) *Long {
+		db, st, at := c.DB, c.Store, 0
+		list := make([][]byte, len(m.Sources))
+		return &Long{
+			Reply: resp.NewPieces(c.Out.Proto()), End: func() {},
+			Between: func() { m.text = st.NewBlob(size) },
+			Step: func() bool {
+				if m.text == nil {
+					return true
+				}
+				to := min(at+bitStep, size)
+				for i, key := range m.Sources {
+					list[i] = nil
+					if e, found := db.Peek(key); found && e.Kind() == store.String {
+						b := e.Bytes(nil)
+						list[i] = b[min(at, len(b)):min(to, len(b))]
+					}
+				}
+				if op == nil && len(list[0]) < to-at {
+					return true // it has changed
+				}
+				combine(m.text.Bytes()[at:to], op, list)
+				at = to
+				return at == size
+			},
+		}
+	})
+}
+
 // madeBits is what was seen in a string.
 type madeBits struct {
 	ones int64 // so many bits are set

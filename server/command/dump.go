@@ -114,7 +114,7 @@ func cmdRestore(c *Ctx) {
 // readRestored makes a value of what DUMP wrote, under a key that it returns, unless it is made already: then there is no
 // such key. ok is false after an error reply.
 func (c *Ctx) readRestored(key, payload []byte) (room []byte, ok bool) {
-	if c.made != nil && c.made.loose != nil {
+	if c.made != nil && (c.made.loose != nil || c.made.text != nil) {
 		return nil, true
 	}
 	value, err := rdb.CheckFooter(payload, c.Conf != nil && c.Conf.AnyChecksum)
@@ -158,7 +158,12 @@ func (c *Ctx) restored(r *restoring, key, room []byte, taken bool) {
 		}
 		return
 	}
-	if !c.attach(key) {
+	switch {
+	case c.attach(key):
+	case room == nil:
+		c.DB.Delete(key)
+		c.attachText(key, false)
+	default:
 		c.DB.Delete(key)
 		c.DB.Rename(room, key)
 	}

@@ -13,7 +13,11 @@ func cmdUnlink(c *Ctx) { c.del(true) }
 
 func (c *Ctx) del(lazy bool) {
 	deleted := 0
-	for _, key := range c.Args[1:] {
+	keys := c.Args[1:]
+	for i, key := range keys {
+		if i%store.WarmGroup == 0 {
+			c.DB.WarmNext(keys[i:], 1)
+		}
 		if _, found := c.LookupWrite(key); found && c.deleteAs(c.DB, key, lazy) {
 			c.touched(EventGeneric, "del", key)
 			deleted++
@@ -22,18 +26,25 @@ func (c *Ctx) del(lazy bool) {
 	c.Out.Int(int64(deleted))
 }
 
-func cmdExists(c *Ctx) { c.countKeys(c.lookupUntouched) }
+func cmdExists(c *Ctx) { c.countKeys(true, c.lookupUntouched) }
 
 func cmdTouch(c *Ctx) {
 	if !c.NoBlocking { // in a script it is the script that runs for the client
 		c.NoTouch = false
 	}
-	c.countKeys(c.LookupRead)
+	c.countKeys(false, c.LookupRead)
 }
 
-func (c *Ctx) countKeys(lookup func(key []byte) (store.Entry, bool)) {
+func (c *Ctx) countKeys(untouched bool, lookup func(key []byte) (store.Entry, bool)) {
+	if c.lookedUp() || c.longLookups(untouched, nil) {
+		return
+	}
 	n := int64(0)
-	for _, key := range c.Args[1:] {
+	keys := c.Args[1:]
+	for i, key := range keys {
+		if i%store.WarmGroup == 0 {
+			c.DB.WarmNext(keys[i:], 1)
+		}
 		if _, ok := lookup(key); ok {
 			n++
 		}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -83,43 +84,41 @@ func cmdGeoadd(c *Ctx) {
 }
 
 func cmdGeohash(c *Ctx) {
-	c.positions(func(x, y float64) {
-		text := geohashText(x, y)
-		c.Out.Bulk(text[:])
-	}, c.Out.Null)
+	c.readNamed(store.ZSetKind, (*resp.Writer).Null, func(w *resp.Writer, e store.Entry, members [][]byte) {
+		eachScore(e, members, func(score float64, found bool) {
+			if !found {
+				w.Null()
+				return
+			}
+			text := geohashText(geoPosition(score))
+			w.Bulk(text[:])
+		})
+	})
 }
 
-func cmdGeopos(c *Ctx) { c.positions(c.coordinates, c.Out.NullArray) }
-
-// positions replies with something for each member that is there.
-func (c *Ctx) positions(there func(x, y float64), missing func()) {
-	z, found, ok := c.zsetToRead(c.Args[1])
-	if !ok {
-		return
-	}
-	c.Out.Array(len(c.Args) - 2)
-	for _, member := range c.Args[2:] {
-		score, has := 0.0, false
-		if found {
-			score, has = z.Score(member)
-		}
-		if has {
-			there(geoPosition(score))
-		} else {
-			missing()
-		}
-	}
+func cmdGeopos(c *Ctx) {
+	c.readNamed(store.ZSetKind, (*resp.Writer).NullArray, func(w *resp.Writer, e store.Entry, members [][]byte) {
+		eachScore(e, members, func(score float64, found bool) {
+			if !found {
+				w.NullArray()
+				return
+			}
+			x, y := geoPosition(score)
+			writeCoordinates(w, x, y)
+		})
+	})
 }
 
-// coordinates replies with a pair of degrees.
-func (c *Ctx) coordinates(x, y float64) {
-	c.Out.Array(2)
+// writeCoordinates writes a pair of degrees.
+func writeCoordinates(w *resp.Writer, x, y float64) {
+	w.Array(2)
+	var room [32]byte
 	for _, f := range [2]float64{x, y} {
-		text := appendDegrees(nil, f)
-		if c.Out.Proto() > 2 {
-			c.Out.RawString("," + string(text) + "\r\n")
+		text := appendDegrees(room[:0], f)
+		if w.Proto() > 2 {
+			w.RawString("," + string(text) + "\r\n")
 		} else {
-			c.Out.Bulk(text)
+			w.Bulk(text)
 		}
 	}
 }

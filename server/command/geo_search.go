@@ -307,6 +307,6 @@ func (s *geoSearch) reply(c *Ctx, p *geoPoints, at *geoPoint) {
 		c.Out.Int(int64(at.score))
 	}
 	if s.withPoint {
-		c.coordinates(at.x, at.y)
+		writeCoordinates(c.Out, at.x, at.y)
 	}
 }

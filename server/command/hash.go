@@ -102,30 +102,30 @@ func cmdHget(c *Ctx) {
 		c.Out.Null()
 		return
 	}
-	c.field(&h, c.Args[2])
+	writeField(c.Out, &h, c.Args[2])
 }
 
-// field replies with a field's value.
-func (c *Ctx) field(h *store.Hash, name []byte) {
+// writeField writes a field's value.
+func writeField(w *resp.Writer, h *store.Hash, name []byte) {
 	if v, ok := h.Get(name); ok {
-		c.Out.Bulk(v)
+		w.Bulk(v)
 	} else {
-		c.Out.Null()
+		w.Null()
 	}
 }
 
 func cmdHmget(c *Ctx) {
-	h, found, ok := c.hashToRead(c.Args[1])
-	if !ok {
-		return
-	}
-	c.Out.Array(len(c.Args) - 2)
-	for _, name := range c.Args[2:] {
-		if found {
-			c.field(&h, name)
-		} else {
-			c.Out.Null()
+	c.readNamed(store.HashKind, (*resp.Writer).Null, writeFields)
+}
+
+// writeFields writes the values of fields of a hash.
+func writeFields(w *resp.Writer, e store.Entry, names [][]byte) {
+	h := e.Hash()
+	for i, name := range names {
+		if i%store.WarmGroup == 0 {
+			h.Warm(names[i:])
 		}
+		writeField(w, &h, name)
 	}
 }
 
@@ -220,8 +220,12 @@ func cmdHdel(c *Ctx) {
 	}
 	h, _ := c.DB.HashForWrite(key)
 	deleted, emptied := 0, false
-	for i := 2; i < len(c.Args) && !emptied; i++ {
-		if h.Del(c.Args[i]) {
+	names := c.Args[2:]
+	for i := 0; i < len(names) && !emptied; i++ {
+		if i%store.WarmGroup == 0 {
+			h.Warm(names[i:])
+		}
+		if h.Del(names[i]) {
 			deleted++
 			emptied = h.Len() == 0
 		}

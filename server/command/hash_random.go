@@ -57,32 +57,31 @@ func (c *Ctx) randomPair(f, v []byte, withValues bool) {
 // randomFields picks n fields, each independent of the others.
 func (c *Ctx) randomFields(h *store.Hash, n int64, withValues bool) {
 	c.randomHeader(n, withValues)
+	if h.Draw(int(n), c.Random, true, c.pairs(withValues)) {
+		return
+	}
 	for ; n > 0 && !c.TooLong(); n-- {
 		f, v := h.Random(c.Random())
 		c.randomPair(f, v, withValues)
 	}
 }
 
-// sampleFactor: from this many fields per wanted one on, drawing until enough differ is cheaper than listing all.
-const sampleFactor = 3
+// pairs replies with what it is given as long as that is not too long.
+func (c *Ctx) pairs(withValues bool) func(f, v []byte) bool {
+	return func(f, v []byte) bool {
+		c.randomPair(f, v, withValues)
+		return !c.TooLong()
+	}
+}
 
 // distinctFields picks n different fields.
 func (c *Ctx) distinctFields(h *store.Hash, n int, withValues bool) {
 	c.randomHeader(int64(n), withValues)
-	size := h.Len()
-	if h.Encoding() == "hashtable" && n*sampleFactor <= size {
-		seen := make(map[string]struct{}, n)
-		for len(seen) < n {
-			f, v := h.Random(c.Random())
-			if _, again := seen[string(f)]; !again {
-				seen[string(f)] = struct{}{}
-				c.randomPair(f, v, withValues)
-			}
-		}
+	if h.Draw(n, c.Random, false, c.pairs(withValues)) {
 		return
 	}
 	// Selection sampling: every field is taken with the chance that leaves all choices of n equally likely.
-	left := size
+	left := h.Len()
 	h.Each(func(f, v []byte) bool {
 		if c.Random()%uint64(left) < uint64(n) {
 			c.randomPair(f, v, withValues)

@@ -106,11 +106,13 @@ func (c *Ctx) longSetCard(sets []operand, limit int64) bool {
 	})
 }
 
-// copySets makes a Long that copies sets; what copies gives is complete after its last step.
+// copySets makes a Long that copies sets; what copies gives is complete after its last step, and made without the lock: to
+// add a member to a set takes longer than to copy it.
 func (c *Ctx) copySets(sets []operand) (l *Long, copies func() []operand) {
 	list := make([]operand, len(sets))
 	var big []store.Entry
 	var into []*store.Set // of the cut's values, in order
+	var got []*copied
 	for i := range sets {
 		list[i] = operand{key: append([]byte{}, sets[i].key...), there: sets[i].there}
 		if !sets[i].there || twin(list[:i], list[i].key) >= 0 {
@@ -118,15 +120,18 @@ func (c *Ctx) copySets(sets []operand) (l *Long, copies func() []operand) {
 		}
 		list[i].Set = newSet()
 		if e, _ := c.DB.Peek(sets[i].key); e.Size() > 0 {
-			big, into = append(big, e), append(into, &list[i].Set)
+			big, into, got = append(big, e), append(into, &list[i].Set), append(got, &copied{})
 			continue
 		}
 		sets[i].Each(func(m []byte) bool { list[i].Add(m); return true })
 	}
-	cut := c.DB.CutValues(&image{field: func(id uint64, f store.Entry) { into[id-1].Add(f.Key()) }}, big...)
+	cut := c.DB.CutValues(&image{field: func(id uint64, f store.Entry) { got[id-1].add(f.Key(), 0) }}, big...)
 	l = &Long{Reply: resp.NewPieces(c.Out.Proto())}
 	l.Step, l.End = cutSteps(cut)
 	return l, func() []operand {
+		for i, members := range got {
+			members.each(func(m []byte, _ float64) bool { into[i].Add(m); return true })
+		}
 		for i := range list {
 			if j := twin(list[:i], list[i].key); j >= 0 {
 				list[i].Set = list[j].Set

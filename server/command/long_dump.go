@@ -149,15 +149,15 @@ func (c *Ctx) longDumpString(e store.Entry, compress bool) bool {
 
 // madeValue is what RESTORE reads outside of its last hold.
 type madeValue struct {
-	in *snapshot.ValueReader // nil: it has to be done in place, if only to say what is wrong
+	in *snapshot.ValueReader // nil: it is a string, or has to be done in place, if only to say what is wrong
 }
 
 // longRestore reads a big value from what DUMP wrote, the third argument. What it cannot make is left to the last hold.
 func (c *Ctx) longRestore() bool {
-	if c.made != nil || !c.isLong(len(c.Args[3])/bytesRestored) {
+	if c.made != nil || !c.isLong(rdb.ValueSize(c.Args[3])/bytesRestored) {
 		return false
 	}
-	anyChecksum := c.Conf != nil && c.Conf.AnyChecksum
+	anyChecksum, st := c.Conf != nil && c.Conf.AnyChecksum, c.Store
 	return c.longMade(c.Args[1], nil, func(m *Made) *Long {
 		m.value = &madeValue{}
 		payload := c.Args[3]
@@ -168,12 +168,34 @@ func (c *Ctx) longRestore() bool {
 				if err != nil {
 					return
 				}
-				if in, err := snapshot.NewValueReader(value); err == nil {
+				if rdb.HoldsString(value) {
+					m.text = readText(st, value)
+				} else if in, err := snapshot.NewValueReader(value, nil); err == nil {
 					m.value.in, m.kind = in, in.Kind()
 				}
 			},
 		}
 	})
+}
+
+// readText makes a blob of a string that DUMP wrote, nil when there is something wrong with it.
+func readText(st *store.Store, value []byte) *store.Blob {
+	b := st.NewBlob(rdb.ValueSize(value))
+	in, err := snapshot.NewValueReader(value, b.Bytes())
+	if err != nil {
+		b.Release()
+		return nil
+	}
+	text := in.Text()
+	if len(text) > len(b.Bytes()) {
+		b.Release()
+		b = st.NewBlob(len(text))
+	}
+	if room := b.Bytes(); len(text) > 0 && &text[0] != &room[0] {
+		copy(room, text)
+	}
+	b.Cut(len(text))
+	return b
 }
 
 // readOne adds the next element to the loose value, which it gives up when that is not what RESTORE would make in place.

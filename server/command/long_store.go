@@ -24,7 +24,10 @@ type Made struct {
 	copy    *copiedCursor // COPY: of a hash fields and values in turn
 	stream  *copiedStream // COPY, of a stream
 	bits    *madeBits     // BITCOUNT, BITPOS: they store nothing
+	named   *namedReply   // HMGET and its kin, which store nothing either
+	lookups *lookups      // MGET and its kin
 	value   *madeValue    // RESTORE
+	text    *store.Blob   // RESTORE of a string, BITOP
 	taken   *taken        // of what takes elements out: the others are the value
 
 	elsewhere bool // COPY: the result belongs to another database than the sources
@@ -137,6 +140,13 @@ func (m *Made) Drop() {
 	if m.taken != nil && m.taken.reply != nil {
 		m.taken.reply.Drop() // it holds the blobs that are its elements, unless the command has taken it
 	}
+	if m.named != nil {
+		m.named.reply.Drop()
+	}
+	if m.text != nil {
+		m.text.Release()
+		m.text = nil
+	}
 	if m.loose != nil {
 		m.loose.Drop()
 	}
@@ -148,15 +158,31 @@ func (m *Made) Drop() {
 // Stale tells whether a source has changed in a way that WATCH is not told of, or will have at a time in unix milliseconds (0:
 // that is not asked for yet). It needs the lock.
 func (m *Made) Stale(db *store.DB, now int64) bool {
-	return m.stream != nil && m.stream.stale(db, m.Sources[0]) || m.looked != nil && m.looked.stale(now)
+	switch {
+	case m.stream != nil:
+		return m.stream.stale(db, m.Sources[0])
+	case m.looked != nil:
+		return m.looked.stale(now)
+	case m.lookups != nil && m.lookups.expires > 0 && now >= m.lookups.expires:
+		return true
+	}
+	return m.named != nil && !m.named.whole
 }
 
 // Looks tells whether there are sources that no list names, but Sees.
-func (m *Made) Looks() bool { return m.looked != nil }
+func (m *Made) Looks() bool { return m.looked != nil || m.lookups != nil }
 
 // Sees tells whether a key that has changed, of the database where the command was begun, is such a source. It needs the
 // exclusive lock.
-func (m *Made) Sees(key []byte) bool { return m.looked.sees(key) }
+func (m *Made) Sees(key []byte) bool {
+	if m.lookups != nil {
+		return m.lookups.sees(key)
+	}
+	return m.looked.sees(key)
+}
+
+// Counts tells whether the command counts the keys that it finds in its last hold, not in its first.
+func (m *Made) Counts() bool { return m.lookups != nil }
 
 // attach puts a big result that was made at a key. It answers false when there is none.
 func (c *Ctx) attach(key []byte) bool { return c.attachIn(c.DB, key) }
@@ -166,6 +192,16 @@ func (c *Ctx) attachIn(db *store.DB, key []byte) bool {
 		return false
 	}
 	db.Attach(key, c.made.loose)
+	return true
+}
+
+// attachText makes a string that was made the value at a key, raw bytes or text. It answers false when there is none.
+func (c *Ctx) attachText(key []byte, raw bool) bool {
+	if c.made == nil || c.made.text == nil {
+		return false
+	}
+	c.DB.SetBlob(key, c.made.text, raw)
+	c.made.text = nil
 	return true
 }
 

@@ -185,19 +185,21 @@ func (c *Ctx) isString(e store.Entry) bool {
 const blobFrom = 16 << 10
 
 // value appends a string value as a bulk reply.
-func (c *Ctx) value(e store.Entry) {
+func (c *Ctx) value(e store.Entry) { writeValue(c.Out, e) }
+
+func writeValue(w *resp.Writer, e store.Entry) {
 	if n, ok := e.Int(); ok {
-		c.Out.BulkInt(n)
+		w.BulkInt(n)
 		return
 	}
 	n := e.StrLen()
 	if n >= blobFrom {
 		if b := e.Blob(); b != nil {
-			c.Out.BulkRef(resp.Blob(b))
+			w.BulkRef(resp.Blob(b))
 			return
 		}
 	}
-	e.AppendString(c.Out.BeginBulk(n)[:0])
+	e.AppendString(w.BeginBulk(n)[:0])
 }
 
 // bytes returns the value of a string; the slice may point into the store and is good until the next write.

@@ -69,8 +69,12 @@ func cmdSrem(c *Ctx) {
 		return
 	}
 	removed, emptied := 0, false
-	for i := 2; found && i < len(c.Args) && !emptied; i++ {
-		if s.Remove(c.Args[i]) {
+	members := c.Args[2:]
+	for i := 0; found && i < len(members) && !emptied; i++ {
+		if i%store.WarmGroup == 0 {
+			s.Warm(members[i:])
+		}
+		if s.Remove(members[i]) {
 			removed++
 			emptied = s.Len() == 0
 		}
@@ -135,13 +139,17 @@ func cmdSismember(c *Ctx) {
 }
 
 func cmdSmismember(c *Ctx) {
-	s, found, ok := c.setToRead(c.Args[1])
-	if !ok {
-		return
-	}
-	c.Out.Array(len(c.Args) - 2)
-	for _, m := range c.Args[2:] {
-		c.Out.Int(boolInt(found && s.Has(m)))
+	c.readNamed(store.SetKind, func(w *resp.Writer) { w.Int(0) }, writeMemberships)
+}
+
+// writeMemberships writes 1 for each member of a set that there is, 0 for the others.
+func writeMemberships(w *resp.Writer, e store.Entry, members [][]byte) {
+	s := e.Set()
+	for i, m := range members {
+		if i%store.WarmGroup == 0 {
+			s.Warm(members[i:])
+		}
+		w.Int(boolInt(s.Has(m)))
 	}
 }
 

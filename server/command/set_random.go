@@ -213,6 +213,9 @@ func (c *Ctx) randomMembers() {
 		count = max(count, -count)
 		var scratch [24]byte
 		c.Out.Array(int(count))
+		if s.Draw(int(count), c.Random, true, c.bulks) {
+			return
+		}
 		for ; count > 0 && !c.TooLong(); count-- {
 			c.Out.Bulk(s.Random(c.Random(), scratch[:0]))
 		}
@@ -221,10 +224,19 @@ func (c *Ctx) randomMembers() {
 	}
 }
 
+// bulks replies with what it is given as long as that is not too long.
+func (c *Ctx) bulks(m []byte) bool {
+	c.Out.Bulk(m)
+	return !c.TooLong()
+}
+
 // distinctMembers picks n different members.
 func (c *Ctx) distinctMembers(s *store.Set, n int) {
 	c.Out.Array(n)
 	size := s.Len()
+	if s.Draw(n, c.Random, false, c.bulks) {
+		return
+	}
 	if n*sampleFactor <= size {
 		var scratch [24]byte
 		seen := make(map[string]struct{}, n)

@@ -424,19 +424,16 @@ func cmdXdel(c *Ctx) {
 	if !ok {
 		return
 	}
-	deleted, first := 0, false
-	for _, id := range ids {
-		if !s.Delete(id) {
-			continue
-		}
-		deleted++
-		first = first || id == s.FirstID()
-		if id.Compare(s.MaxDeletedID()) > 0 {
-			s.SetMaxDeletedID(id)
-		}
-	}
+	first, last := s.FirstID(), store.StreamID{}
+	firstGone := false
+	deleted := s.DeleteAll(store.SortIDs(ids), func(id store.StreamID) {
+		firstGone, last = firstGone || id == first, id
+	})
 	if deleted > 0 {
-		if first || s.Len() == 0 {
+		if last.Compare(s.MaxDeletedID()) > 0 {
+			s.SetMaxDeletedID(last)
+		}
+		if firstGone || s.Len() == 0 {
 			s.FixFirstID()
 		}
 		c.touched(EventStream, "xdel", key)

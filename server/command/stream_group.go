@@ -256,12 +256,7 @@ func cmdXack(c *Ctx) {
 	if !ok {
 		return
 	}
-	n := 0
-	for _, id := range ids {
-		if g.Ack(id) {
-			n++
-		}
-	}
+	n := g.AckAll(store.SortIDs(ids))
 	c.Dirty(n)
 	c.Out.Int(int64(n))
 }
@@ -272,9 +267,12 @@ func (c *Ctx) propagateClaim(g *store.StreamGroup, key, group, id []byte, p stor
 		c.NoPropagate()
 		return
 	}
-	c.Propagate(verbXClaim, key, group, []byte(g.ConsumerName(p.Consumer)), zeroText, id,
-		wordTime, strconv.AppendInt(nil, p.Time, 10), wordRetryCount, strconv.AppendInt(nil, int64(p.Count), 10),
-		wordForce, wordJustID, wordLastID, idText(g.LastID()))
+	var at, count [20]byte // what is propagated is copied
+	var last [41]byte
+	c.scratch = append(c.scratch[:0], g.ConsumerName(p.Consumer)...)
+	c.Propagate(verbXClaim, key, group, c.scratch, zeroText, id,
+		wordTime, strconv.AppendInt(at[:0], p.Time, 10), wordRetryCount, strconv.AppendInt(count[:0], int64(p.Count), 10),
+		wordForce, wordJustID, wordLastID, appendStreamID(last[:0], g.LastID()))
 }
 
 // propagateGroupID tells replicas how far a group has read.

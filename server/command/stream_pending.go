@@ -170,7 +170,8 @@ type claim struct {
 	retries  int64 // -1: not given
 	force    bool
 	justID   bool
-	done     bool // an XCLAIM has told replicas the group's last ID
+	done     bool         // an XCLAIM has told replicas the group's last ID
+	moves    *store.Moves // of a claim of several; nil: entries move at once
 }
 
 // findClaim finds stream and group; ok is false after an error reply.
@@ -237,12 +238,14 @@ func cmdXclaim(c *Ctx) {
 	if advanced {
 		cl.g.Set(last, cl.g.Read())
 	}
+	cl.beginMoves(len(ids))
 	mark, n := c.Out.DeferArray(), 0
 	for j, id := range ids {
 		if c.claimOne(&cl, id, c.Args[5+j]) {
 			n++
 		}
 	}
+	cl.endMoves()
 	c.Out.SetArrayLen(mark, n)
 	if advanced && !cl.done {
 		c.propagateGroupID(&cl.g, cl.key, cl.group)
@@ -309,6 +312,20 @@ func (c *Ctx) claimOne(cl *claim, id store.StreamID, text []byte) bool {
 	return true
 }
 
+// beginMoves readies for a claim of n entries.
+func (cl *claim) beginMoves(n int) {
+	if n > 1 {
+		cl.moves = &store.Moves{}
+	}
+}
+
+func (cl *claim) endMoves() {
+	if cl.moves != nil {
+		cl.g.End(cl.moves)
+		cl.moves = nil
+	}
+}
+
 // claimGone forgets an entry that is pending but deleted.
 func (c *Ctx) claimGone(cl *claim, id store.StreamID, text []byte, p store.Pending) {
 	c.propagateClaim(&cl.g, cl.key, cl.group, text, p)
@@ -329,7 +346,11 @@ func (c *Ctx) takeOver(cl *claim, id store.StreamID, text []byte, p store.Pendin
 	case !cl.justID:
 		p.Count++
 	}
-	cl.g.Assign(id, p)
+	if cl.moves != nil {
+		cl.g.AssignLater(cl.moves, id, p)
+	} else {
+		cl.g.Assign(id, p)
+	}
 	cl.g.Served(cl.consumer, c.Now)
 	if cl.justID {
 		c.streamID(id)
@@ -406,6 +427,7 @@ func cmdXautoclaim(c *Ctx) {
 
 // claimAll claims pending entries and replies with them, and forgets and returns those that are deleted.
 func (c *Ctx) claimAll(cl *claim, ids []store.StreamID) (n int, gone []store.StreamID) {
+	cl.beginMoves(len(ids))
 	for _, id := range ids {
 		p, _ := cl.g.Find(id)
 		if cl.has(id) {
@@ -416,6 +438,7 @@ func (c *Ctx) claimAll(cl *claim, ids []store.StreamID) (n int, gone []store.Str
 			gone = append(gone, id)
 		}
 	}
+	cl.endMoves()
 	return n, gone
 }
 

@@ -3,6 +3,7 @@ package command
 import (
 	"math"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -266,13 +267,26 @@ func cmdGetset(c *Ctx) {
 }
 
 func cmdMget(c *Ctx) {
-	c.Out.Array(len(c.Args) - 1)
-	for _, key := range c.Args[1:] {
-		if e, ok := c.LookupRead(key); ok && e.Kind() == store.String {
-			c.value(e)
-		} else {
-			c.Out.Null()
+	if c.lookedUp() || c.longLookups(false, writeString) {
+		return
+	}
+	keys := c.Args[1:]
+	c.Out.Array(len(keys))
+	for i, key := range keys {
+		if i%store.WarmGroup == 0 {
+			c.DB.WarmNext(keys[i:], 1)
 		}
+		e, found := c.LookupRead(key)
+		writeString(c.Out, e, found)
+	}
+}
+
+// writeString writes the value of a string, null for what is none.
+func writeString(w *resp.Writer, e store.Entry, found bool) {
+	if found && e.Kind() == store.String {
+		writeValue(w, e)
+	} else {
+		w.Null()
 	}
 }
 
@@ -294,6 +308,9 @@ func (c *Ctx) mset(nx bool) {
 		}
 	}
 	for i := 1; i < len(c.Args); i += 2 {
+		if i%(2*store.WarmGroup) == 1 {
+			c.DB.WarmNext(c.Args[i:], 2)
+		}
 		_, found := c.LookupWrite(c.Args[i])
 		c.putString(c.Args[i], c.Args[i+1], 0, found)
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"math"
 
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
 
@@ -195,14 +196,7 @@ func cmdZrem(c *Ctx) {
 	}
 	removed := 0
 	if found {
-		for _, member := range c.Args[2:] {
-			if !z.Del(member) {
-				continue
-			}
-			if removed++; z.Len() == 0 {
-				break
-			}
-		}
+		removed = z.DelAll(c.Args[2:])
 		c.zsetShrank(&z, key, "zrem", removed)
 	}
 	c.Out.Int(int64(removed))
@@ -238,13 +232,28 @@ func (c *Ctx) score(z *store.ZSet, found bool, member []byte) {
 }
 
 func cmdZmscore(c *Ctx) {
-	z, found, ok := c.zsetToRead(c.Args[1])
-	if !ok {
-		return
-	}
-	c.Out.Array(len(c.Args) - 2)
-	for _, member := range c.Args[2:] {
-		c.score(&z, found, member)
+	c.readNamed(store.ZSetKind, (*resp.Writer).Null, writeScores)
+}
+
+// writeScores writes the scores of members of a sorted set.
+func writeScores(w *resp.Writer, e store.Entry, members [][]byte) {
+	eachScore(e, members, func(score float64, found bool) {
+		if found {
+			w.Double(score)
+		} else {
+			w.Null()
+		}
+	})
+}
+
+// eachScore looks up the scores of members of a sorted set.
+func eachScore(e store.Entry, members [][]byte, fn func(score float64, found bool)) {
+	z := e.ZSet()
+	for i, member := range members {
+		if i%store.WarmGroup == 0 {
+			z.Warm(members[i:])
+		}
+		fn(z.Score(member))
 	}
 }
 

@@ -31,6 +31,9 @@ func cmdZrandmember(c *Ctx) {
 	case c.longDraw(c.Args[1], draw{n: max(count, -count), alike: count < 0, both: withScores}):
 	case count < 0:
 		c.randomHeader(-count, withScores)
+		if z.Draw(int(-count), c.Random, true, c.scoreds(withScores)) {
+			return
+		}
 		for n := -count; n > 0 && !c.TooLong(); n-- {
 			member, score := z.Random(c.Random())
 			c.scored(member, score, withScores)
@@ -40,10 +43,24 @@ func cmdZrandmember(c *Ctx) {
 	}
 }
 
+// scoreds replies with what it is given as long as that is not too long.
+func (c *Ctx) scoreds(withScores bool) func(member []byte, score float64) bool {
+	return func(member []byte, score float64) bool {
+		c.scored(member, score, withScores)
+		return !c.TooLong()
+	}
+}
+
+// sampleFactor: from this many members per wanted one on, drawing until enough differ is cheaper than listing all.
+const sampleFactor = 3
+
 // distinctScored picks n different members.
 func (c *Ctx) distinctScored(z *store.ZSet, n int, withScores bool) {
 	c.randomHeader(int64(n), withScores)
 	size := z.Len()
+	if n > 1 && z.Draw(n, c.Random, false, c.scoreds(withScores)) {
+		return
+	}
 	if n > 1 && n < size && n*sampleFactor <= size {
 		seen := make(map[int]struct{}, n)
 		for len(seen) < n {

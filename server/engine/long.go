@@ -71,22 +71,16 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	}
 	args := copyArgs(ctx.Args)
 	ctx.Args = args
-	e.longs.begins.Lock()
-	long := begin()
-	e.longs.begins.Unlock()
+	long, making := e.beginLong(ctx, begin)
 	if long == nil {
 		return false
 	}
 	if long.Piece != nil && firstPiece(ctx, long) {
 		return true
 	}
-	r := &longRead{e: e, cmd: ctx.Cmd, args: args, long: long, db: ctx.DBIndex}
+	r := &longRead{e: e, cmd: ctx.Cmd, args: args, long: long, db: ctx.DBIndex, making: making}
 	if ctx.IsDirty() {
 		r.ticket = v.l.entry
-	}
-	if long.Made != nil {
-		r.making = &making{e: e}
-		r.making.begin(ctx, func() *command.Long { return long })
 	}
 	if e.commit.need.Load() > 0 {
 		r.held, r.reign = true, e.commit.reign.Load()
@@ -99,6 +93,19 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	e.work.Add(1)
 	go r.run()
 	return true
+}
+
+// beginLong pins, or begins to watch, what a command reads.
+func (e *Engine) beginLong(ctx *command.Ctx, begin func() *command.Long) (*command.Long, *making) {
+	e.longs.begins.Lock()
+	defer e.longs.begins.Unlock()
+	long := begin()
+	if long == nil || long.Made == nil {
+		return long, nil
+	}
+	m := &making{e: e}
+	m.begin(ctx, func() *command.Long { return long })
+	return long, m
 }
 
 // measured runs what holds the lock and notes how long it does.

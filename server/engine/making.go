@@ -210,7 +210,9 @@ func (r *longRead) execute(l *Lane, out *resp.Writer) (ticket Ticket, again bool
 	}
 	ctx.Finish()
 	ctx.Out = l.Out
-	ctx.Hits, ctx.Misses = hits, misses
+	if !m.long.Made.Counts() {
+		ctx.Hits, ctx.Misses = hits, misses
+	}
 	r.spent += l.clock()
 	if again = m.again; again {
 		r.long = m.long

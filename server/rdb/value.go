@@ -56,3 +56,32 @@ func (r *Reader) Value() (ev Event, err error) {
 	ev.Kind, ev.Type = Entry, Type(c)
 	return ev, r.open(Type(c), &ev)
 }
+
+// Into gives the Reader memory for a string that has to be copied or expanded, to be used where it is enough.
+func (r *Reader) Into(room []byte) { r.val = room[:0] }
+
+// HoldsString tells whether the value in p is a string.
+func HoldsString(p []byte) bool { return len(p) > 0 && Type(p[0]) == TypeString }
+
+// mostExpanded is how many bytes may come of one that is compressed.
+const mostExpanded = 264 / 3
+
+// ValueSize tells how many bytes there are to deal with: those of a string that is compressed in p, else those of p. What p
+// says is not checked but for what cannot be.
+func ValueSize(p []byte) int {
+	in := &NewValueReader(p, Limits{}).src
+	if c, err := in.byte(); err != nil || Type(c) != TypeString {
+		return len(p)
+	}
+	if c, encoded, err := in.length(); err != nil || !encoded || byte(c) != encLZF {
+		return len(p)
+	}
+	if _, err := in.plainLength(); err != nil {
+		return len(p)
+	}
+	full, err := in.plainLength()
+	if err != nil {
+		return len(p)
+	}
+	return max(len(p), int(min(full, uint64(mostExpanded*len(p)))))
+}

@@ -69,18 +69,21 @@ func (d *Dump) Encoded(b []byte) { d.a.dst = append(d.a.dst, b...) }
 // Finish ends the value and gives all of it.
 func (d *Dump) Finish() []byte { return rdb.AppendFooter(d.a.dst, 0) }
 
-// ValueReader reads a value of many elements as AppendValue writes it, without the footer, into a store.Loose.
+// ValueReader reads a value of many elements as AppendValue writes it, without the footer, into a store.Loose, or a string.
 type ValueReader struct {
 	in     *rdb.Reader
 	kind   store.Kind
+	text   []byte
 	stream streamLoader
 }
 
 var errNotLoose = errors.New("snapshot: a value that is made where it belongs")
 
-// NewValueReader begins to read; the error is one for values that ReadValue has to deal with.
-func NewValueReader(value []byte) (*ValueReader, error) {
+// NewValueReader begins to read; the error is one for values that ReadValue has to deal with. room is memory for a string, or
+// nil.
+func NewValueReader(value, room []byte) (*ValueReader, error) {
 	r := &ValueReader{in: rdb.NewValueReader(value, rdb.Limits{})}
+	r.in.Into(room)
 	ev, err := r.in.Value()
 	if err != nil {
 		return nil, err
@@ -88,6 +91,8 @@ func NewValueReader(value []byte) (*ValueReader, error) {
 	switch name := ev.Type.Name(); {
 	case !ev.Supported() || ev.Type.HasTimes():
 		return nil, errNotLoose
+	case name == "string":
+		r.kind, r.text = store.String, ev.Value
 	case name == "hash":
 		r.kind = store.HashKind
 	case name == "set":
@@ -106,6 +111,9 @@ func NewValueReader(value []byte) (*ValueReader, error) {
 
 // Kind is the value's.
 func (r *ValueReader) Kind() store.Kind { return r.kind }
+
+// Text is the whole value when it is a string, which AddTo knows nothing of.
+func (r *ValueReader) Text() []byte { return r.text }
 
 var errTwice = errors.New("snapshot: an element is there twice")
 

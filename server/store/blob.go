@@ -39,14 +39,28 @@ func (b *Blob) takes(n int) bool { return n <= len(b.whole) && len(b.whole)-n < 
 const blobStep = 4 << 10
 
 // newBlob makes a blob of n bytes, contents undefined, that can grow to a capacity.
-func (s *Store) newBlob(n, capacity int) *Blob {
-	whole, zero := s.mem.AllocBlob(capacity)
-	s.zero = zero
-	s.blobs.bytes.Add(int64(len(whole)))
-	b := &Blob{data: whole[:n], whole: whole, mem: s.mem, stats: s.blobs}
-	b.refs.Store(1)
+func (s *Store) newBlob(n, capacity int) (b *Blob) {
+	b, s.zero = s.makeBlob(n, capacity)
 	return b
 }
+
+func (s *Store) makeBlob(n, capacity int) (b *Blob, zero bool) {
+	whole, zero := s.mem.AllocBlob(capacity)
+	s.blobs.bytes.Add(int64(len(whole)))
+	b = &Blob{data: whole[:n], whole: whole, mem: s.mem, stats: s.blobs}
+	b.refs.Store(1)
+	return b, zero
+}
+
+// NewBlob makes a blob of n bytes, contents undefined, that no key has: SetBlob or Release must follow. Its maker fills it
+// before anybody else has it. It may be called without the lock.
+func (s *Store) NewBlob(n int) *Blob {
+	b, _ := s.makeBlob(n, n)
+	return b
+}
+
+// Cut shortens a blob to n bytes. Only its maker may call it.
+func (b *Blob) Cut(n int) { b.data = b.data[:n] }
 
 // zeroAfter zeroes the value of an entry that was just made, from some byte on. Memory that nobody has used is zero: to say so
 // once more of a hundred megabytes takes ten milliseconds, and takes the memory, too.

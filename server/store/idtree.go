@@ -266,6 +266,11 @@ func (a *idNodes) del(t *idTree, id StreamID) {
 	t.root = a.own(t.root)
 	a.remove(t.root, id)
 	t.n--
+	a.lower(t)
+}
+
+// lower takes away roots that hold nothing or one child only.
+func (a *idNodes) lower(t *idTree) {
 	for t.root != 0 {
 		n := a.node(t.root)
 		root := t.root
@@ -292,7 +297,14 @@ func (a *idNodes) remove(no uint32, id StreamID) {
 	a.ownChild(n, i)
 	below := a.node(no).child(i)
 	a.remove(below, id)
-	switch n, c := a.node(no), a.node(below); {
+	a.settle(no, i)
+}
+
+// settle frees child i of an owned node when nothing is left in it, and joins it with a neighbour when that is little.
+func (a *idNodes) settle(no uint32, i int) {
+	n := a.node(no)
+	below := n.child(i)
+	switch c := a.node(below); {
 	case c.len() == 0:
 		a.free(below)
 		a.cutOut(no, i)
@@ -304,11 +316,17 @@ func (a *idNodes) remove(no uint32, id StreamID) {
 	}
 }
 
-// cutOut removes record i of a node, and gives back room when most of it is empty.
+// cutOut removes record i of a node.
 func (a *idNodes) cutOut(no uint32, i int) {
 	n := a.node(no)
 	l := n.len() - 1
 	copy(n.b[idNodeHead+i*n.size:], n.b[idNodeHead+(i+1)*n.size:idNodeHead+(l+1)*n.size])
+	a.shrink(no, l)
+}
+
+// shrink leaves a node its first l records, and gives back room when most of it is empty.
+func (a *idNodes) shrink(no uint32, l int) {
+	n := a.node(no)
 	n.setLen(l)
 	if need := max(l, firstRoom) * n.size; need*3 < a.room(no) {
 		a.resize(no, need*3/2, l*n.size)

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"strconv"
+	"sync/atomic"
 )
 
 // lookup finds a key without any side effect.
@@ -123,6 +124,27 @@ func canonicalInt(b []byte) (int64, bool) {
 		return int64(n), true
 	}
 	return 0, false
+}
+
+// SetBlob is SetString, or with raw MakeString, of a blob's bytes; the reference is the store's then.
+func (d *DB) SetBlob(key []byte, b *Blob, raw bool) {
+	f := form{typ: typeEmbstr, vlen: len(b.data), clock: d.store.clock.Load()}
+	if raw {
+		f.typ = typeRaw
+	}
+	if meta, _ := measure(len(key), f); meta&flagValBlob == 0 || b.mem != d.store.mem {
+		if raw {
+			copy(d.MakeString(key, len(b.data)), b.data)
+		} else {
+			d.SetString(key, b.data, 0)
+		}
+		b.Release()
+		return
+	}
+	if p, _, at, ok := d.open(key); ok { // the clock stays, as that of a key that is written to
+		f.clock = atomic.LoadUint32(header(p.slab.at(at.ref))) >> 8
+	}
+	d.install(key, f, payload{bytes: b.data, blob: b})
 }
 
 // MakeString sets a key to a string of n bytes, which it returns to be filled: their contents are undefined.

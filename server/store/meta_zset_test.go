@@ -57,12 +57,36 @@ func (w *world) zset(d *DB, m map[string]value, k []byte, old value, exists bool
 		}
 		sorted = slices.Delete(sorted, from, from+n)
 	}
+	if w.r.Intn(4) == 0 {
+		w.zsetDelAll(&z, old.fields, members)
+		sorted = sortedMembers(old.fields)
+	}
 	checkZSet(w.t, w.r, &z, sorted)
 	z.Store()
 	m[string(k)] = old
 	if len(old.fields) == 0 {
 		d.Delete(k)
 		delete(m, string(k))
+	}
+}
+
+// zsetDelAll removes members by many: some are there, some are named twice.
+func (w *world) zsetDelAll(z *ZSet, fields map[string]string, members int) {
+	var names [][]byte
+	for range w.r.Intn(1 + pick(w, 20, members)) {
+		names = append(names, fmt.Appendf(nil, "m%d", w.r.Intn(members)))
+	}
+	if w.r.Intn(8) == 0 {
+		for name := range fields {
+			names = append(names, []byte(name))
+		}
+	}
+	was := len(fields)
+	for _, name := range names {
+		delete(fields, string(name))
+	}
+	if n := z.DelAll(names); n != was-len(fields) {
+		w.t.Fatalf("DelAll of %d removed %d, want %d", len(names), n, was-len(fields))
 	}
 }
 

@@ -1,6 +1,11 @@
 package store
 
-import "sync/atomic"
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"sync/atomic"
+)
 
 // What takes very many elements out of a table waits for memory: an entry and a bucket for each. So the loads of many are
 // begun together, before anything is removed.
@@ -20,6 +25,68 @@ func (o *tableObject) removeRefs(refs []uint32) {
 	}
 	for i, ref := range refs {
 		o.removeAt(hashes[i], o.fields.findRef(p, hashes[i], ref))
+	}
+}
+
+// leaving is a member that is to go from a sorted set.
+type leaving struct {
+	score float64
+	hash  uint64
+	ref   uint32
+}
+
+// delAllFrom is the number of members from which it pays to put them in order first.
+const delAllFrom = 8
+
+// delAll removes members in one pass through their order, and returns how many were there.
+func (o *zsetObject) delAll(members [][]byte) (removed int) {
+	list := o.listed(members)
+	if len(o.readings) > 0 {
+		for _, x := range list {
+			member, score := o.home.scored(x.ref)
+			o.leaves(member, score)
+		}
+	}
+	for rest := list; len(rest) > 0; {
+		rest = rest[o.order.removeListed(o.home, rest):]
+	}
+	for i, x := range list {
+		if i%WarmGroup == 0 {
+			o.warmListed(list[i:min(i+WarmGroup, len(list))])
+		}
+		o.removeAt(x.hash, o.fields.findRef(o.home, x.hash, x.ref))
+	}
+	return len(list)
+}
+
+// listed lists those members that are there, each once, in order.
+func (o *zsetObject) listed(members [][]byte) []leaving {
+	p, list := o.home, make([]leaving, 0, len(members))
+	for i, m := range members {
+		if i%WarmGroup == 0 {
+			o.warm(members[i:])
+		}
+		if h, at, ok := o.find(m); ok {
+			_, score := p.scored(at.ref)
+			list = append(list, leaving{score, h, at.ref})
+		}
+	}
+	slices.SortFunc(list, func(a, b leaving) int {
+		if c := cmp.Compare(a.score, b.score); c != 0 {
+			return c
+		}
+		x, _ := p.pair(a.ref)
+		y, _ := p.pair(b.ref)
+		return bytes.Compare(x, y)
+	})
+	return slices.CompactFunc(list, func(a, b leaving) bool { return a.ref == b.ref })
+}
+
+func (o *zsetObject) warmListed(group []leaving) {
+	for _, x := range group {
+		seg := o.fields.segmentFor(o.home, x.hash)
+		atomic.LoadUint32(&seg.buckets[seg.home(x.hash)].shift)
+		o.home.slab.touch(x.ref)
 	}
 }
 

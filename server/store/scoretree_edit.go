@@ -227,6 +227,33 @@ func (t *scoreTree) removeRun(p *part, dst []uint32, rank, max int) []uint32 {
 	return dst
 }
 
+// removeListed takes the first members of a list, which is in order and of which all must be there, out of one leaf, and
+// returns how many.
+func (t *scoreTree) removeListed(p *part, list []leaving) (n int) {
+	member, score := p.scored(list[0].ref)
+	w := t.pathTo(p, score, member)
+	leaf, first := p.node(w.steps[0].ref), w.steps[0].at
+	scores, refs, to := leaf.scores(), leaf.refs(), first
+	for at := first; at < int(leaf.rows); at++ {
+		if n < len(list) && refs[at] == list[n].ref {
+			n++
+			continue
+		}
+		scores[to], refs[to] = scores[at], refs[at]
+		to++
+	}
+	if n == 0 {
+		panic("store: a member of a sorted set is not in its order")
+	}
+	leaf.rows = uint8(to)
+	t.count -= n
+	for _, up := range w.steps[1:w.height] {
+		p.node(up.ref).below()[up.at] -= uint32(n)
+	}
+	t.shrank(p, &w, 0, first == 0)
+	return n
+}
+
 // cut takes the rows [from, to) out of the leaf on the path.
 func (t *scoreTree) cut(p *part, w *path, from, to int) {
 	t.count -= to - from
@@ -238,8 +265,13 @@ func (t *scoreTree) cut(p *part, w *path, from, to int) {
 
 // cutRows takes rows out of the node on the path at a level. The counts above are right already.
 func (t *scoreTree) cutRows(p *part, w *path, level, from, to int) {
+	p.node(w.steps[level].ref).cut(from, to)
+	t.shrank(p, w, level, from == 0)
+}
+
+// shrank puts the tree in order after rows went from the node on the path at a level, first tells whether the first one did.
+func (t *scoreTree) shrank(p *part, w *path, level int, first bool) {
 	n := p.node(w.steps[level].ref)
-	n.cut(from, to)
 	if n.rows == 0 {
 		p.slab.free(w.steps[level].ref)
 		if level+1 == w.height {
@@ -250,7 +282,7 @@ func (t *scoreTree) cutRows(p *part, w *path, level, from, to int) {
 		t.cutRows(p, w, level+1, up, up+1)
 		return
 	}
-	if from == 0 {
+	if first {
 		t.newFirst(p, w, level)
 	}
 	if level+1 == w.height {

@@ -199,17 +199,6 @@ func (e *entryReader) each(fn func(name, value *listpack.Value)) {
 	}
 }
 
-// findEntry returns where the flags of an entry that is not deleted stand.
-func findEntry(lp []byte, master, id StreamID) (at int, ok bool) {
-	e := entryReader{lp: lp, master: master}.first()
-	for e.next() {
-		if c := e.id.Compare(id); c >= 0 && !(c == 0 && e.isDeleted()) {
-			return e.at, c == 0
-		}
-	}
-	return 0, false
-}
-
 // lastOf is the ID of the last entry of a chunk, deleted or not.
 func lastOf(lp []byte, master StreamID) StreamID {
 	e := entryReader{lp: lp, master: master}.behind()

@@ -358,7 +358,7 @@ func (g *StreamGroup) DeleteConsumer(no uint32) {
 		o.mem.drop(own.pending.root)
 		own.pending = idTree{}
 	case c.pending.n*keepShare >= own.pending.n:
-		own.pending = o.pendingWithout(&own.pending, no)
+		o.mem.delWhere(&own.pending, func(v []byte) bool { return binary.LittleEndian.Uint32(v[16:]) == no })
 	default:
 		for at := o.mem.from(&c.pending, StreamID{}); at.valid(); at.next() {
 			o.mem.del(&own.pending, at.id())
@@ -372,21 +372,9 @@ func (g *StreamGroup) DeleteConsumer(no uint32) {
 	o.sweepLater()
 }
 
-// keepShare: when a consumer has one in so many of its group's pending entries, it is faster to make the others' tree anew than
-// to take its own out.
+// keepShare: when a consumer has one in so many of its group's pending entries, it is faster to look through all of them than
+// to look for its own.
 const keepShare = 16
-
-// pendingWithout is a group's pending entries but for a consumer's. The tree is given up.
-func (o *streamObject) pendingWithout(t *idTree, no uint32) (kept idTree) {
-	tail := idTail{a: &o.mem, t: &kept, val: pendingVal}
-	for at := o.mem.from(t, StreamID{}); at.valid(); at.next() {
-		if v := at.val(); binary.LittleEndian.Uint32(v[16:]) != no {
-			tail.add(at.id(), v)
-		}
-	}
-	o.mem.drop(t.root)
-	return kept
-}
 
 func pendingOf(v []byte) Pending {
 	return Pending{int64(binary.LittleEndian.Uint64(v)), binary.LittleEndian.Uint64(v[8:]), binary.LittleEndian.Uint32(v[16:])}
@@ -404,14 +392,7 @@ func (g *StreamGroup) Find(id StreamID) (Pending, bool) {
 // Assign makes an entry pending, or changes how it is; perhaps it comes from another consumer.
 func (g *StreamGroup) Assign(id StreamID, p Pending) {
 	own, o := g.own(), g.s.o
-	v, created := o.mem.put(&own.pending, pendingVal, id)
-	had := uint32(0)
-	if !created {
-		had = pendingOf(v).Consumer
-	}
-	binary.LittleEndian.PutUint64(v, uint64(p.Time))
-	binary.LittleEndian.PutUint64(v[8:], p.Count)
-	binary.LittleEndian.PutUint32(v[16:], p.Consumer)
+	had := o.setPending(own, id, p)
 	if had == p.Consumer {
 		return
 	}
@@ -419,6 +400,18 @@ func (g *StreamGroup) Assign(id StreamID, p Pending) {
 		o.mem.del(&o.ownConsumer(own, had).pending, id)
 	}
 	o.mem.put(&o.ownConsumer(own, p.Consumer).pending, 0, id)
+}
+
+// setPending changes what the group knows of an entry, and returns whose it was, 0 for nobody's.
+func (o *streamObject) setPending(own *streamGroup, id StreamID, p Pending) (had uint32) {
+	v, created := o.mem.put(&own.pending, pendingVal, id)
+	if !created {
+		had = pendingOf(v).Consumer
+	}
+	binary.LittleEndian.PutUint64(v, uint64(p.Time))
+	binary.LittleEndian.PutUint64(v[8:], p.Count)
+	binary.LittleEndian.PutUint32(v[16:], p.Consumer)
+	return had
 }
 
 // Ack ends the waiting of an entry; false when it was not pending.

@@ -428,33 +428,6 @@ func (o *streamObject) usualMost() int {
 	return maxSlot
 }
 
-// Delete removes an entry and tells whether there was one.
-func (s *Stream) Delete(id StreamID) bool {
-	s.check()
-	o := s.o
-	c := o.mem.upTo(&o.dir, id)
-	if !c.valid() {
-		return false
-	}
-	master := c.id()
-	lp, _ := o.mem.chunk(chunkOf(c.val()))
-	at, ok := findEntry(lp, master, id)
-	if !ok {
-		return false
-	}
-	s.wrote()
-	o.count--
-	if live, _ := listpack.Int(lp, listpack.Header); live <= 1 {
-		o.dropChunk(master)
-		return true
-	}
-	no := o.ownChunk(master)
-	lp = o.mem.editChunk(no, 16, 0)
-	lp[at] |= entryDeleted // a small integer: the element's first byte
-	o.mem.keepChunk(no, countDeleted(lp, 1))
-	return true
-}
-
 // StreamTrim says what Trim removes.
 type StreamTrim struct {
 	MinID  *StreamID // entries below; nil: by length

@@ -287,6 +287,8 @@ func (w *streamWorld) step() {
 		m.last = id
 		m.added++
 		m.fix()
+	case op < 44:
+		w.deleteAll(s)
 	case op < 50:
 		id := w.someID()
 		i := slices.IndexFunc(m.entries, func(e streamEntry) bool { return e.id == id })
@@ -321,6 +323,37 @@ func (w *streamWorld) step() {
 	default:
 		w.stepGroup(s)
 	}
+}
+
+// someIDs are IDs of which some are twice, perhaps of very many entries.
+func (w *streamWorld) someIDs() (ids []StreamID) {
+	for range w.r.Intn([]int{3, 20, 300}[w.r.Intn(3)]) {
+		ids = append(ids, w.someID())
+	}
+	if len(w.m.entries) > 0 && w.r.Intn(4) == 0 {
+		from := w.r.Intn(len(w.m.entries))
+		for _, e := range w.m.entries[from:] {
+			ids = append(ids, e.id)
+		}
+	}
+	return ids
+}
+
+func (w *streamWorld) deleteAll(s *Stream) {
+	m, ids := w.m, w.someIDs()
+	var want, got []StreamID
+	m.entries = slices.DeleteFunc(m.entries, func(e streamEntry) bool {
+		is := slices.Contains(ids, e.id)
+		if is {
+			want = append(want, e.id)
+		}
+		return is
+	})
+	if n := s.DeleteAll(SortIDs(ids), func(id StreamID) { got = append(got, id) }); n != len(want) || !slices.Equal(got, want) {
+		w.t.Fatalf("DeleteAll removed %d, %v, want %v", n, got, want)
+	}
+	s.FixFirstID()
+	m.fix()
 }
 
 func (w *streamWorld) trim(s *Stream) {
@@ -390,6 +423,14 @@ func (w *streamWorld) stepGroup(s *Stream) {
 	case op < 6:
 		g.Saw(no, w.now)
 		gm.consumers[owner] = w.now
+	case op < 9:
+		ids, n := w.someIDs(), len(gm.pending)
+		for _, id := range ids {
+			delete(gm.pending, id)
+		}
+		if got := g.AckAll(SortIDs(ids)); got != n-len(gm.pending) {
+			w.t.Fatalf("AckAll ended %d, want %d", got, n-len(gm.pending))
+		}
 	case op < 12:
 		for range w.r.Intn(20) {
 			id := w.someID()
@@ -399,6 +440,14 @@ func (w *streamWorld) stepGroup(s *Stream) {
 			}
 			delete(gm.pending, id)
 		}
+	case op < 18:
+		var moves Moves
+		for _, id := range w.someIDs() {
+			p := Pending{Time: w.now, Count: uint64(w.r.Intn(9)), Consumer: no}
+			g.AssignLater(&moves, id, p)
+			gm.pending[id] = pendingModel{p.Time, p.Count, owner}
+		}
+		g.End(&moves)
 	default:
 		for range w.r.Intn(40) {
 			id := w.someID()

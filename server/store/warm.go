@@ -5,18 +5,33 @@ import (
 	"sync/atomic"
 )
 
-// warmGroup is the number of keys whose memory is fetched together: about what a processor keeps in flight.
-const warmGroup = 16
+// WarmGroup is the number of keys or elements whose memory is fetched together: about what a processor keeps in flight.
+const WarmGroup = 16
+
+// warmFrom is the number from which that pays.
+const warmFrom = 4
 
 // Warm brings what lookups of the keys will need into the processor's caches: the loads of different keys overlap,
 // while lookups one after the other wait for memory twice each. It changes nothing and may run under a shared lock. The
 // result has no meaning; it keeps the loads from being optimized away.
 func (d *DB) Warm(keys [][]byte) (sum uint32) {
-	for len(keys) > warmGroup {
-		sum += d.warm(keys[:warmGroup])
-		keys = keys[warmGroup:]
+	for len(keys) > WarmGroup {
+		sum += d.warm(keys[:WarmGroup])
+		keys = keys[WarmGroup:]
 	}
 	return sum + d.warm(keys)
+}
+
+// WarmNext is Warm for the first WarmGroup of args that stand step apart, when they are some.
+func (d *DB) WarmNext(args [][]byte, step int) {
+	var room [WarmGroup][]byte
+	keys := room[:0]
+	for i := 0; i < len(args) && len(keys) < WarmGroup; i += step {
+		keys = append(keys, args[i])
+	}
+	if len(keys) >= warmFrom {
+		d.warm(keys)
+	}
 }
 
 func (d *DB) warm(keys [][]byte) (sum uint32) {
@@ -34,15 +49,40 @@ func (d *DB) warm(keys [][]byte) (sum uint32) {
 func (d *DB) WarmElements(key []byte, elements [][]byte) (sum uint32) {
 	o := d.tableAt(key)
 	for o != nil && len(elements) > 0 {
-		var g warming
-		group := elements[:min(warmGroup, len(elements))]
-		for _, e := range group {
-			g.add(o.home, &o.fields, d.store.hash.sum(e))
-		}
-		sum += g.fetch()
-		elements = elements[len(group):]
+		sum += o.warm(elements)
+		elements = elements[min(WarmGroup, len(elements)):]
 	}
 	return sum
+}
+
+// warm fetches the memory of the first WarmGroup of elements.
+func (o *tableObject) warm(elements [][]byte) (sum uint32) {
+	var g warming
+	for _, e := range elements[:min(WarmGroup, len(elements))] {
+		g.add(o.home, &o.fields, o.home.space.store.hash.sum(e))
+	}
+	return g.fetch()
+}
+
+// Warm fetches the memory of the first WarmGroup of fields that are looked up next. It changes nothing.
+func (h *Hash) Warm(fields [][]byte) {
+	if h.obj != nil && len(fields) >= warmFrom {
+		h.obj.warm(fields)
+	}
+}
+
+// Warm fetches the memory of the first WarmGroup of members that are looked up next. It changes nothing.
+func (s *Set) Warm(members [][]byte) {
+	if s.obj != nil && len(members) >= warmFrom {
+		s.obj.warm(members)
+	}
+}
+
+// Warm fetches the memory of the first WarmGroup of members that are looked up next. It changes nothing.
+func (z *ZSet) Warm(members [][]byte) {
+	if z.obj != nil && len(members) >= warmFrom {
+		z.obj.warm(members)
+	}
 }
 
 // tableAt is the table of the value at key, nil when it has none.
@@ -67,9 +107,9 @@ func (d *DB) tableAt(key []byte) *tableObject {
 
 // warming is a group of entries that are fetched together.
 type warming struct {
-	parts   [warmGroup]*part
-	buckets [warmGroup]*bucket
-	tags    [warmGroup]uint64
+	parts   [WarmGroup]*part
+	buckets [WarmGroup]*bucket
+	tags    [WarmGroup]uint64
 	n       int
 }
 

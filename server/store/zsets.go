@@ -133,6 +133,21 @@ func (z *ZSet) Del(member []byte) bool {
 	return true
 }
 
+// DelAll removes members, each of which may be named more than once, and returns how many were there.
+func (z *ZSet) DelAll(members [][]byte) (removed int) {
+	z.check()
+	if z.obj != nil && len(members) >= delAllFrom {
+		z.wrote()
+		return z.obj.delAll(members)
+	}
+	for _, m := range members {
+		if z.Del(m) {
+			removed++
+		}
+	}
+	return removed
+}
+
 // Cut removes n members from a rank on; rank+n is at most Len.
 func (z *ZSet) Cut(rank, n int) {
 	z.check()

@@ -95,6 +95,9 @@ func checkLong(c *servertest.Client, what int) string {
 	case 4:
 		return pairs(c.Do("KEYS", "p:*").Elems, "KEYS")
 	}
+	if what >= 13 {
+		return checkNamed(c, what)
+	}
 	switch what {
 	case 12:
 		list := c.Do("SORT_RO", "list", "BY", "hash", "GET", "p:*:0", "GET", "#", "GET", "p:*:1").Elems
@@ -144,6 +147,47 @@ func checkLong(c *servertest.Client, what int) string {
 	}
 	if len(list) != longPairs {
 		return fmt.Sprintf("LRANGE: %d elements", len(list))
+	}
+	return ""
+}
+
+// checkNamed is checkLong for reads that name what they read.
+func checkNamed(c *servertest.Client, what int) string {
+	var names []string
+	for i := range longPairs {
+		names = append(names, fmt.Sprint("p:", i, ":0"), fmt.Sprint("p:", i, ":1"))
+	}
+	ask := func(args ...string) resp.Value { return c.Do(append(args, names...)...) }
+	switch what {
+	case 13, 14:
+		args := []string{"HMGET", "hash"}
+		if what == 14 {
+			args = []string{"ZMSCORE", "zset"}
+		}
+		var flat []resp.Value
+		for i, v := range ask(args...).Elems {
+			flat = append(flat, resp.Value{Str: []byte(names[i])}, v)
+		}
+		return sums(flat, args[0])
+	case 15, 16:
+		args := []string{"SMISMEMBER", "set"}
+		if what == 16 {
+			args = []string{"MGET"}
+		}
+		var there []resp.Value
+		for i, v := range ask(args...).Elems {
+			if v.Int == 1 || string(v.Str) == "v" {
+				there = append(there, resp.Value{Str: []byte(names[i])})
+			}
+		}
+		return pairs(there, args[0])
+	}
+	name := "EXISTS"
+	if what == 18 {
+		name = "TOUCH"
+	}
+	if n := ask(name).Int; n != longPairs {
+		return fmt.Sprintf("%s: %d keys", name, n)
 	}
 	return ""
 }
@@ -198,7 +242,7 @@ func TestLongReadsSeeOneInstant(t *testing.T) {
 			}
 		}()
 	}
-	for what := range 13 {
+	for what := range 19 {
 		readers.Add(1)
 		go func() {
 			defer readers.Done()
@@ -215,7 +259,7 @@ func TestLongReadsSeeOneInstant(t *testing.T) {
 	readers.Wait()
 	close(stop)
 	writers.Wait()
-	if begun, _ := s.Engine.LongReads(); begun < 13*60 {
+	if begun, _ := s.Engine.LongReads(); begun < 19*60 {
 		t.Errorf("only %d reads went on after their handlers", begun)
 	}
 	quiet(t, s)
@@ -302,9 +346,13 @@ func hangUp(t *testing.T, port int, r *rand.Rand) {
 		return
 	}
 	defer conn.Close()
+	var many []string
+	for i := range 3 * longFrom {
+		many = append(many, fmt.Sprint("p:", i, ":0"))
+	}
 	asked := [][]string{{"HGETALL", "hash"}, {"KEYS", "*"}, {"ZRANGE", "zset", "0", "-1"}, {"LRANGE", "list", "0", "-1"}, {"SMEMBERS", "set"},
 		{"XREAD", "STREAMS", "stream", "none", "stream", "0", "0", "5"}, {"XPENDING", "stream", "g", "-", "+", "100000"}, {"XPENDING", "stream", "g", "-", "+", "100000", "c"}, {"DUMP", "stream"},
-		{"LPOS", "list", "7", "COUNT", "0"}, {"SRANDMEMBER", "set", "-5000"}, {"HRANDFIELD", "hash", "2000", "WITHVALUES"}, {"ZRANDMEMBER", "zset", "200"}, {"SPOP", "set", "200"}, {"LREM", "list", "0", "7"}, {"ZPOPMIN", "zset", "300"}}
+		{"LPOS", "list", "7", "COUNT", "0"}, {"SRANDMEMBER", "set", "-5000"}, {"HRANDFIELD", "hash", "2000", "WITHVALUES"}, {"ZRANDMEMBER", "zset", "200"}, {"SPOP", "set", "200"}, append([]string{"HMGET", "hash"}, many...), append([]string{"MGET"}, many...), {"LREM", "list", "0", "7"}, {"ZPOPMIN", "zset", "300"}}
 	n := 1 + r.IntN(3)
 	for range n {
 		if _, err := conn.Write(resp.AppendCommandStrings(nil, asked[r.IntN(len(asked))]...)); err != nil {
