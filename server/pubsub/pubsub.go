@@ -42,7 +42,7 @@ type topics struct {
 
 type topic struct {
 	name      string
-	pattern   []byte // the same, to match with
+	pattern   []byte // the same, to match with; of patterns alone
 	at        int    // in topics.list
 	listeners []*entry
 }
@@ -90,7 +90,10 @@ func (h *Hub) Subscribe(s *Subscriptions, k Kind, name string) bool {
 		if ts.byName == nil {
 			ts.byName = map[string]*topic{}
 		}
-		t = &topic{name: name, pattern: []byte(name), at: len(ts.list)}
+		t = &topic{name: name, at: len(ts.list)}
+		if k == Pattern {
+			t.pattern = []byte(name)
+		}
 		ts.byName[name] = t
 		ts.list = append(ts.list, t)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/pubsub"
+	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/settings"
 )
 
@@ -72,41 +73,58 @@ func (srv *Server) unsubscribeAll(s *Session) {
 	s.subBytes = 0
 }
 
+// subStep is the number of subscriptions that are begun between two looks at the clock.
+const subStep = 64
+
+// subFrom is the number from which a SUBSCRIBE goes on after its handler.
+const subFrom = 1024
+
 func (srv *Server) subscribe(ctx *command.Ctx, k pubsub.Kind, word string) {
 	s := self(ctx)
 	s.subs.Listener = s
 	s.Receive()
-	for _, name := range ctx.Args[1:] {
-		if srv.hub.Subscribe(&s.subs, k, string(name)) {
-			srv.accountSub(s, len(name), 1)
-		}
-		ctx.Out.Push(3)
-		ctx.Out.BulkString(word)
-		ctx.Out.Bulk(name)
-		ctx.Out.Int(s.counted(k))
-	}
-	srv.followSubscriptions(s)
 	s.KeepReply()
+	some := func(w *resp.Writer, names [][]byte) {
+		for _, name := range names {
+			if srv.hub.Subscribe(&s.subs, k, string(name)) {
+				srv.accountSub(s, len(name), 1)
+			}
+			confirm(w, word, name, s.counted(k))
+		}
+		srv.followSubscriptions(s)
+	}
+	if len(ctx.Args) <= subFrom || !ctx.Env.GoOn(ctx, func() *command.Long { return inPieces(s, ctx.Args[1:], some) }) {
+		some(ctx.Out, ctx.Args[1:])
+	}
+}
+
+// inPieces subscribes to very many channels as a client does that names few at a time. What is confirmed goes out at once, among
+// the messages, since none of a channel may come before the confirmation.
+func inPieces(s *Session, names [][]byte, some func(w *resp.Writer, names [][]byte)) *command.Long {
+	return &command.Long{Reply: resp.NewPieces(s.Proto), Piece: func(*command.Ctx) bool {
+		w, n := resp.NewWriter(nil), min(subStep, len(names))
+		w.SetProto(s.Proto)
+		some(w, names[:n])
+		names = names[n:]
+		s.Push(w.Bytes())
+		return len(names) == 0
+	}}
 }
 
 func (srv *Server) unsubscribe(ctx *command.Ctx, k pubsub.Kind, word string) {
 	s := self(ctx)
 	s.KeepReply()
-	names := s.subs.Names(k)
-	if len(ctx.Args) > 1 {
-		names = names[:0]
-		for _, name := range ctx.Args[1:] {
-			names = append(names, string(name))
+	names := ctx.Args[1:]
+	if len(names) == 0 {
+		for _, name := range s.subs.Names(k) {
+			names = append(names, []byte(name))
 		}
 	}
 	for _, name := range names {
-		if srv.hub.Unsubscribe(&s.subs, k, name) {
+		if srv.hub.Unsubscribe(&s.subs, k, string(name)) {
 			srv.accountSub(s, len(name), -1)
 		}
-		ctx.Out.Push(3)
-		ctx.Out.BulkString(word)
-		ctx.Out.BulkString(name)
-		ctx.Out.Int(s.counted(k))
+		confirm(ctx.Out, word, name, s.counted(k))
 	}
 	if len(names) == 0 {
 		ctx.Out.Push(3)
@@ -115,6 +133,13 @@ func (srv *Server) unsubscribe(ctx *command.Ctx, k pubsub.Kind, word string) {
 		ctx.Out.Int(s.counted(k))
 	}
 	srv.followSubscriptions(s)
+}
+
+func confirm(w *resp.Writer, word string, name []byte, n int64) {
+	w.Push(3)
+	w.BulkString(word)
+	w.Bulk(name)
+	w.Int(n)
 }
 
 func publish(ctx *command.Ctx, to func(channel, message []byte) int) {

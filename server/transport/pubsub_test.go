@@ -79,3 +79,67 @@ func TestSlowListenersAreClosed(t *testing.T) {
 	}
 	slow.ends()
 }
+
+// Very many subscriptions are begun little by little. Each is confirmed in order, before any message of its channel
+// comes, and no message of a channel comes behind the confirmation of its end; what was sent behind them waits.
+func TestVeryManySubscriptions(t *testing.T) {
+	const n = 5000
+	for _, proto := range []string{"2", "3"} {
+		r := newRig(t, rigOptions{loops: 2})
+		c, publisher := dial(t, r.addr), dial(t, r.addr)
+		c.do("HELLO", proto)
+		mark := map[string]string{"2": "*", "3": ">"}[proto]
+		stop := make(chan struct{})
+		var all sync.WaitGroup
+		all.Go(func() {
+			for i := 0; ; i = (i + 997) % n {
+				select {
+				case <-stop:
+					return
+				default:
+					publisher.do("PUBLISH", fmt.Sprint("c:", i), "x")
+				}
+			}
+		})
+		names := make([]string, n)
+		for i := range names {
+			names[i] = fmt.Sprint("c:", i)
+		}
+		confirmed := func(word string, count func(i int) int) (messages int) {
+			c.send(append([]string{word}, names...)...)
+			c.send("PING")
+			on := map[string]bool{}
+			for i := 0; i < n; {
+				got := c.reply()
+				if name, is := strings.CutPrefix(got, mark+`["message" "`); is {
+					name = strings.TrimSuffix(name, `" "x"]`)
+					if messages++; on[name] != (word == "SUBSCRIBE") {
+						t.Fatalf("RESP%s: a message of %s at the wrong place of %s", proto, name, word)
+					}
+					continue
+				}
+				if want := fmt.Sprintf(`%s["%s" "c:%d" (integer) %d]`, mark, strings.ToLower(word), i, count(i)); got != want {
+					t.Fatalf("RESP%s: confirmation %d is %s, want %s", proto, i, got, want)
+				}
+				on[names[i]] = true
+				i++
+			}
+			for {
+				if got := c.reply(); got == "PONG" || got == `*["pong" ""]` {
+					return messages
+				}
+				messages++
+			}
+		}
+		if confirmed("SUBSCRIBE", func(i int) int { return i + 1 }) == 0 {
+			t.Logf("RESP%s: no message came meanwhile", proto)
+		}
+		confirmed("UNSUBSCRIBE", func(i int) int { return n - 1 - i })
+		close(stop)
+		all.Wait()
+		if begun, _ := r.e.LongReads(); begun != 1 {
+			t.Errorf("%d commands went on, want 1", begun)
+		}
+		want(t, publisher.do("PUBSUB", "NUMSUB", "c:7"), `*["c:7" (integer) 0]`)
+	}
+}
