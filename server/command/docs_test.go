@@ -41,7 +41,8 @@ func documentation(table *Table) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Commands\n\nThe server's %d commands, written from the table that dispatches them (`go test ./server/command -run Documentation -rewrite`).\n"+
 		"`COMMAND DOCS` answers the same to clients, with arguments and complexity. *Since* is the version of Redis in which a command came. Every command of Redis 7.2 is here.\n\n"+
-		"Where 7.2 answers in another way than 7.0, ours answers as 7.2, but for what follows. The texts behind `-NOPERM` and those of `ACL DRYRUN` are 7.0's, and so is how `ACL LIST` and `ACL GETUSER` sum up which commands a user has. So is what `OBJECT ENCODING` says of small lists and sets "+
+		"What 7.2 added is there: options, fields and commands. Where it answers in another way than 7.0 did, ours answers as 7.0, whose own test suite is the measure: readers whose group goes get `-UNBLOCKED` or `-NOGROUP`, "+
+		"scripts may not call what blocks, a script's declared keys are tracked, `ACL LIST` and `ACL GETUSER` sum up commands as there. So is what `OBJECT ENCODING` says of small lists and sets "+
 		"(see [store.md](store.md)), which every Redis 7 loads. A consumer of a group is made when it first gets something, as in 7.0, or by `XGROUP CREATECONSUMER`. "+
 		"When a consumer was last active is not in files and full syncs, whose format is that of 7.0: after those it is when it was last seen.\n", n)
 	names := make([]string, 0, len(groups))

@@ -57,6 +57,10 @@ func (c *Ctx) parseRead(grouped bool) (r *readCall, ok bool) {
 		more := len(c.Args) - i - 1
 		switch {
 		case more > 0 && c.is(i, "block"):
+			if c.NoBlocking {
+				c.Out.Error(cText(c.Args[0]) + " command is not allowed with BLOCK option from scripts")
+				return r, false
+			}
 			i++
 			r.block = true
 			if r.timeout, ok = c.millisecondsArg(i); !ok {
@@ -122,7 +126,8 @@ func (c *Ctx) readIDs(r *readCall) bool {
 				_, found = s.Group(c.Args[r.group])
 			}
 			if !found {
-				c.noGroupToRead(r, key)
+				c.Out.Error(fmt.Sprintf("-NOGROUP No such key '%s' or consumer group '%s' in XREADGROUP with GROUP option",
+					cText(key), cText(c.Args[r.group])))
 				return false
 			}
 		}
@@ -149,10 +154,6 @@ func (c *Ctx) readIDs(r *readCall) bool {
 		}
 	}
 	return true
-}
-
-func (c *Ctx) noGroupToRead(r *readCall, key []byte) {
-	c.Out.Error(fmt.Sprintf("-NOGROUP No such key '%s' or consumer group '%s' in XREADGROUP with GROUP option", cText(key), cText(c.Args[r.group])))
 }
 
 // readable finds a stream, for writing when there is a group.
@@ -406,28 +407,6 @@ func (c *Ctx) blockRead(r *readCall) bool {
 	})
 }
 
-// bereft replies with an error and answers true when a group that a client waits for is no more: as since Redis 7.2 with the one
-// that the command would get now.
-func (c *Ctx) bereft(r *readCall) bool {
-	for i := range r.n {
-		key := c.Args[r.first+i]
-		e, found := c.LookupWrite(key)
-		if found && e.Kind() != store.StreamKind {
-			c.Out.Error(errWrongType)
-			return true
-		}
-		if found {
-			s := e.Stream()
-			_, found = s.Group(c.Args[r.group])
-		}
-		if !found {
-			c.noGroupToRead(r, key)
-			return true
-		}
-	}
-	return false
-}
-
 // serveRead serves a client that waits, when a key has changed.
 func (c *Ctx) serveRead(r *readCall, key []byte) bool {
 	c.NoPropagate()
@@ -435,17 +414,21 @@ func (c *Ctx) serveRead(r *readCall, key []byte) bool {
 	for string(c.Args[r.first+i]) != string(key) {
 		i++
 	}
-	if r.group != 0 && c.bereft(r) {
-		return true
-	}
-	if e, found := c.LookupWrite(key); !found || e.Kind() != store.StreamKind {
-		return false
+	e, found := c.LookupWrite(key)
+	if !found || e.Kind() != store.StreamKind {
+		if r.group != 0 {
+			c.Out.Error("-UNBLOCKED the stream key no longer exists")
+		}
+		return r.group != 0
 	}
 	s, _ := c.DB.StreamForWrite(key)
 	after := r.ids[i]
 	var g store.StreamGroup
 	if r.group != 0 {
-		g, _ = s.Group(c.Args[r.group])
+		if g, found = s.Group(c.Args[r.group]); !found {
+			c.Out.Error("-NOGROUP the consumer group this client was blocked on no longer exists")
+			return true
+		}
 		after = g.LastID()
 	}
 	fed := s.Fed()

@@ -11,6 +11,8 @@ type Nest struct {
 	l       *Lane
 	outer   command.Outer
 	caller  *Client
+	cmd     *command.Cmd // the outer command and its arguments
+	args    [][]byte
 	stopped bool
 }
 
@@ -20,7 +22,7 @@ func (e *Engine) NestIn(ctx *command.Ctx) *Nest {
 	if !ok {
 		panic("engine: this context belongs to no lane")
 	}
-	return &Nest{l: v.l, caller: Of(ctx), outer: ctx.Enter()}
+	return &Nest{l: v.l, caller: Of(ctx), cmd: ctx.Cmd, args: ctx.Args, outer: ctx.Enter()}
 }
 
 // End closes the nest.
@@ -63,7 +65,7 @@ func (n *Nest) Call(c *Client, cmd *command.Cmd, args [][]byte, out *resp.Writer
 		l.noteOwn(cmd, args)
 	}
 	if n.caller != nil && n.caller.Has(Remembers) && readsKeys(cmd) {
-		l.e.remember(n.caller, cmd, args) // as since Redis 7.2 the keys that are read, whether the script was given them or not
+		l.e.remember(n.caller, n.cmd, n.args) // as in Redis all keys that the script was given
 	}
 	if l.st&monitored != 0 && cmd.Flags&(command.Admin|command.SkipMonitor) == 0 {
 		l.e.monitor(Shown{Source: "lua", DB: c.DB, Cmd: cmd, Args: args})

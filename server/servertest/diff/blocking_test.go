@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -146,20 +145,6 @@ func (c *crowd) settle() {
 	}
 }
 
-// Redis 7.0 has words of its own for a waiting reader whose group is gone; since 7.2 it gets what the command would get now.
-var (
-	oldGone = regexp.MustCompile(`gets \(error\) (?:UNBLOCKED the stream key|NOGROUP the consumer group this client was blocked on) no longer exists$`)
-	newGone = regexp.MustCompile(`gets \(error\) (?:NOGROUP No such key '.*' or consumer group '.*' in XREADGROUP with GROUP option|WRONGTYPE Operation .*)$`)
-)
-
-// sameNews compares two lines of logs.
-func sameNews(real, ours string) bool {
-	if oldGone.MatchString(real) && newGone.MatchString(ours) {
-		return strings.Fields(real)[0] == strings.Fields(ours)[0]
-	}
-	return real == ours
-}
-
 // waits are commands that may block, changes what may serve them.
 var (
 	waits = [][]string{
@@ -200,7 +185,7 @@ func blockedAgainstRedis(t *testing.T, waits, changes [][]string) {
 		}
 		want, got := sides[0].log, sides[1].log
 		for j := range max(len(want), len(got)) {
-			if !sameNews(line(want, j), line(got, j)) {
+			if line(want, j) != line(got, j) {
 				from := max(j-15, 0)
 				t.Fatalf("seed %d: after\n%s\nredis-server: %s\nours:         %s", s, strings.Join(want[from:min(j, len(want))], "\n"), strings.Join(want[min(j, len(want)):], "; "), strings.Join(got[min(j, len(got)):], "; "))
 			}

@@ -3,8 +3,6 @@ package diff
 import (
 	"slices"
 	"strings"
-
-	"github.com/understudy-db/understudy/server/command"
 )
 
 // scripted is how a script begins that the generator made.
@@ -26,13 +24,8 @@ var wrappers = []string{
 // script makes a script around a random command. Its keys are not declared, which is allowed without cluster mode.
 func (g *Gen) script() []string {
 	args := g.Next()
-	for len(args) > 200 || len(args) > 1 && strings.EqualFold(args[1], "idletime") || g.blocks(args) { // unpack has a limit; a small number in there is not known to be a time
+	for len(args) > 200 || len(args) > 1 && strings.EqualFold(args[1], "idletime") { // unpack has a limit; a small number in there is not known to be a time
 		args = g.Next()
 	}
 	return slices.Concat([]string{scripted, pick(g, wrappers), "0"}, args)
-}
-
-// blocks tells whether a command may block. Scripts may call such ones since Redis 7.2 only.
-func (g *Gen) blocks(args []string) bool {
-	return g.current.Flags&command.Blocking != 0 && (!strings.HasPrefix(g.current.Name, "xread") || slices.ContainsFunc(args, func(w string) bool { return strings.EqualFold(w, "block") }))
 }

@@ -11,10 +11,7 @@ import (
 )
 
 // newer rows are not in the redis-server that the tests compare with, or take more there since.
-var newer = map[string]bool{"client|setinfo": true, "client|no-touch": true, "waitaof": true, "zrank": true, "zrevrank": true, "wait": true, "cluster|myshardid": true}
-
-// scriptable rows block, and since Redis 7.2 scripts may call them all the same: there they answer as in a transaction.
-var scriptable = map[string]bool{"blpop": true, "brpop": true, "blmove": true, "brpoplpush": true, "bzpopmin": true, "bzpopmax": true}
+var newer = map[string]bool{"client|setinfo": true, "client|no-touch": true, "waitaof": true, "zrank": true, "zrevrank": true, "cluster|myshardid": true}
 
 // prose is our own: summaries, complexities, histories and notes are not compared.
 var prose = map[string]bool{"summary": true, "complexity": true, "history": true, "notes": true}
@@ -31,9 +28,6 @@ func TestRowsAgree(t *testing.T) {
 			continue
 		}
 		want, got := facts(real, c.FullName), facts(ours, c.FullName)
-		if scriptable[c.FullName] {
-			want = slices.DeleteFunc(want, func(fact string) bool { return fact == "2.=noscript" })
-		}
 		if !slices.Equal(want, got) {
 			t.Errorf("%s:\nredis-server: %s\nours:         %s", c.FullName, without(want, got), without(got, want))
 		}

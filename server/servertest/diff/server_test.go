@@ -138,6 +138,9 @@ func TestTalkOnceFound(t *testing.T) {
 	ours := servertest.Start(t)
 	for _, args := range [][]string{
 		{"XGROUP", "CREATE", "stream", "g", "0", "MKSTREAM"},
+		{"EVAL", wrappers[1], "0", "XREADGROUP", "GROUP", "g", "c", "BLOCK", "1", "STREAMS", "stream", ">"},
+		{"EVAL", wrappers[1], "0", "XREAD", "BLOCK", "1", "STREAMS", "stream", "0"},
+		{"EVAL", wrappers[1], "0", "BLPOP", "none", "0"},
 		{"SADD", "set", "c", "b", "a", "z", "y", "x", "w"},
 		{"EVAL", wrappers[1], "0", "SORT", "set", "BY", "nosort"},
 		{"XREAD", "BLOCK", "1", "STREAMS", "stream", "$"}, // which may wait again

@@ -10,7 +10,7 @@ import (
 	"github.com/understudy-db/understudy/server/servertest"
 )
 
-// since72 are conversations about what came with Redis 7.2, which the redis-server of the other tests does not know: who of
+// since72 are conversations about what Redis 7.2 added, which the redis-server of the other tests does not know: who of
 // several clients (m0, who never waits, to m2) says what, or gets something at last, and a regular expression for the reply or
 // "blocks". Nothing is expected of a line without one. In words _ is a space and ~ nothing.
 var since72 = map[string]string{
@@ -97,29 +97,6 @@ var since72 = map[string]string{
 		m0 XINFO CONSUMERS s g           => .*"name" "d" .* "inactive" \(integer\) -1\]\]
 		m0 XAUTOCLAIM s g d 0 0 JUSTID
 		m0 XINFO CONSUMERS s g           => .*"name" "d" .* "inactive" \(integer\) \d+\]\]`,
-	"readers whose group is gone": `
-		m0 XGROUP CREATE s g $ MKSTREAM
-		m1 XREADGROUP GROUP g c BLOCK 0 STREAMS s > => blocks
-		m0 DEL s
-		m1                               => \(error\) NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option
-		m0 XGROUP CREATE s g $ MKSTREAM
-		m1 XREADGROUP GROUP g c BLOCK 0 STREAMS s > => blocks
-		m0 SET s v
-		m1                               => \(error\) WRONGTYPE Operation against a key holding the wrong kind of value
-		m0 DEL s
-		m0 XGROUP CREATE s g $ MKSTREAM
-		m1 XREADGROUP GROUP g c BLOCK 0 STREAMS s > => blocks
-		m0 XGROUP DESTROY s g
-		m1                               => \(error\) NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option
-		m0 XGROUP CREATE s g $
-		m0 XGROUP CREATE t g $ MKSTREAM
-		m1 XREADGROUP GROUP g c BLOCK 0 STREAMS s t > > => blocks
-		m2 XREAD BLOCK 0 STREAMS s t $ $ => blocks
-		m0 FLUSHALL
-		m1                               => \(error\) NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option
-		m0 SADD s x
-		m0 XADD t 5-0 f v
-		m2                               => \*\[\*\["t" \*\[\*\["5-0" .*`,
 	"who waits and may not any more": `
 		m0 ACL SETUSER u on nopass +@all allkeys
 		m1 AUTH u x                      => OK
@@ -134,15 +111,6 @@ var since72 = map[string]string{
 		m2 XREAD BLOCK 0 STREAMS s $     => blocks
 		m1 XREAD BLOCK 0 STREAMS s $     => \(error\) NOPERM .*
 		m0 INFO commandstats             => .*cmdstat_blpop:[^\\]*,rejected_calls=1,failed_calls=0.*`,
-	"scripts call what would block": `
-		m0 EVAL return{redis.call('BLPOP','l',0),redis.call('BRPOP','l',0),redis.call('BLMOVE','l','m','LEFT','LEFT',0),1} 0 => \*\[\(nil\) \(nil\) \(nil\) \(integer\) 1\]
-		m0 EVAL return{redis.call('BRPOPLPUSH','l','m',0),redis.call('BLMPOP',0,1,'l','LEFT'),redis.call('BZMPOP',0,1,'z','MIN'),1} 0 => \*\[\(nil\) \(nil\) \(nil\) \(integer\) 1\]
-		m0 EVAL return{redis.call('BZPOPMIN','z',0),redis.call('BZPOPMAX','z',0),redis.call('XREAD','BLOCK',0,'STREAMS','s','$'),1} 0 => \*\[\(nil\) \(nil\) \(nil\) \(integer\) 1\]
-		m0 RPUSH l a b
-		m0 ZADD z 1 a
-		m0 EVAL return{redis.call('BLPOP','l',0),redis.call('BZPOPMAX','z',0)} 0 => \*\[\*\["l" "a"\] \*\["z" "a" "1"\]\]
-		m0 EVAL return{redis.call('WAIT',1,0),redis.call('WAITAOF',0,1,0)} 0 => \*\[\(integer\) 0 \*\[\(integer\) 0 \(integer\) 0\]\]
-		m0 EVAL return_redis.pcall('SUBSCRIBE','c') 0 => \(error\) ERR This Redis command is not allowed from script.*`,
 	"the log of refusals": `
 		m0 ACL LOG RESET
 		m0 ACL SETUSER u on nopass +ping +auth
@@ -154,17 +122,6 @@ var since72 = map[string]string{
 		m0 ACL LOG RESET
 		m1 GET k                         => \(error\) NOPERM .*
 		m0 ACL LOG                       => \*\[.*"count" \(integer\) 1 .* "entry-id" \(integer\) 2 .*`,
-	"keys that scripts read are tracked": `
-		m1 HELLO 3
-		m1 CLIENT TRACKING on
-		m1 EVAL return_redis.call('GET',KEYS[1]) 2 read declared
-		m0 SET declared v
-		m0 SET read v
-		m1 PING                          => >\["invalidate" \*\["read"\]\]
-		m1                               => PONG
-		m1 EVAL return_redis.call('GET','undeclared') 0
-		m0 SET undeclared v
-		m1 PING                          => >\["invalidate" \*\["undeclared"\]\]`,
 }
 
 // TestSince72 has the conversations of since72.

@@ -190,7 +190,7 @@ b: FLUSHDB
 b: EXEC`,
 	"scripts": `a: HELLO 3
 a: CLIENT TRACKING on
-a: EVAL redis.call('mget',KEYS[1],KEYS[2]) 2 k k2
+a: EVAL return(redis.call('get',KEYS[1])) 2 k k2
 b: SET k2 1
 b: SET k 1
 a: EVAL return(redis.call('set',KEYS[1],'v')) 2 k k2
@@ -396,5 +396,5 @@ func trackingLine(r *rand.Rand, inMulti map[string]bool) string {
 		return who + one("GET "+key()+"k", "MGET k l "+key(), "STRLEN x:1", "EXISTS k l x:2", "TYPE y:1")
 	}
 	return who + one("SET "+key()+"k v", "MSET k 1 x:1 2 y:1 3 x:2 4", "DEL k x:1", "INCR n", "APPEND l x", "RENAME k l", "COPY x:1 x:2 REPLACE",
-		"EVAL redis.call('set',KEYS[1],1);redis.call('mget',KEYS[1],KEYS[2]) 2 k l", "GETDEL x:1", "SETNX y:1 2")
+		"EVAL redis.call('set',KEYS[1],1);redis.call('get',KEYS[2]) 2 k l", "GETDEL x:1", "SETNX y:1 2")
 }
