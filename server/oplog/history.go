@@ -2,6 +2,7 @@ package oplog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -34,6 +35,16 @@ func (d IDs) shift(id string, offset int64) IDs {
 		older = append(older[max(len(older)-keptPast+1, 0):len(older):len(older)], past{d.ID2, d.Second})
 	}
 	return IDs{ID: id, ID2: d.ID, Second: offset + 1, older: older}
+}
+
+// before is what is left of what this history shares with earlier ones when it goes back to where next is the first byte to come.
+func (d IDs) before(next int64) IDs {
+	d.Second = min(d.Second, next)
+	d.older = slices.Clone(d.older)
+	for i := range d.older {
+		d.older[i].until = min(d.older[i].until, next)
+	}
+	return d
 }
 
 // until is the first byte that this history does not share with the one called id; known is false when it is not one that this
@@ -134,6 +145,7 @@ func (l *Log) GoBack(offset int64) bool {
 	l.offset.Store(offset)
 	l.whole = offset
 	l.gaps = l.gaps[:gapBehind(l.gaps, offset)]
+	l.ids = l.ids.before(offset + 1)
 	return true
 }
 

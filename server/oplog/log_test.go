@@ -272,6 +272,31 @@ func TestGoingBack(t *testing.T) {
 	}
 }
 
+// TestGoingBackLeavesNoOldClaims: whoever has what was taken out, by whatever name, must not go on with what came in its place.
+func TestGoingBackLeavesNoOldClaims(t *testing.T) {
+	l := New(Options{NewID: counting()})
+	l.CreateBacklog()
+	ids := []string{l.IDs().ID}
+	for range 3 {
+		l.Append([]byte("ping."), ToAll)
+		ids = append(ids, l.Shift("").ID)
+	}
+	l.Append([]byte("ping."), ToAll) // histories end at 5, 10, 15, and the present one is at 20
+	if !l.GoBack(8) {
+		t.Fatal("it does not go back")
+	}
+	ids = append(ids, l.Shift("").ID)
+	l.Append([]byte("other bytes, more of them"), ToAll)
+	for i, end := range []int64{5, 8, 8, 8, l.Offset()} {
+		if why := l.CanServe("r", ids[i], end+1); why != nil {
+			t.Errorf("history %d up to its last common byte: %v", i, why)
+		}
+		if l.CanServe("r", ids[i], end+2) == nil {
+			t.Errorf("history %d is served behind byte %d", i, end)
+		}
+	}
+}
+
 func TestResetEndsReplicaCursors(t *testing.T) {
 	l := New(Options{})
 	l.CreateBacklog()
