@@ -34,7 +34,7 @@ func (l *loop) readable(c *conn) {
 		}
 		return
 	}
-	if len(l.arena)-l.used < rest+reach || len(l.items) >= batchItems || len(l.items)*l.replyEach > arenaSize {
+	if len(l.arena)-l.used < rest+reach || l.full() {
 		l.process()
 	}
 	room := l.arena[l.used:]
@@ -55,6 +55,11 @@ func (l *loop) readable(c *conn) {
 	} else if rest == 0 && n < reach/4 { // the end of what another read cut says nothing
 		c.reach = 0
 	}
+}
+
+// full tells whether the batch is to be executed before anything more is read.
+func (l *loop) full() bool {
+	return len(l.items) >= batchItems || l.used >= batchBytes || len(l.items)*l.replyEach >= batchBytes
 }
 
 // parseArena parses the next n bytes of the arena.

@@ -15,6 +15,9 @@ import (
 const (
 	arenaSize  = 1 << 20 // requests of one batch
 	batchItems = 4096    // commands of one batch
+	// batchBytes is of how many bytes of requests, or about that many of replies, a batch is full: they are touched twice, and should
+	// be in the processor's nearest caches still.
+	batchBytes = 64 << 10
 	maxEvents  = 1024
 )
 
@@ -34,7 +37,7 @@ type loop struct {
 	used   int
 	args   [][]byte
 	items  []engine.Item
-	// replyEach is what a reply of the latest batch took: long ones are not gathered beyond what the lane's buffer has room for.
+	// replyEach is what a reply of the latest batch took.
 	replyEach int
 
 	batch  []*conn // connections with something in items, in order
