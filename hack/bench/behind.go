@@ -59,7 +59,7 @@ func (o options) behindRound(t *table) error {
 	}
 	defer link.close()
 	time.Sleep(time.Second)
-	before := pss(master.cmd.Process.Pid)
+	before := rollup(master.cmd.Process.Pid, "Pss:")
 	if err := follow(replica, link.port()); err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func watchBehind(ctx context.Context, master *server, before int64, written *ato
 		}
 		defer c.close()
 		for i := 0; ctx.Err() == nil; i++ {
-			extra := pss(master.cmd.Process.Pid) - before - behindLog
+			extra := rollup(master.cmd.Process.Pid, "Pss:") - before - behindLog
 			used, _ := c.number("repl_disk_backlog_bytes")
 			most, disk = max(most, extra), max(disk, used)
 			if i%50 == 0 {

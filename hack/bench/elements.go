@@ -41,6 +41,9 @@ func benchMillion(o options, t *table) error {
 func (o options) elements(t *table, sheet string, suffix func(i int) string) error {
 	for range o.rounds {
 		for _, kind := range kindsOf {
+			if o.only != nil && !o.only[kind.name] {
+				continue
+			}
 			for _, ours := range []bool{true, false} {
 				err := o.elementsOf(t, sheet, ours, kind.name, func(i int, dst []byte) []byte {
 					args := []string{adds[kind.name], kind.name + suffix(i)}
@@ -77,7 +80,7 @@ func (o options) elementsOf(t *table, sheet string, ours bool, kind string, add 
 	if err != nil {
 		return err
 	}
-	resident := s.memory()
+	resident := s.anonymous()
 	if err := c.pipe(o.keys/perCommand, add); err != nil {
 		return err
 	}
@@ -92,7 +95,7 @@ func (o options) elementsOf(t *table, sheet string, ours bool, kind string, add 
 	}
 	each := func(v float64) float64 { return v / float64(o.keys) }
 	t.row(row{sheet: sheet, name: kind, column: "used_memory per element", unit: "B", budget: 1}).add(ours, each(float64(after-before)))
-	t.row(row{sheet: sheet, name: kind, column: "resident per element", unit: "B", budget: 1}).add(ours, each(float64(s.memory()-resident)))
+	t.row(row{sheet: sheet, name: kind, column: "resident per element", unit: "B", budget: 1}).add(ours, each(float64(s.anonymous()-resident)))
 	t.row(row{sheet: sheet, name: kind, column: "CPU to add one", unit: "us", budget: 1}).add(ours, each(float64(filled-cpu)/float64(time.Microsecond)))
 	return nil
 }

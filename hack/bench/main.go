@@ -62,7 +62,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of A B")
 	flag.IntVar(&o.requests, "requests", 400000, "requests of one redis-benchmark run at P=1; four times that at P=16")
 	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases, fields of the huge one, kilobytes written in the one behind")
-	only := flag.String("only", "", "comma separated rows of the cases default, values, connections, touched (\"lists of 4 elements\") and long (\"KEYS on a replica\"); all when empty")
+	only := flag.String("only", "", "comma separated rows of the cases default, values, connections, small and million (\"list\"), touched (\"lists of 4 elements\") and long (\"KEYS on a replica\"); all when empty")
 	limit := flag.String("limit", "none", "fail above: floor, budget or none")
 	flag.Parse()
 	if *only != "" {

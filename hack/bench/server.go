@@ -133,10 +133,15 @@ func (s *server) ticks(fields ...int) (sum time.Duration, err error) {
 
 // memory is the proportional set size in bytes of the process and its children: a forked child shares
 // its pages, and only PSS counts each of them once.
-func (s *server) memory() int64 {
-	total := pss(s.cmd.Process.Pid)
+func (s *server) memory() int64 { return s.proportional("Pss:") }
+
+// anonymous is memory without pages of files: those of the program's own come as it runs, whatever data there is.
+func (s *server) anonymous() int64 { return s.proportional("Pss_Anon:") }
+
+func (s *server) proportional(name string) int64 {
+	total := rollup(s.cmd.Process.Pid, name)
 	for _, pid := range s.children() {
-		total += pss(pid)
+		total += rollup(pid, name)
 	}
 	return total
 }
@@ -168,7 +173,9 @@ func (s *server) status(name string) int64 {
 	return kilobytes(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid), name)
 }
 
-func pss(pid int) int64 { return kilobytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:") }
+func rollup(pid int, name string) int64 {
+	return kilobytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), name)
+}
 
 // kilobytes reads a line of a file in /proc, in bytes; 0 when it is not there.
 func kilobytes(path, name string) int64 {
