@@ -142,24 +142,7 @@ func quoted(name string) string {
 	if plain {
 		return name
 	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case c >= '\a' && c <= '\r' && c != '\v' && c != '\f':
-			b.WriteByte('\\')
-			b.WriteByte("abtn--r"[c-'\a'])
-		case c < ' ' || c >= 0x7f:
-			fmt.Fprintf(&b, "\\x%02x", c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
+	return string(resp.AppendQuoted(nil, []byte(name)))
 }
 
 // ManifestError is a manifest that cannot be used, in the words that Redis logs.

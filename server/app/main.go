@@ -26,6 +26,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return 0
 		}
 	}
+	if len(args) == 2 && args[0] == "--show" {
+		return show(args[1], stdout, stderr)
+	}
 	cfg := settings.New()
 	if err := cfg.Load(settings.ParseArgs(args), stdin); err != nil {
 		if !tellFatal(stderr, err) {
@@ -53,6 +56,7 @@ const usage = `Usage: ./server [/path/to/redis.conf] [options] [-]
        ./server - (read config from stdin)
        ./server -v or --version
        ./server -h or --help
+       ./server --show FILE (print the commands in an append-only file, or in one of writes set aside, divergent-*.aof)
 
 Examples:
        ./server (run the server with default conf)

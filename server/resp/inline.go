@@ -137,3 +137,32 @@ func unescape(c byte) byte {
 	}
 	return c
 }
+
+// AppendQuoted appends a word in quotes, as MONITOR prints it and SplitArgs reads it.
+func AppendQuoted(dst, word []byte) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, c := range word {
+		switch c {
+		case '\\', '"':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, `\n`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		case '\t':
+			dst = append(dst, `\t`...)
+		case '\a':
+			dst = append(dst, `\a`...)
+		case '\b':
+			dst = append(dst, `\b`...)
+		default:
+			if c >= ' ' && c < 0x7f {
+				dst = append(dst, c)
+			} else {
+				dst = append(dst, '\\', 'x', digits[c>>4], digits[c&15])
+			}
+		}
+	}
+	return append(dst, '"')
+}

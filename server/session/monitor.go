@@ -7,6 +7,7 @@ import (
 
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
+	"github.com/understudy-db/understudy/server/resp"
 )
 
 func (srv *Server) attachMonitor() {
@@ -63,40 +64,11 @@ func (srv *Server) showCommand(c engine.Shown) {
 		if line = append(line, ' '); secret[i] {
 			line = append(line, `"(redacted)"`...)
 		} else {
-			line = appendQuoted(line, a)
+			line = resp.AppendQuoted(line, a)
 		}
 	}
 	line = append(line, "\r\n"...)
 	for _, s := range srv.monitors {
 		s.Push(line)
 	}
-}
-
-// appendQuoted prints a word as redis-cli would read it.
-func appendQuoted(dst, word []byte) []byte {
-	const digits = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, c := range word {
-		switch c {
-		case '\\', '"':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		case '\a':
-			dst = append(dst, `\a`...)
-		case '\b':
-			dst = append(dst, `\b`...)
-		default:
-			if c >= ' ' && c < 0x7f {
-				dst = append(dst, c)
-			} else {
-				dst = append(dst, '\\', 'x', digits[c>>4], digits[c&15])
-			}
-		}
-	}
-	return append(dst, '"')
 }
