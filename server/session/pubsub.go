@@ -91,11 +91,11 @@ func (srv *Server) subscribe(ctx *command.Ctx, k pubsub.Kind, word string) {
 			}
 			confirm(w, word, name, s.counted(k))
 		}
-		srv.followSubscriptions(s)
 	}
 	if len(ctx.Args) <= subFrom || !ctx.Env.GoOn(ctx, func() *command.Long { return inPieces(s, ctx.Args[1:], some) }) {
 		some(ctx.Out, ctx.Args[1:])
 	}
+	srv.followSubscriptions(s) // here, where the client's flags may change: the first piece has been
 }
 
 // inPieces subscribes to very many channels as a client does that names few at a time. What is confirmed goes out at once, among
