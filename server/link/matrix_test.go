@@ -16,6 +16,10 @@ import (
 	"github.com/understudy-db/understudy/server/servertest/diff"
 )
 
+// writePause is from write to write at least: nothing bounds the values that random writes make, and a minute of as many as a fast
+// machine can would fill its memory.
+const writePause = 500 * time.Microsecond
+
 var chainBoth = flag.Bool("chain.both", false, "every chain disk-backed and diskless; else they take turns")
 
 // TestChainMatrix puts ours and redis-server at the head, in the middle and at the end of a chain in every way: a full sync
@@ -144,6 +148,7 @@ func typesWriter(t *testing.T, port int, seed int64, real bool) (stop func() (wr
 	gen := diff.NewGen(uint64(seed), command.NewTable(), time.Now().UnixMilli(), func(c *command.Cmd) bool {
 		return c.Flags&command.Write != 0 && c.Flags&command.Blocking == 0 && !left[c.FullName]
 	})
+	began := time.Now()
 	go func() {
 		defer close(done)
 		r := rand.New(rand.NewSource(seed))
@@ -181,7 +186,9 @@ func typesWriter(t *testing.T, port int, seed int64, real bool) (stop func() (wr
 					c.Do(words...)
 				}
 			}
-			n.Add(1)
+			if early := time.Until(began.Add(time.Duration(n.Add(1)) * writePause)); early > 0 {
+				time.Sleep(early)
+			}
 		}
 	}()
 	return func() int {
