@@ -24,6 +24,9 @@ func fulls(t *testing.T, peers ...Peer) (n int64) {
 	return n
 }
 
+// rewinding is bigBacklog for servers that go back over heartbeats.
+var rewinding = append([]string{"--repl-rewind-heartbeats", "yes"}, bigBacklog...)
+
 // TestHeartbeatsCostNoFullSync: a master that was replaced has sent PINGs since, and nothing else. It goes on below the new master, and so
 // does its own replica, with and without an append-only file.
 func TestHeartbeatsCostNoFullSync(t *testing.T) {
@@ -33,8 +36,8 @@ func TestHeartbeatsCostNoFullSync(t *testing.T) {
 		aof  string
 	}{{"ours", false, "no"}, {"redis", true, "no"}, {"ours with a file", false, "yes"}} {
 		t.Run(c.name, func(t *testing.T) {
-			old := StartProcess(t, append(bigBacklog, "--repl-ping-replica-period", "1", "--appendonly", c.aof)...)
-			below := StartProcess(t, append(bigBacklog, "--appendonly", c.aof)...)
+			old := StartProcess(t, append(rewinding, "--repl-ping-replica-period", "1", "--appendonly", c.aof)...)
+			below := StartProcess(t, append(rewinding, "--appendonly", c.aof)...)
 			var next Peer
 			if c.real {
 				next = StartRedis(t)
@@ -141,7 +144,7 @@ func TestPromotedForNothing(t *testing.T) {
 			} else {
 				master = Start(t, bigBacklog...)
 			}
-			middle, below := Start(t, append(bigBacklog, "--repl-ping-replica-period", "1")...), Start(t)
+			middle, below := Start(t, append(rewinding, "--repl-ping-replica-period", "1")...), Start(t, rewinding...)
 			fill(master, 100)
 			replicate(t, middle, master)
 			replicate(t, below, middle)

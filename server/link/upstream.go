@@ -218,11 +218,11 @@ func (u *upstream) parseAtOnce(hasData bool) bool {
 // place is where this server stands: what PSYNC asks to continue.
 func (u *upstream) place() repl.Place {
 	ids, active := u.n.log.IDs(), u.n.log.Backlog().Active
-	p := repl.Place{Offset: u.n.log.Offset()}
+	p := repl.Place{Offset: u.n.log.Offset(), Idle: func(int64) bool { return false }}
 	if active {
 		p.ID, p.ID2, p.Second = ids.ID, ids.ID2, ids.Second
 	}
-	if !u.stay {
+	if may := u.n.o.Managed != nil || u.n.s.Bool(settings.ReplRewindHeartbeats); may && !u.stay {
 		p.Idle = u.n.idleBehind
 	}
 	u.n.e.Shared(func() { p.Data = dataIn(u.n.e.Store()) > 0 })

@@ -57,6 +57,7 @@ var (
 	TLSReplication         = boolKey("tls-replication")
 	TLSSessionCaching      = boolKey("tls-session-caching")
 	FullSyncGuard          = boolKey("full-sync-guard")
+	ReplRewindHeartbeats   = boolKey("repl-rewind-heartbeats")
 	Managed                = boolKey("managed")
 	Supervise              = boolKey("supervise")
 

@@ -10,6 +10,9 @@ var own = []Directive{
 	// feed a full sync to a replica that presents an unrelated, non-empty history, and a replica keeps
 	// its data when an automatic reconnect meets such a server.
 	boolean("full-sync-guard", true),
+	// repl-rewind-heartbeats: a stream that ends with heartbeats which the master to follow never got goes back to where the two
+	// part, instead of a full sync. A managed member always does; redis-server, whose tests count full syncs, never.
+	boolean("repl-rewind-heartbeats", false),
 	// repl-disk-backlog-size is how much of the stream may wait on disk, in dir, for replicas that are slower than the
 	// writes; 0: they are served from memory and dropped by client-output-buffer-limit, as in Redis.
 	memory("repl-disk-backlog-size", "0", 0, maxInt64),
