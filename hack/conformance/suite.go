@@ -49,11 +49,10 @@ type suite struct {
 	skips []skip
 	limit time.Duration // for one file
 	logs  string        // directory for the output of each file
-	large bool          // run the tests of values beyond 4 GB
 }
 
-// largeFrom is how many bytes must be free for the tests of values beyond 4 GB: requests of 5 GB, and values made of them.
-const largeFrom = 16 << 30
+// largeFrom is how many bytes must be free for the tests of values beyond 4 GB: two of 5 GB beside a request with one of them.
+const largeFrom = 20 << 30
 
 // freeMemory reads from the kernel's own account how many bytes processes may still take; 0 when it does not say.
 func freeMemory(meminfo string) (bytes int64) {
@@ -139,7 +138,7 @@ func (s *suite) runFile(file string, port int) (outcome, error) {
 	if encrypted {
 		cmd.Args = append(cmd.Args, "--tls")
 	}
-	if s.large {
+	if freeMemory("/proc/meminfo") >= largeFrom {
 		cmd.Args = append(cmd.Args, "--large-memory")
 	}
 	cmd.Dir = s.tree

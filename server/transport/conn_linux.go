@@ -315,6 +315,9 @@ func (l *loop) drop(c *conn) {
 			ch.blob.Release()
 		}
 	}
+	if cap(c.query) > spareBytes {
+		l.litter = true
+	}
 	c.out, c.outLen, c.query = nil, 0, nil
 	l.t.e.AddClientBytes(-c.counted)
 	c.counted = 0

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"runtime/debug"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,7 @@ const (
 	longEach  = 512       // commands of so many bytes are long
 	shortRest = 4 << 10   // what is left of a read and not longer goes back to the arena, where the next read goes on
 	believed  = 64 << 10  // of an announced length, memory is made for so much before anything of it came
+	trusted   = 16 << 20  // of whom so much came the rest is believed: it would be copied again and again
 )
 
 // readable reads from c and puts its complete commands into the batch.
@@ -162,6 +164,8 @@ func (l *loop) buffer(n int) []byte {
 
 func (l *loop) recycle(b []byte) {
 	switch {
+	case cap(b) > spareBytes:
+		l.litter = true
 	case cap(b) > 4*smallBuffer:
 		l.spare.put(b)
 	case cap(b) >= smallBuffer && len(l.free) < freeBuffers:
@@ -177,7 +181,10 @@ func (l *loop) queryBuffer(n, need int) []byte {
 			return b
 		}
 	}
-	return l.buffer(max(n, min(need, max(4*n, believed))))
+	if n < trusted {
+		need = min(need, max(4*n, believed))
+	}
+	return l.buffer(max(n, need))
 }
 
 // room makes room in a query buffer for the next read: up to need when that is known, else for one read.
@@ -188,6 +195,26 @@ func (l *loop) room(b []byte, need int) []byte {
 	grown := append(l.queryBuffer(len(b)+1, max(need, len(b)+readSize)), b...)
 	l.recycle(b)
 	return grown
+}
+
+// sweep gives the memory of huge requests back to the system. The collector would come for it when as much again was wanted,
+// and a value of a gigabyte would cost several.
+func (l *loop) sweep() {
+	if !l.litter || l.inside {
+		return
+	}
+	l.litter = false
+	if n := &l.t.sweeps; n.Add(1) == 1 {
+		go func() {
+			for seen := int32(1); ; {
+				debug.FreeOSMemory()
+				if n.CompareAndSwap(seen, 0) {
+					return
+				}
+				seen = n.Load()
+			}
+		}()
+	}
 }
 
 // spares are buffers of long commands, to be used again: to make and to zero them costs more than to fill them, and the
@@ -218,9 +245,6 @@ func (s *spares) take(n int) []byte {
 
 // put keeps a buffer; the oldest give way.
 func (s *spares) put(b []byte) {
-	if cap(b) > spareBytes {
-		return
-	}
 	s.list = append(s.list, b)
 	s.bytes += cap(b)
 	for len(s.list) > spareBuffers || s.bytes > spareBytes {

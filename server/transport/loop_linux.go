@@ -48,6 +48,7 @@ type loop struct {
 	lent   []chunk  // see replyUncopied
 	free   [][]byte // buffers for incomplete requests and unsent replies
 	spare  spares   // bigger ones
+	litter bool     // one was too big to be kept: see sweep
 	latest command.Latest
 
 	keptFrom  atomic.Int64 // offset that the front of kept waits for, nobody when there is none
@@ -316,6 +317,7 @@ func (l *loop) forget() {
 	clear(l.items)
 	clear(l.args)
 	l.items, l.args, l.batch, l.used = l.items[:0], l.args[:0], l.batch[:0], 0
+	l.sweep()
 }
 
 // finish sends what the batch answered to c and keeps what was not executed.
