@@ -71,41 +71,46 @@ func conform(only, server, dir string, update bool, limit time.Duration) error {
 	}
 	s := &suite{tree: work, skips: skips, limit: limit, logs: logs}
 	fmt.Printf("%s against %s; full output in %s\n", filepath.Base(archive), server, logs)
-	seen, worse, err := s.runAll(only, before)
+	note := func([]outcome) error { return nil }
+	if update { // after each file: what was seen stays when the run is broken off
+		note = func(seen []outcome) error { return merge(results, before, seen) }
+	}
+	worse, err := s.runAll(only, before, note)
 	if err != nil {
 		return err
 	}
-	if update {
-		return merge(results, before, seen)
-	}
-	if len(worse) > 0 {
+	if len(worse) > 0 && !update {
 		return fmt.Errorf("worse than %s:\n  %s", results, strings.Join(worse, "\n  "))
 	}
 	return nil
 }
 
-func (s *suite) runAll(only string, before map[string]expected) (seen []outcome, worse []string, err error) {
+func (s *suite) runAll(only string, before map[string]expected, note func(seen []outcome) error) (worse []string, err error) {
+	var seen []outcome
 	for _, file := range files {
 		if only != "" && !slices.Contains(strings.Split(only, ","), file) {
 			continue
 		}
 		port, err := freePorts()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		o, err := s.runFile(file, port)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		table(os.Stdout, o)
 		e, known := before[file]
 		worse = append(worse, regressions(o, e, known)...)
 		seen = append(seen, o)
+		if err := note(seen); err != nil {
+			return nil, err
+		}
 	}
 	if len(seen) == 0 {
-		return nil, nil, fmt.Errorf("no file named %q in the list", only)
+		return nil, fmt.Errorf("no file named %q in the list", only)
 	}
-	return seen, worse, nil
+	return worse, nil
 }
 
 // binary returns the server to test as an absolute path, building ours when none is named.

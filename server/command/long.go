@@ -24,7 +24,8 @@ type Long struct {
 	Step  func() (done bool)
 	End   func()
 	Rest  func() // may be nil
-	// Between is called once, without any lock, when Step first answers true, which goes on then. It may be nil.
+	// Between is called once, without any lock, when Step first answers true, which goes on then; or before the first Piece. It may
+	// be nil.
 	Between func()
 	// Made is what a command that stores a result makes instead of a reply: see there what follows Rest.
 	Made *Made

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/resp"
 )
@@ -95,6 +97,12 @@ func (e *Engine) Unpack(c *Client, k Carried) bool {
 // Interrupt ends the wait of a blocked client that the role has left behind, as Redis does. The lock must be held
 // exclusively.
 func (e *Engine) Interrupt(c *Client) bool { return e.Unblock(c, errChanged) }
+
+// Hearer is an Owner that knows the other clients' connections.
+type Hearer interface {
+	// Hear returns when what clients had sent before the call was read, at most after limit. No lock may be held.
+	Hear(limit time.Duration)
+}
 
 // Requeuer is an Owner whose client need not know that it waited here.
 type Requeuer interface {

@@ -75,7 +75,7 @@ func (v *env) GoOn(ctx *command.Ctx, begin func() *command.Long) bool {
 	if long == nil {
 		return false
 	}
-	if long.Piece != nil && firstPiece(ctx, long) {
+	if long.Piece != nil && long.Between == nil && firstPiece(ctx, long) {
 		return true
 	}
 	r := &longRead{e: e, cmd: ctx.Cmd, args: args, long: long, db: ctx.DBIndex, making: making}
@@ -139,6 +139,9 @@ func (r *longRead) run() {
 	defer r.e.work.Done()
 	defer r.e.longs.now.Add(-1)
 	if r.long.Piece != nil {
+		if r.long.Between != nil {
+			r.long.Between()
+		}
 		r.pieces()
 		return
 	}

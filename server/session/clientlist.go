@@ -39,26 +39,40 @@ func (srv *Server) clientList(ctx *command.Ctx) {
 		ctx.Out.Error(errSyntax)
 		return
 	}
-	list := &clientListing{sessions: srv.sorted(), kind: kind, ids: ids, now: time.Now()}
-	if len(list.sessions) > listStep && ctx.Env.GoOn(ctx, func() *command.Long { return list.begin(ctx.Out.Proto()) }) {
+	list := &clientListing{srv: srv, kind: kind, ids: ids, asker: self(ctx), query: self(ctx).QueryBytes.Load()}
+	if ctx.Env.GoOn(ctx, func() *command.Long { return list.begin(ctx.Out.Proto()) }) {
 		return
 	}
+	list.start()
 	var text []byte
-	for !list.some(func(s *Session) { text = append(s.appendInfo(text, list.now), '\n') }) {
+	for !list.some(func(s *Session) { text = list.appendLine(text, s) }) {
 	}
 	ctx.Out.Verbatim("txt", string(text))
 }
 
-// clientListing is a CLIENT LIST under way: of very many clients it tells little by little, of each what it is at the moment.
+// clientListing is a CLIENT LIST under way: of very many clients it tells little by little, of each what it is at the moment. It begins
+// when what others had sent was read: with one thread that is so by itself, and whoever looks after what another connection
+// has sent relies on it.
 type clientListing struct {
+	srv      *Server
+	asker    *Session
+	query    int64 // the bytes of its request
+	started  bool
 	sessions []*Session // yet to be listed
 	kind     string
 	ids      map[int64]bool
 	now      time.Time
 }
 
-// listStep is the number of clients that are listed at once.
-const listStep = 32
+const (
+	listStep  = 32          // clients that are listed at once
+	hearLimit = time.Second // for reading what was sent: an event loop that is away for longer is busy with one command
+)
+
+// start notes whom to list. The lock must be held exclusively.
+func (l *clientListing) start() {
+	l.started, l.sessions, l.now = true, l.srv.sorted(), time.Now()
+}
 
 // some gives some clients to emit, and answers true when those were the last. The lock must be held exclusively.
 func (l *clientListing) some(emit func(s *Session)) (done bool) {
@@ -72,13 +86,28 @@ func (l *clientListing) some(emit func(s *Session)) (done bool) {
 	return len(l.sessions) == 0
 }
 
+// appendLine prints a session. The one that asks is as it was when it did.
+func (l *clientListing) appendLine(dst []byte, s *Session) []byte {
+	query := s.QueryBytes.Load()
+	if s == l.asker {
+		query = l.query
+	}
+	return append(s.appendInfoWith(dst, l.now, query), '\n')
+}
+
 // begin goes on outside of the hold in which the command was called.
 func (l *clientListing) begin(proto int) *command.Long {
 	long, n := &command.Long{Reply: resp.NewPieces(proto), End: func() {}}, 0
+	if h, ok := l.asker.Owner.(engine.Hearer); ok {
+		long.Between = func() { h.Hear(hearLimit) }
+	}
 	var line []byte
 	long.Piece = func(*command.Ctx) bool {
+		if !l.started {
+			l.start()
+		}
 		done := l.some(func(s *Session) {
-			line = append(s.appendInfo(line[:0], l.now), '\n')
+			line = l.appendLine(line[:0], s)
 			n += len(line)
 			long.Reply.Next().Raw(line)
 		})
@@ -93,6 +122,10 @@ func (l *clientListing) begin(proto int) *command.Long {
 
 // appendInfo prints the session as a line of CLIENT LIST. The lock must be held exclusively.
 func (s *Session) appendInfo(dst []byte, now time.Time) []byte {
+	return s.appendInfoWith(dst, now, s.QueryBytes.Load())
+}
+
+func (s *Session) appendInfoWith(dst []byte, now time.Time, qbuf int64) []byte {
 	events := "r"
 	if s.OutputBytes.Load() > 0 {
 		events = "rw"
@@ -102,7 +135,7 @@ func (s *Session) appendInfo(dst []byte, now time.Time) []byte {
 		cmd = s.LastCmd.FullName
 	}
 	argv := s.ArgvBytes.Load()
-	qbuf, omem := s.QueryBytes.Load(), s.OutputBytes.Load()+s.PushBytes.Load()
+	omem := s.OutputBytes.Load() + s.PushBytes.Load()
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s",
 		s.Num, s.Owner.RemoteAddr(), s.Owner.LocalAddr(), s.FD, s.Name, int64(now.Sub(s.Created)/time.Second), max(now.Unix()-s.LastUse, 0),

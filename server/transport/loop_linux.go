@@ -54,6 +54,7 @@ type loop struct {
 	keptFrom  atomic.Int64 // offset that the front of kept waits for, nobody when there is none
 	releasing atomic.Bool  // a release is in the mail
 	settlers  []func()     // to be called when nothing is kept
+	hearers   []hearing    // see conn.Hear
 
 	standIn  *standIn
 	inside   bool // a command goes on for long: this goroutine has the engine's lock
@@ -157,8 +158,12 @@ func (l *loop) run() {
 	procs := int32(runtime.GOMAXPROCS(0))
 	for !l.stopping {
 		ms := nap(running.Load(), procs)
+		if len(l.hearers) > 0 {
+			ms = 0
+		}
 		n := rawEpollWait(l.epfd, l.events[:], ms)
 		switch {
+		case len(l.hearers) > 0: // somebody waits for the end of what there is
 		case n == 0:
 			n = l.sleep()
 		case ms > 0 && l.crowd.gathers(n):
@@ -170,6 +175,9 @@ func (l *loop) run() {
 		}
 		l.seekMaster()
 		l.process()
+		if len(l.hearers) > 0 {
+			l.heard(n)
+		}
 		if len(l.kept) > 0 {
 			l.watchCommit()
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,6 +173,47 @@ func (t *Server) Settle(limit time.Duration) {
 		case <-late:
 			return
 		}
+	}
+}
+
+// hearing is somebody who waits until a loop has read what its clients had sent: its sockets are empty, or were looked at
+// hearTurns times, since others may never stop.
+type hearing struct {
+	turns int
+	done  chan<- struct{}
+}
+
+const hearTurns = 16
+
+// Hear implements engine.Hearer.
+func (c *conn) Hear(limit time.Duration) {
+	loops := c.l.t.loops
+	done := make(chan struct{}, len(loops))
+	for _, l := range loops {
+		l.post(func() { l.hearers = append(l.hearers, hearing{done: done}) })
+	}
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	for range loops {
+		select {
+		case <-done:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// heard tells who waits of a turn with n events.
+func (l *loop) heard(n int) {
+	l.hearers = slices.DeleteFunc(l.hearers, func(h hearing) bool {
+		over := n == 0 || h.turns == hearTurns
+		if over {
+			h.done <- struct{}{}
+		}
+		return over
+	})
+	for i := range l.hearers {
+		l.hearers[i].turns++
 	}
 }
 
