@@ -61,6 +61,9 @@ func IsGuestLimit(err error) bool {
 // Pending reports whether an incomplete command was begun.
 func (p *Parser) Pending() bool { return p.pos > 0 }
 
+// Done is how many bytes of an incomplete command are arguments already: Redis has moved those out of the query buffer.
+func (p *Parser) Done() int { return p.pos }
+
 // Need is the least number of bytes that the buffer must hold before Next can go on; 0 when that is unknown.
 func (p *Parser) Need() int {
 	if p.pos == 0 || p.left == 0 || p.bulk < 0 {

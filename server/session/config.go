@@ -97,6 +97,7 @@ func (srv *Server) watchSettings() {
 		"zset-max-listpack-entries", "zset-max-listpack-value", "hll-sparse-max-bytes", "stream-node-max-bytes", "stream-node-max-entries", "rdbcompression", "lfu-log-factor", "lfu-decay-time")
 	on(func() { srv.port.Store(srv.cfg.Int(settings.Port)) }, "port")
 	on(func() { srv.e.SetMaxMemory(srv.cfg.Int(settings.MaxMemory)) }, "maxmemory")
+	on(func() { srv.maxBulk.Store(srv.cfg.Int(settings.ProtoMaxBulkLen)) }, "proto-max-bulk-len")
 	on(srv.followClientLimit, "maxmemory-clients", "maxmemory")
 	on(func() { srv.e.SetReplicaIgnoresMaxMemory(srv.cfg.Bool(settings.ReplicaIgnoreMaxMemory)) }, "replica-ignore-maxmemory")
 	on(func() {

@@ -87,8 +87,9 @@ type Server struct {
 	rates    rates
 	peakUsed int64
 
-	startUsed   int64        // of memory
-	before      traffic      // up to the last CONFIG RESETSTAT
+	startUsed   int64   // of memory
+	before      traffic // up to the last CONFIG RESETSTAT
+	maxBulk     atomic.Int64
 	clientLimit atomic.Int64 // maxmemory-clients in bytes, 0: none
 	evictNext   atomic.Int64 // unix nanoseconds: nobody is looked for before
 	evicted     atomic.Int64
@@ -171,7 +172,7 @@ func (srv *Server) attach() {
 func (srv *Server) QueryLimit() int64 { return srv.cfg.Int(settings.ClientQueryBufferLimit) }
 
 // MaxBulk is proto-max-bulk-len.
-func (srv *Server) MaxBulk() int64 { return srv.cfg.Int(settings.ProtoMaxBulkLen) }
+func (srv *Server) MaxBulk() int64 { return srv.maxBulk.Load() }
 
 // IdleTimeout is the directive timeout.
 func (srv *Server) IdleTimeout() time.Duration {

@@ -255,6 +255,7 @@ func (l *loop) parse(c *conn, buf []byte) {
 		}
 	}
 	c.parser.Guest = c.sess.Has(engine.NeedAuth)
+	c.parser.MaxBulk = l.t.sessions.MaxBulk()
 	c.buf, c.done, c.first = buf, 0, len(l.items)
 	c.broken = nil
 	for c.done < len(buf) {
@@ -454,7 +455,7 @@ func (l *loop) settle(c *conn) {
 		l.close(c)
 	case c.ends():
 		l.interest(c)
-	case int64(len(c.query)) > l.t.queryLimit():
+	case int64(len(c.query)-c.parser.Done()) > l.t.queryLimit():
 		l.t.logf("Closing client that reached max query buffer length: id=%d addr=%s", c.sess.Num, c.RemoteAddr())
 		l.close(c)
 	default:

@@ -269,7 +269,6 @@ func (t *Server) Home(c *relay.Client) error {
 	k.primary = &atPrimary{begun: true}
 	k.sess.Set(engine.WantsMaster)
 	k.query = c.Unread
-	k.parser.MaxBulk = t.sessions.MaxBulk()
 	t.active.Add(1)
 	_ = c.Conn.Close()
 	l := t.loops[int(t.homes.Add(1))%len(t.loops)]

@@ -233,7 +233,6 @@ func (t *Server) greet(fd int, remote, local netip.AddrPort) {
 		t.active.Add(-1)
 		return
 	}
-	c.parser.MaxBulk = t.sessions.MaxBulk()
 	l := t.loops[int(t.homes.Add(1))%len(t.loops)]
 	l.post(func() {
 		l.adopt(c)

@@ -258,7 +258,6 @@ func newConn(fd int, remote, local netip.AddrPort, path string) *conn {
 
 // start hands a new connection to a loop.
 func (t *Server) start(c *conn) {
-	c.parser.MaxBulk = t.sessions.MaxBulk()
 	l := t.loops[t.next%len(t.loops)]
 	t.next++
 	if l == t.loops[0] {
