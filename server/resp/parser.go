@@ -2,7 +2,6 @@ package resp
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 )
 
@@ -50,12 +49,6 @@ type Parser struct {
 // Reset forgets an incomplete command.
 func (p *Parser) Reset() {
 	p.pos, p.left, p.partial = 0, 0, p.partial[:0]
-}
-
-// IsGuestLimit tells that only the limits of a guest were exceeded: the same bytes are in order once the client has
-// authenticated.
-func IsGuestLimit(err error) bool {
-	return errors.Is(err, errGuestArgs) || errors.Is(err, errGuestBulk)
 }
 
 // Pending reports whether an incomplete command was begun.

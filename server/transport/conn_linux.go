@@ -110,7 +110,11 @@ func (c *conn) Push(after uint64, p []byte) {
 
 // account tells the engine what the client's buffers take.
 func (c *conn) account() {
-	if n := c.unsent() + int64(cap(c.query)); n != c.counted && !c.closed {
+	query := cap(c.query)
+	if mapped(c.query) { // memory is there as far as it is filled
+		query = len(c.query)
+	}
+	if n := c.unsent() + int64(query); n != c.counted && !c.closed {
 		c.l.t.e.AddClientBytes(n - c.counted)
 		c.sess.HeldBytes.Store(n)
 		c.counted = n
@@ -315,9 +319,7 @@ func (l *loop) drop(c *conn) {
 			ch.blob.Release()
 		}
 	}
-	if cap(c.query) > spareBytes {
-		l.litter = true
-	}
+	l.bury(c.query)
 	c.out, c.outLen, c.query = nil, 0, nil
 	l.t.e.AddClientBytes(-c.counted)
 	c.counted = 0

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"runtime/debug"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +16,6 @@ const (
 	longEach  = 512       // commands of so many bytes are long
 	shortRest = 4 << 10   // what is left of a read and not longer goes back to the arena, where the next read goes on
 	believed  = 64 << 10  // of an announced length, memory is made for so much before anything of it came
-	trusted   = 16 << 20  // of whom so much came the rest is believed: it would be copied again and again
 )
 
 // readable reads from c and puts its complete commands into the batch.
@@ -164,8 +162,8 @@ func (l *loop) buffer(n int) []byte {
 
 func (l *loop) recycle(b []byte) {
 	switch {
-	case cap(b) > spareBytes:
-		l.litter = true
+	case mapped(b):
+		l.bury(b)
 	case cap(b) > 4*smallBuffer:
 		l.spare.put(b)
 	case cap(b) >= smallBuffer && len(l.free) < freeBuffers:
@@ -174,17 +172,19 @@ func (l *loop) recycle(b []byte) {
 }
 
 // queryBuffer returns an empty buffer for n bytes of a command that are there and need in all, 0: unknown. An announced
-// length is not believed at once, unless the memory is there: it grows as bytes arrive.
+// length is not believed at once, unless the memory is there or costs nothing yet: it grows as bytes arrive.
 func (l *loop) queryBuffer(n, need int) []byte {
-	if need > 4*smallBuffer {
-		if b := l.spare.take(need); b != nil {
-			return b
-		}
+	var b []byte
+	switch {
+	case need > mappedFrom:
+		b = mapBuffer(need)
+	case need > 4*smallBuffer:
+		b = l.spare.take(need)
 	}
-	if n < trusted {
-		need = min(need, max(4*n, believed))
+	if b != nil {
+		return b
 	}
-	return l.buffer(max(n, need))
+	return l.buffer(max(n, min(need, max(4*n, believed))))
 }
 
 // room makes room in a query buffer for the next read: up to need when that is known, else for one read.
@@ -192,29 +192,12 @@ func (l *loop) room(b []byte, need int) []byte {
 	if need > len(b) && need <= cap(b) || cap(b)-len(b) >= 512 {
 		return b
 	}
+	if grown := remap(b, max(need, len(b)+readSize)); grown != nil {
+		return grown
+	}
 	grown := append(l.queryBuffer(len(b)+1, max(need, len(b)+readSize)), b...)
 	l.recycle(b)
 	return grown
-}
-
-// sweep gives the memory of huge requests back to the system. The collector would come for it when as much again was wanted,
-// and a value of a gigabyte would cost several.
-func (l *loop) sweep() {
-	if !l.litter || l.inside {
-		return
-	}
-	l.litter = false
-	if n := &l.t.sweeps; n.Add(1) == 1 {
-		go func() {
-			for seen := int32(1); ; {
-				debug.FreeOSMemory()
-				if n.CompareAndSwap(seen, 0) {
-					return
-				}
-				seen = n.Load()
-			}
-		}()
-	}
 }
 
 // spares are buffers of long commands, to be used again: to make and to zero them costs more than to fill them, and the

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,13 +88,93 @@ func TestPipelinesAreReadAtOnce(t *testing.T) {
 	}
 }
 
-// TestAnnouncedLengthIsTrustedLate: memory grows with what comes, and then once to the whole.
-func TestAnnouncedLengthIsTrustedLate(t *testing.T) {
-	l := &loop{}
-	const need = 256 << 20
-	for n, want := range map[int]int{10: believed, 1 << 20: 4 << 20, trusted - 1: 4 * (trusted - 1), trusted: need, 2 * need: 2 * need} {
-		if got := cap(l.queryBuffer(n, need)); got < want || got > want+want/8 {
-			t.Errorf("%d bytes are there of %d: a buffer of %d, want %d", n, need, got, want)
+// mappings counts those of this process that have n bytes, rounded up to pages.
+func mappings(t *testing.T, n int) (count int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n = (n + 4095) &^ 4095
+	for line := range strings.Lines(string(text)) {
+		var from, to uint64
+		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err == nil && to-from == uint64(n) {
+			count++
+		}
+	}
+	return count
+}
+
+// TestHugeCommandsLeaveNothing sends commands that are longer than what a loop keeps of buffers: whole, with two such arguments, with more
+// behind them, and half before the connection is cut. Their memory is given back.
+func TestHugeCommandsLeaveNothing(t *testing.T) {
+	const huge = mappedFrom + 12345
+	r := newRig(t, rigOptions{})
+	value, other := make([]byte, huge), make([]byte, huge+54321)
+	rnd := rand.New(rand.NewSource(1))
+	rnd.Read(value)
+	rnd.Read(other)
+	first := resp.AppendCommand(nil, []byte("SET"), []byte("k"), value)
+	both := resp.AppendCommand(nil, []byte("MSET"), []byte("k"), other, []byte("l"), value)
+	c := dial(t, r.addr)
+	sent := slices.Concat(first, both, []byte("PING\r\n"), resp.AppendCommand(nil, []byte("STRLEN"), []byte("l")), first[:huge/2])
+	go func() { _, _ = c.Write(sent) }() // the reader tells
+	for _, want := range []string{"OK", "OK", "PONG", fmt.Sprintf("(integer) %d", huge)} {
+		if v, err := c.r.Read(); err != nil || v.String() != want {
+			t.Fatalf("%.100s, %v: want %s", v.String(), err, want)
+		}
+	}
+	for key, want := range map[string][]byte{"k": other, "l": value} {
+		d := dial(t, r.addr)
+		d.send("GET", key)
+		if v, err := d.r.Read(); err != nil || !bytes.Equal(v.Str, want) {
+			t.Errorf("%s has %d bytes, of %d that were sent, or others: %v", key, len(v.Str), len(want), err)
+		}
+		d.Close()
+	}
+	whole := len("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$33566777\r\n") + huge + 2
+	await := func(n int) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); mappings(t, whole) != n; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d buffers of the half command, want %d", mappings(t, whole), n)
+			}
+		}
+	}
+	await(1)
+	c.Close()
+	await(0)
+	for n := len(both) - 4096; n <= len(both); n++ {
+		if mappings(t, n) != 0 {
+			t.Fatalf("the buffer of MSET, %d bytes, is still there", n)
+		}
+	}
+}
+
+// TestLongestArgumentChangesAtOnce: proto-max-bulk-len counts for connections that are there, and for what stands behind CONFIG SET.
+func TestLongestArgumentChangesAtOnce(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	c := dial(t, r.addr)
+	c.send("PING")
+	if v, err := c.r.Read(); err != nil || v.String() != "PONG" {
+		t.Fatal(v, err)
+	}
+	limit := func(n int) []byte {
+		return resp.AppendCommandStrings(nil, "CONFIG", "SET", "proto-max-bulk-len", fmt.Sprint(n))
+	}
+	long := resp.AppendCommand(nil, []byte("SET"), []byte("k"), make([]byte, 3<<20))
+	for round, part := range []struct {
+		send []byte
+		want []string
+	}{
+		{slices.Concat(limit(2<<20), limit(4<<20), long, limit(2<<20)), []string{"OK", "OK", "OK", "OK"}},
+		{long, []string{"(error) ERR Protocol error: invalid bulk length"}},
+	} {
+		go func() { _, _ = c.Write(part.send) }() // the reader tells
+		for i, want := range part.want {
+			if v, err := c.r.Read(); err != nil || v.String() != want {
+				t.Fatalf("part %d, reply %d: %s, %v", round, i, v, err)
+			}
 		}
 	}
 }

@@ -48,7 +48,7 @@ type loop struct {
 	lent   []chunk  // see replyUncopied
 	free   [][]byte // buffers for incomplete requests and unsent replies
 	spare  spares   // bigger ones
-	litter bool     // one was too big to be kept: see sweep
+	buried [][]byte // mappings to be given back when the batch is done
 	latest command.Latest
 
 	keptFrom  atomic.Int64 // offset that the front of kept waits for, nobody when there is none
@@ -254,15 +254,14 @@ func (l *loop) parse(c *conn, buf []byte) {
 			return
 		}
 	}
-	c.parser.Guest = c.sess.Has(engine.NeedAuth)
-	c.parser.MaxBulk = l.t.sessions.MaxBulk()
+	c.parser.Guest, c.parser.MaxBulk = c.sess.Has(engine.NeedAuth), l.t.sessions.MaxBulk()
 	c.buf, c.done, c.first = buf, 0, len(l.items)
 	c.broken = nil
 	for c.done < len(buf) {
 		from := len(l.args)
 		args, n, err := c.parser.Next(buf[c.done:], l.args)
-		if err != nil && c.first < len(l.items) && resp.IsGuestLimit(err) {
-			c.again = true // what goes before may be the AUTH that lifts the limit
+		if err != nil && c.first < len(l.items) {
+			c.again = true // what goes before may be the AUTH, or the CONFIG SET, that lifts the limit
 			c.parser.Reset()
 			break
 		}
@@ -326,7 +325,9 @@ func (l *loop) forget() {
 	clear(l.items)
 	clear(l.args)
 	l.items, l.args, l.batch, l.used = l.items[:0], l.args[:0], l.batch[:0], 0
-	l.sweep()
+	if len(l.buried) > 0 {
+		l.unmap()
+	}
 }
 
 // finish sends what the batch answered to c and keeps what was not executed.
@@ -431,6 +432,10 @@ func (l *loop) keepRest(c *conn) {
 		l.recycle(c.query)
 		c.query = nil
 	case len(rest) == 0:
+	case own && mapped(c.query) && c.parser.Need() <= mappedFrom:
+		big := c.query
+		c.query = append(l.queryBuffer(len(rest), c.parser.Need()), rest...)
+		l.bury(big)
 	case own:
 		n := copy(c.query, rest)
 		c.query = c.query[:n]

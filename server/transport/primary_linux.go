@@ -252,7 +252,9 @@ func (l *loop) giveBack(c *conn) {
 func (c *conn) Requeue(cmd []byte) {
 	c.l.post(func() {
 		if !c.closed {
-			c.query, c.waiting = append(cmd, c.query...), false
+			rest := c.query
+			c.query, c.waiting = append(cmd, rest...), false
+			c.l.bury(rest)
 			c.parser.Reset()
 			c.l.resume(c)
 		}

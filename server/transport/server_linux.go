@@ -43,7 +43,6 @@ type Server struct {
 	next   int           // loop of the next connection; belongs to the loop that accepts
 	homes  atomic.Uint32 // connections that came home: chooses their loops
 	active atomic.Int64
-	sweeps atomic.Int32 // asked for and not done: see loop.sweep
 	primaryStats
 	wg sync.WaitGroup
 
@@ -234,7 +233,6 @@ func (l *loop) shutdown() {
 // cron closes connections that were idle for longer than the directive timeout.
 func (l *loop) cron(now time.Time) {
 	l.spare.trim()
-	l.sweep()
 	idle := l.t.sessions.IdleTimeout()
 	for _, c := range l.conns {
 		if c == nil {
