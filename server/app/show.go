@@ -30,7 +30,7 @@ func show(path string, stdout, stderr io.Writer) int {
 	}
 	defer f.Close()
 	out := bufio.NewWriter(stdout)
-	defer out.Flush()
+	defer func() { _ = out.Flush() }() // a reader that left wants no more
 	in := bufio.NewReader(f)
 	if first, _ := in.Peek(1 << 10); strings.HasPrefix(string(first), "#") {
 		head, _, _ := strings.Cut(string(first), "\n")
@@ -40,7 +40,7 @@ func show(path string, stdout, stderr io.Writer) int {
 	err = l.list(aof.NewReader(in, 0))
 	l.summary()
 	if err != nil {
-		out.Flush()
+		_ = out.Flush()
 		fmt.Fprintf(stderr, "%s: %v\n", path, err)
 		return 1
 	}

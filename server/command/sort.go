@@ -263,10 +263,8 @@ func (o *sortOptions) arrange(items []sortItem) {
 		keys[i] = sortKey{items[i].score, i}
 	}
 	slices.SortFunc(keys, func(a, b sortKey) int {
-		n := 0
-		if a.score != b.score {
-			n = cmp.Compare(a.score, b.score)
-		} else {
+		n := cmp.Compare(a.score, b.score)
+		if n == 0 {
 			n = o.compare(&items[a.at], &items[b.at])
 		}
 		if o.desc {

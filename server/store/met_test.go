@@ -74,7 +74,7 @@ func TestWritesAfterUse(t *testing.T) {
 		case r.IntN(10) == 0:
 			s.SwapDB(0, 1)
 			want[0], want[1] = want[1], want[0]
-		case r.IntN(100) == 0:
+		case r.IntN(99) == 0:
 			s.FlushDB(db)
 			clear(want[db])
 		}

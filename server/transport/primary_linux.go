@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -253,7 +254,7 @@ func (c *conn) Requeue(cmd []byte) {
 	c.l.post(func() {
 		if !c.closed {
 			rest := c.query
-			c.query, c.waiting = append(cmd, rest...), false
+			c.query, c.waiting = slices.Concat(cmd, rest), false
 			c.l.bury(rest)
 			c.parser.Reset()
 			c.l.resume(c)
