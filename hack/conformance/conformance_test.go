@@ -90,14 +90,3 @@ func TestSourceLines(t *testing.T) {
 		t.Error("a machine without archives is accepted")
 	}
 }
-
-func TestFreeMemory(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "meminfo")
-	os.WriteFile(path, []byte("MemTotal:       24684432 kB\nMemFree:        19091000 kB\nMemAvailable:   23791152 kB\n"), 0o644)
-	if got := freeMemory(path); got != 23791152<<10 {
-		t.Errorf("%d bytes are free", got)
-	}
-	if got := freeMemory(path + ".no"); got != 0 {
-		t.Errorf("%d bytes are free on a machine that does not say", got)
-	}
-}

@@ -9,5 +9,5 @@
 // our own (the machine's stays untouched) and unpacked as it is. In its tree src/redis-server becomes a link to our
 // binary; the client tools are those of the package redis-tools. Tests of features that are not there yet are named with
 // their reason in the file skips; a test that fails and is not in results.txt makes the run fail. Tests of values beyond 4 GB
-// need 20 GB of free memory, and are left out, and counted as skipped, where there is less.
+// run with -large, and count as skipped without it.
 package main

@@ -19,17 +19,18 @@ func main() {
 		only   = flag.String("only", "", "files to run, separated by commas; all by default")
 		server = flag.String("server", "", "server binary; built from ./server by default")
 		update = flag.Bool("update", false, "write what was seen to results.txt")
+		large  = flag.Bool("large", false, "run the tests of values beyond 4 GB, too: they need 16 GB of free memory and a quarter of an hour")
 		limit  = flag.Duration("limit", 10*time.Minute, "time for one file")
 		dir    = flag.String("dir", "hack/conformance", "directory of skips and results.txt")
 	)
 	flag.Parse()
-	if err := conform(*only, *server, *dir, *update, *limit); err != nil {
+	if err := conform(*only, *server, *dir, *update, *large, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "conformance:", err)
 		os.Exit(1)
 	}
 }
 
-func conform(only, server, dir string, update bool, limit time.Duration) error {
+func conform(only, server, dir string, update, large bool, limit time.Duration) error {
 	if _, err := exec.LookPath("tclsh"); err != nil {
 		return fmt.Errorf("NOT RUN: apt-get install tcl (the suite is written in it)")
 	}
@@ -69,7 +70,7 @@ func conform(only, server, dir string, update bool, limit time.Duration) error {
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
 	}
-	s := &suite{tree: work, skips: skips, limit: limit, logs: logs}
+	s := &suite{tree: work, skips: skips, limit: limit, logs: logs, large: large}
 	fmt.Printf("%s against %s; full output in %s\n", filepath.Base(archive), server, logs)
 	note := func([]outcome) error { return nil }
 	if update { // after each file: what was seen stays when the run is broken off

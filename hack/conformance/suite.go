@@ -49,20 +49,7 @@ type suite struct {
 	skips []skip
 	limit time.Duration // for one file
 	logs  string        // directory for the output of each file
-}
-
-// largeFrom is how many bytes must be free for the tests of values beyond 4 GB: two of 5 GB beside a request with one of them.
-const largeFrom = 20 << 30
-
-// freeMemory reads from the kernel's own account how many bytes processes may still take; 0 when it does not say.
-func freeMemory(meminfo string) (bytes int64) {
-	text, _ := os.ReadFile(meminfo)
-	for line := range strings.Lines(string(text)) {
-		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &bytes); err == nil {
-			return bytes << 10
-		}
-	}
-	return 0
+	large bool          // run the tests of values beyond 4 GB
 }
 
 // prepare unpacks the suite into a directory of its own, so that several runs do not meet, and links the server and the
@@ -138,7 +125,7 @@ func (s *suite) runFile(file string, port int) (outcome, error) {
 	if encrypted {
 		cmd.Args = append(cmd.Args, "--tls")
 	}
-	if freeMemory("/proc/meminfo") >= largeFrom {
+	if s.large {
 		cmd.Args = append(cmd.Args, "--large-memory")
 	}
 	cmd.Dir = s.tree
