@@ -8,10 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/understudy-db/understudy/server/aof"
 	"github.com/understudy-db/understudy/server/fsys"
-	"github.com/understudy-db/understudy/server/oplog"
 	"github.com/understudy-db/understudy/server/repl"
-	"github.com/understudy-db/understudy/server/resp"
 )
 
 // keptAsides is how many files of setAside stay; each is at most repl-backlog-size long.
@@ -36,18 +35,8 @@ func (n *Node) setAside(offset int64) {
 	path := filepath.Join(n.s.Dir(), name)
 	if err == nil {
 		err = fsys.Replace(fsys.OS{}, path, func(w io.Writer) error {
-			head := fmt.Appendf(nil, "# understudy: %d writes behind offset %d up to %d, made under replication ID %s and held by this server alone\r\n",
-				tail.Writes, offset, end, n.log.IDs().ID)
-			if tail.DB != oplog.NoDB {
-				head = resp.AppendCommandStrings(head, "SELECT", fmt.Sprint(tail.DB))
-			} else {
-				head = append(head, "# the database of the first command is not known\r\n"...)
-			}
-			if _, err := w.Write(head); err != nil {
-				return err
-			}
-			_, err := w.Write(tail.Stream)
-			return err
+			return aof.WriteTail(w, fmt.Sprintf("%d writes behind offset %d up to %d, made under replication ID %s and held by this server alone",
+				tail.Writes, offset, end, n.log.IDs().ID), tail.DB, tail.Stream)
 		})
 	}
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"slices"
 
 	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/aof"
 	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/repl/fence"
-	"github.com/understudy-db/understudy/server/resp"
 )
 
 // Tail is a piece of the stream, for a person to look at or to play back.
@@ -86,18 +86,8 @@ func (t *tails) keep(own member.Data, common int64, tail Tail) (name string, err
 	reign := lastReign(own)
 	name = tailName(uint64(reign.Term), reign.ReplID, uint64(common))
 	err = fsys.Replace(t.fs, filepath.Join(t.dir, name), func(w io.Writer) error {
-		head := fmt.Appendf(nil, "# understudy: %d writes behind offset %d up to %d, made in term %d under replication ID %s and held by this member alone\r\n",
-			tail.Writes, common, own.Offset, reign.Term, reign.ReplID)
-		if tail.DB >= 0 {
-			head = resp.AppendCommandStrings(head, "SELECT", fmt.Sprint(tail.DB))
-		} else {
-			head = append(head, "# the database of the first command is not known\r\n"...)
-		}
-		if _, err := w.Write(head); err != nil {
-			return err
-		}
-		_, err := w.Write(tail.Stream)
-		return err
+		return aof.WriteTail(w, fmt.Sprintf("%d writes behind offset %d up to %d, made in term %d under replication ID %s and held by this member alone",
+			tail.Writes, common, own.Offset, reign.Term, reign.ReplID), tail.DB, tail.Stream)
 	})
 	if err != nil {
 		return "", err
