@@ -97,7 +97,8 @@ type Snapshot struct {
 	keys    int
 	written atomic.Int64
 	started time.Time
-	beside  bool // clients are served meanwhile
+	beside  bool  // clients are served meanwhile
+	delayed int64 // keys that the walk has waited for, see walkSlowly
 	done    chan struct{}
 	err     error
 }
@@ -213,6 +214,7 @@ func (s *Snapshot) walk() {
 			s.q.flush()
 			return false // the lock's own yield is for who waits for the lock, not for a processor
 		})
+		s.delayed = s.enc.keys.Load()
 		s.giveWay()
 	}
 }
@@ -224,14 +226,15 @@ func (s *Snapshot) step(homes int) (complete bool) {
 	return s.cut.Step(homes)
 }
 
-// walkSlowly is one step of the walk with KeyDelay.
+// walkSlowly is one step of the walk with KeyDelay, which the keys that writes have delivered since the last one have to wait for as well.
 func (s *Snapshot) walkSlowly() (complete bool) {
-	before := s.enc.keys.Load()
 	s.lock.Exclusive(func() {
 		complete = s.step(1)
 		s.q.cut(&s.q.main) // each key is seen to arrive
 	})
-	keys, began := time.Duration(s.enc.keys.Load()-before), time.Now()
+	all, began := s.enc.keys.Load(), time.Now()
+	keys := time.Duration(all - s.delayed)
+	s.delayed = all
 	s.q.sleep(func() time.Duration { return keys*s.opts.KeyDelay() - time.Since(began) })
 	return complete
 }

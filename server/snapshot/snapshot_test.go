@@ -446,6 +446,27 @@ func BenchmarkLoad(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1e6, "ns/key")
 }
 
+// TestKeyDelayIsOfEveryKey: those that go out early, because they are written to meanwhile, are waited for as well.
+func TestKeyDelayIsOfEveryKey(t *testing.T) {
+	s := store.New(store.Options{Seed: 1})
+	lock := &mutex{}
+	fill := func() {
+		for i := range 200 {
+			s.DB(0).SetString(fmt.Append(nil, i), []byte("v"), 0)
+		}
+	}
+	fill()
+	from := time.Now()
+	slow := Start(lock, s, io.Discard, Options{KeyDelay: func() time.Duration { return 500 * time.Microsecond }})
+	lock.Exclusive(fill)
+	if err := slow.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(from); took < 100*time.Millisecond {
+		t.Errorf("200 keys that are overwritten took %v, the delays alone are 100 ms", took)
+	}
+}
+
 func TestKeyDelayIsKeptAndCanceled(t *testing.T) {
 	s := store.New(store.Options{Seed: 1})
 	for i := range 200 {
