@@ -172,11 +172,11 @@ func (l *loop) recycle(b []byte) {
 }
 
 // queryBuffer returns an empty buffer for n bytes of a command that are there and need in all, 0: unknown. An announced
-// length is not believed at once, unless the memory is there or costs nothing yet: it grows as bytes arrive.
+// length is not believed at once, unless the memory is there: it grows as bytes arrive.
 func (l *loop) queryBuffer(n, need int) []byte {
 	var b []byte
 	switch {
-	case need > mappedFrom:
+	case need > mappedFrom && n >= mappedAt:
 		b = mapBuffer(need)
 	case need > 4*smallBuffer:
 		b = l.spare.take(need)

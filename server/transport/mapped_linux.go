@@ -2,11 +2,14 @@ package transport
 
 import "golang.org/x/sys/unix"
 
-// The buffer of a command that is longer than what a loop keeps of buffers is a mapping of its own. It has the announced length at
-// once, since memory is taken only where bytes arrive: nothing is copied while it fills, and all of it goes back to the system when the
-// command is done. On the heap its predecessors and itself would stay until the collector comes by.
+// The buffer of a command that is longer than what a loop keeps of buffers is a mapping of its own once a megabyte of it has come. It has the
+// announced length, since memory is taken only where bytes arrive: nothing is copied while it fills, and all of it goes back to the system
+// when the command is done. On the heap its predecessors and itself would stay until the collector comes by.
 
-const mappedFrom = spareBytes
+const (
+	mappedFrom = spareBytes
+	mappedAt   = 1 << 20 // the first bytes take a huge page, twice as much
+)
 
 // mapBuffer returns an empty buffer for n bytes, nil when the system has none.
 func mapBuffer(n int) []byte {
