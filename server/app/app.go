@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/understudy-db/understudy/server/certs"
@@ -194,11 +196,11 @@ type portKind struct {
 }
 
 func (a *App) listenTCP(port uint16) (at map[netip.AddrPort]bool, err error) {
-	return a.listenOn(portKind{"tcp", a.transport.Addr, a.transport.ListenTCP, a.transport.StopTCP}, port)
+	return a.listenOn(portKind{"TCP", a.transport.Addr, a.transport.ListenTCP, a.transport.StopTCP}, port)
 }
 
 func (a *App) listenTLS(port uint16) (at map[netip.AddrPort]bool, err error) {
-	return a.listenOn(portKind{"tls", a.transport.AddrTLS, a.transport.ListenTLS, a.transport.StopTLS}, port)
+	return a.listenOn(portKind{"TLS", a.transport.AddrTLS, a.transport.ListenTLS, a.transport.StopTLS}, port)
 }
 
 // listenOn listens on every address of the directive bind, or on none.
@@ -224,13 +226,29 @@ func (a *App) listenOn(k portKind, port uint16) (at map[netip.AddrPort]bool, err
 		case optional:
 			a.logger.Verbosef("Could not listen: %v", err)
 		default:
-			return nil, fmt.Errorf("Could not create server TCP listening socket %s:%d: %w", name, port, err) //nolint:staticcheck // Redis' text
+			a.logger.Warningf("Warning: Could not create server TCP listening socket %s:%d: %s", name, port, bindError(err))
+			return nil, k.failed(port)
 		}
 	}
 	if len(at) == 0 && len(a.Settings.Bind()) > 0 {
-		return nil, fmt.Errorf("Failed listening on port %d (%s), aborting.", port, k.name) //nolint:staticcheck // Redis' text
+		return nil, k.failed(port)
 	}
 	return at, nil
+}
+
+// failed is in Redis' words, which its test suite looks for, to take another port.
+func (k portKind) failed(port uint16) error {
+	return fmt.Errorf("Failed listening on port %d (%s), aborting.", port, k.name) //nolint:staticcheck // as above
+}
+
+// bindError words an error of bind as the C library and Redis do.
+func bindError(err error) string {
+	var no syscall.Errno
+	if !errors.As(err, &no) {
+		return err.Error()
+	}
+	text := no.Error()
+	return "bind: " + strings.ToUpper(text[:1]) + text[1:]
 }
 
 // changePort is CONFIG SET port: the new sockets come first, so that a port that is taken changes nothing.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -305,5 +306,31 @@ func TestCrashReport(t *testing.T) {
 	_ = s.cmd.Process.Signal(syscall.SIGABRT)
 	if err := s.cmd.Wait(); err == nil || strings.Contains(s.log.String(), "BUG REPORT") {
 		t.Errorf("crash-log-enabled no: %v, %.500s", err, s.log.String())
+	}
+}
+
+// TestTakenPort: the start ends in Redis' words, by which its test suite knows that it has to take another port.
+func TestTakenPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	cmd := exec.Command(os.Args[0], "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "")
+	cmd.Env = append(os.Environ(), asServer+"=1")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("the end: %v", err)
+	}
+	want := []string{
+		fmt.Sprintf("# Warning: Could not create server TCP listening socket 127.0.0.1:%d: bind: Address already in use\n", port),
+		fmt.Sprintf("# Failed listening on port %d (TCP), aborting.\n", port),
+	}
+	for _, line := range want {
+		if !strings.Contains(string(out), line) {
+			t.Errorf("the log lacks %q:\n%s", line, out)
+		}
 	}
 }
