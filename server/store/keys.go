@@ -88,7 +88,7 @@ func (d *DB) SetString(key, val []byte, expireAt int64) {
 // SetText is SetString for a value that stays text even where it reads as an integer, as INCRBYFLOAT's result does.
 func (d *DB) SetText(key, val []byte, expireAt int64) {
 	p, h, at, ok := d.open(key)
-	copy(p.put(&p.keys, h, at, ok, key, form{typ: typeEmbstr, vlen: len(val), expire: expireAt, clock: d.store.clock.Load()}), val)
+	copyValue(p.put(&p.keys, h, at, ok, key, form{typ: typeEmbstr, vlen: len(val), expire: expireAt, clock: d.store.clock.Load()}), val)
 }
 
 // SetInt sets a key to the string that n reads as.
