@@ -39,7 +39,10 @@ func (srv *Server) clientList(ctx *command.Ctx) {
 		ctx.Out.Error(errSyntax)
 		return
 	}
-	list := &clientListing{srv: srv, kind: kind, ids: ids, asker: self(ctx), query: self(ctx).QueryBytes.Load()}
+	list := &clientListing{srv: srv, kind: kind, ids: ids, asker: self(ctx)}
+	if list.asker != nil {
+		list.query = list.asker.QueryBytes.Load()
+	}
 	if ctx.Env.GoOn(ctx, func() *command.Long { return list.begin(ctx.Out.Proto()) }) {
 		return
 	}
@@ -55,8 +58,8 @@ func (srv *Server) clientList(ctx *command.Ctx) {
 // has sent relies on it.
 type clientListing struct {
 	srv      *Server
-	asker    *Session
-	query    int64 // the bytes of its request
+	asker    *Session // nil: a script
+	query    int64    // the bytes of its request
 	started  bool
 	sessions []*Session // yet to be listed
 	kind     string

@@ -263,3 +263,12 @@ func TestReplySwitches(t *testing.T) {
 		}
 	}
 }
+
+// TestClientListInAScript: who asks is no client then. It takes DEBUG to be allowed.
+func TestClientListInAScript(t *testing.T) {
+	ours := servertest.Start(t, "--enable-debug-command", "yes")
+	ours.Must("DEBUG", "SET-DISABLE-DENY-SCRIPTS", "1")
+	if v := ours.Must("EVAL", "return redis.call('CLIENT', 'LIST')", "0"); !strings.HasPrefix(string(v.Str), "id=") {
+		t.Errorf("%s", v)
+	}
+}
