@@ -78,25 +78,35 @@ func (a *App) readPassword() error {
 	return a.Settings.Set(settings.SetContext{}, settings.Pair{Name: "requirepass", Value: text}, settings.Pair{Name: "masterauth", Value: text})
 }
 
-// shutdown is the command SHUTDOWN; the process ends in Wait.
-func (a *App) shutdown(o session.ShutdownOptions) error {
+// shutdown is the command SHUTDOWN; the process ends in Wait. It holds a lock of the engine.
+func (a *App) shutdown(o session.ShutdownOptions) (stop func() error) {
 	a.logger.Warningf("User requested shutdown...")
-	return a.stop(o)
+	return a.beginStop(o)
 }
 
-// stop prepares the end: a master of a set is relieved first, then what the options or the save points ask for is
-// saved. An error keeps the server running.
-func (a *App) stop(o session.ShutdownOptions) error {
-	if !o.Now {
-		limit := time.Duration(a.Settings.Int(settings.ShutdownTimeout)) * time.Second
-		ctx, done := a.ending.begin(limit)
+// stop prepares the end. An error keeps the server running.
+func (a *App) stop(o session.ShutdownOptions) error { return a.beginStop(o)() }
+
+// beginStop says that the end has begun, so that it can be aborted from now on. What it returns waits, and prepares it: a master of a
+// set is relieved first, then what the options or the save points ask for is saved.
+func (a *App) beginStop(o session.ShutdownOptions) (stop func() error) {
+	if o.Now {
+		return func() error { return a.saveAndEnd(o) }
+	}
+	limit := time.Duration(a.Settings.Int(settings.ShutdownTimeout)) * time.Second
+	ctx, done := a.ending.begin(limit)
+	return func() error {
 		a.takeLeave(ctx, limit)
 		aborted := ctx.Err() != nil
 		done()
 		if aborted {
 			return a.stay()
 		}
+		return a.saveAndEnd(o)
 	}
+}
+
+func (a *App) saveAndEnd(o session.ShutdownOptions) error {
 	half := a.Engine.Is(engine.Loading) // what is in memory must not replace the file, as in Redis
 	image := o.Save || (!o.NoSave && len(a.Settings.SavePoints()) > 0)
 	if !half && (image || a.Settings.Bool(settings.AppendOnly)) {

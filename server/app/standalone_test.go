@@ -268,6 +268,20 @@ func TestShutdownAbort(t *testing.T) {
 	if n, err := other.Read(buf); err != nil || !strings.Contains(string(buf[:n]), "Errors trying to SHUTDOWN") {
 		t.Errorf("the client that asked is told %q, %v", buf[:n], err)
 	}
+	for range 50 { // who is seen to wait can be aborted
+		c := dialAlone(t, dir)
+		fmt.Fprint(c, "SHUTDOWN\r\n")
+		for !strings.Contains(s.do("INFO", "clients"), "blocked_clients:1") {
+			time.Sleep(time.Millisecond)
+		}
+		if got := s.do("SHUTDOWN", "ABORT"); got != "OK" {
+			t.Fatal(got)
+		}
+		for !strings.Contains(s.do("INFO", "clients"), "blocked_clients:0") {
+			time.Sleep(time.Millisecond)
+		}
+		c.Close()
+	}
 	if got := s.do("SHUTDOWN", "NOSAVE", "NOW"); !strings.Contains(got, "EOF") {
 		t.Errorf("SHUTDOWN answers %s", got)
 	}

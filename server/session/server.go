@@ -43,9 +43,10 @@ type Options struct {
 	Engine   *engine.Engine
 	Settings *settings.Settings
 	Keeper   Keeper
-	// Shutdown ends the process as SHUTDOWN with the given options does. It returns the error that keeps the process
-	// alive; nil means that the end is under way.
-	Shutdown func(o ShutdownOptions) error
+	// Shutdown begins to end the process as SHUTDOWN with the given options does, under the engine's lock: from here on it can be
+	// aborted. What it returns does the rest, without the lock, and returns the error that keeps the process alive; nil means
+	// that the end is under way.
+	Shutdown func(o ShutdownOptions) (stop func() error)
 	// AbortShutdown gives up an end that is under way and reports whether there was one. Nil: there never is.
 	AbortShutdown func() bool
 	// Exit ends the process at once: SHUTDOWN NOSAVE in the middle of a script. Nil: os.Exit.
@@ -65,7 +66,7 @@ type Server struct {
 	e        *engine.Engine
 	cfg      *settings.Settings
 	keeper   Keeper
-	shutdown func(o ShutdownOptions) error
+	shutdown func(o ShutdownOptions) (stop func() error)
 	abort    func() bool
 	exit     func()
 	crash    func()
@@ -353,8 +354,9 @@ func (srv *Server) endProcess(ctx *command.Ctx, o ShutdownOptions) {
 	if srv.e.CanBlock(ctx) {
 		w = srv.e.Block(c, "shutdown", 0, func(out *resp.Writer) { out.Error("Errors trying to SHUTDOWN. Check logs.") }, nil)
 	}
+	stop := srv.shutdown(o) // a SHUTDOWN ABORT may come next
 	go func() {
-		if err := srv.shutdown(o); err != nil && w != nil {
+		if err := stop(); err != nil && w != nil {
 			srv.e.Exclusive(func() {
 				w.Wake(func(out *resp.Writer) { out.Error("Errors trying to SHUTDOWN. Check logs.") })
 			})
