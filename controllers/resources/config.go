@@ -23,6 +23,7 @@ var fixedDirectives = map[string]bool{
 	"always-show-logo": true, "aof_rewrite_cpulist": true, "bgsave_cpulist": true, "bio_cpulist": true,
 	"server_cpulist": true, "rdbchecksum": true, "databases": true, "disable-thp": true, "enable-debug-command": true, "enable-module-command": true,
 	"enable-protected-configs": true, "io-threads": true, "io-threads-do-reads": true, "lua-replicate-commands": true,
+	"lua-enable-deprecated-api": true,
 	"set-proc-title": true, "syslog-enabled": true, "syslog-facility": true, "syslog-ident": true, "ack-log": true, "tcp-backlog": true, "socket-mark-id": true,
 }
 
