@@ -24,7 +24,7 @@ var fixedDirectives = map[string]bool{
 	"server_cpulist": true, "rdbchecksum": true, "databases": true, "disable-thp": true, "enable-debug-command": true, "enable-module-command": true,
 	"enable-protected-configs": true, "io-threads": true, "io-threads-do-reads": true, "lua-replicate-commands": true,
 	"lua-enable-deprecated-api": true,
-	"set-proc-title": true, "syslog-enabled": true, "syslog-facility": true, "syslog-ident": true, "ack-log": true, "tcp-backlog": true, "socket-mark-id": true,
+	"set-proc-title":            true, "syslog-enabled": true, "syslog-facility": true, "syslog-ident": true, "ack-log": true, "tcp-backlog": true, "socket-mark-id": true,
 }
 
 // Directives are the settings of a set by name: what the resource says in its fields, then the free
