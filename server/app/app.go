@@ -238,7 +238,7 @@ func (a *App) listenOn(k portKind, port uint16) (at map[netip.AddrPort]bool, err
 
 // failed is in Redis' words, which its test suite looks for, to take another port.
 func (k portKind) failed(port uint16) error {
-	return fmt.Errorf("Failed listening on port %d (%s), aborting.", port, k.name) //nolint:staticcheck // as above
+	return fmt.Errorf("Failed listening on port %d (%s), aborting.", port, k.name) //nolint:staticcheck // Redis' text
 }
 
 // bindError words an error of bind as the C library and Redis do.

@@ -128,12 +128,13 @@ type Boot struct {
 func (n *Node) Booted(b Boot) {
 	up, follows := n.s.ReplicaOf()
 	follows = follows && n.o.Managed == nil // a member waits for its role (S3)
-	if old := n.asides(); len(old) > 0 {
-		n.aside = old[len(old)-1]
-	}
+	old := n.asides()
 	n.e.Exclusive(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
+		if len(old) > 0 {
+			n.aside = old[len(old)-1]
+		}
 		n.bornEmpty = !b.Loaded
 		n.noPeers = n.now()
 		switch {
