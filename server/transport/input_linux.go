@@ -80,7 +80,7 @@ func (l *loop) readMore(c *conn, room []byte, n int) {
 	case n < (commands+1)*longEach:
 		c.reach = 0
 	default:
-		c.reach = min(2*n, longReach)
+		c.reach = wholeReach(min(2*n, longReach), commands, c.done, n-c.done)
 	}
 	if commands > 0 || c.done > 0 || c.broken != nil || need <= n {
 		return
@@ -101,6 +101,16 @@ func (l *loop) readMore(c *conn, room []byte, n int) {
 		n += more
 	}
 	l.parseArena(c, n)
+}
+
+// wholeReach makes reach one that ends where a command does, when commands of about the same length took done bytes so far and
+// rest bytes of another are there: what a read cuts is copied twice before the next one brings its end.
+func wholeReach(reach, commands, done, rest int) int {
+	if commands == 0 {
+		return reach
+	}
+	each := (done + commands - 1) / commands
+	return (rest+reach+each-1)/each*each - rest
 }
 
 // readAtOnce bounds what one wake reads of a big command, so that others have their turn.
