@@ -21,6 +21,7 @@ const (
 // readable reads from c and puts its complete commands into the batch.
 func (l *loop) readable(c *conn) {
 	if c.inBatch { // two events for one connection: its commands are being batched already
+		c.unread = true
 		return
 	}
 	l.crowd.meet(&c.metAt)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type loop struct {
 	replyEach int
 
 	batch  []*conn // connections with something in items, in order
+	later  []*conn // have something unread of which epoll does not tell again
 	paused []*conn // held back by CLIENT PAUSE
 	astray []*conn // wait for the master
 	kept   []*kept // see kept
@@ -158,25 +160,28 @@ func (l *loop) run() {
 	procs := int32(runtime.GOMAXPROCS(0))
 	for !l.stopping {
 		ms := nap(running.Load(), procs)
-		if len(l.hearers) > 0 {
+		rest := len(l.later)
+		goesOn := rest > 0 || len(l.hearers) > 0
+		if goesOn {
 			ms = 0
 		}
 		n := rawEpollWait(l.epfd, l.events[:], ms)
 		switch {
-		case len(l.hearers) > 0: // somebody waits for the end of what there is
+		case goesOn: // there is more to read, or somebody waits for the end of what there is
 		case n == 0:
 			n = l.sleep()
 		case ms > 0 && l.crowd.gathers(n):
 			rawSleep(gatherFor)
-			n = rawEpollWait(l.epfd, l.events[:], 0) // what was there is still there
+			n += rawEpollWait(l.epfd, l.events[n:], 0)
 		}
 		for i := 0; i < n; i++ {
 			l.event(&l.events[i])
 		}
+		l.readRest()
 		l.seekMaster()
 		l.process()
 		if len(l.hearers) > 0 {
-			l.heard(n)
+			l.heard(n + rest)
 		}
 		if len(l.kept) > 0 {
 			l.watchCommit()
@@ -239,11 +244,40 @@ func (l *loop) event(ev *unix.EpollEvent) {
 	if ev.Events&^unix.EPOLLOUT == 0 || l.conns[fd] != c {
 		return
 	}
-	if c.held() { // it is not read, so this can only be the peer's farewell
-		l.close(c)
+	if c.held() { // it is not read
+		if ev.Events&farewell != 0 {
+			l.close(c)
+		}
 		return
 	}
 	l.readable(c)
+	if ev.Events&farewell != 0 {
+		c.unread = true
+	}
+	l.leaves(c)
+}
+
+// readRest reads on where reads did not find the end of what there was.
+func (l *loop) readRest() {
+	n := len(l.later)
+	for i := range n { // it may grow meanwhile
+		c := l.later[i]
+		c.later = false
+		if !c.unread || c.closed {
+			continue
+		}
+		c.unread = false
+		l.readable(c)
+		l.leaves(c)
+	}
+	l.later = slices.Delete(l.later, 0, n)
+}
+
+// leaves remembers a connection of which something may be unread. If it is in the batch, the end of that does.
+func (l *loop) leaves(c *conn) {
+	if c.unread && !c.inBatch {
+		l.interest(c)
+	}
 }
 
 // parse adds the complete commands at the start of buf to the batch. buf stays as it is until the batch is processed.

@@ -168,7 +168,9 @@ func (c *conn) unsentRecords() int64 {
 // readFrom reads once from c.
 func (l *loop) readFrom(c *conn, p []byte) (int, unix.Errno) {
 	if c.secure == nil {
-		return rawRecv(c.fd, p)
+		n, errno := rawRecv(c.fd, p)
+		c.unread = n == len(p) || errno == unix.EINTR
+		return n, errno
 	}
 	n, errno := c.secure.read(p)
 	if len(c.secure.wire.out) > 0 { // crypto/tls answers some records by itself
