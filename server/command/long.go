@@ -31,7 +31,8 @@ type Long struct {
 	Made *Made
 	// Piece does a part of a command that changes very much little by little, and answers true when that was the last. It
 	// runs like a handler, on a context that has the command's (copied) arguments, and whose Out is Reply's: what it
-	// changes is seen, and in the log, at the end of its hold. The other functions are not called then.
+	// changes is seen, and in the log, at the end of its hold. Of the other functions only End is called then, under the same lock
+	// behind the last piece, or when there will be no more.
 	Piece func(c *Ctx) (done bool)
 	// Left is the engine's: nobody waits for the reply any more. Rest may ask it where it has much to do. It may be nil.
 	Left func() bool

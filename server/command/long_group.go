@@ -189,3 +189,35 @@ func (c *Ctx) longAutoclaim(cl *claim, start store.StreamID, count int64) bool {
 		return l
 	})
 }
+
+// longClaim is XCLAIM of very many entries. All are idle up to, and delivered at, the time of the beginning, so that the same
+// ID in two pieces is claimed as often as in one.
+func (c *Ctx) longClaim(cl *claim, ids []store.StreamID, last store.StreamID) bool {
+	if !c.manyPending(len(ids)) {
+		return false
+	}
+	given, n, began := *cl, 0, false
+	return c.long(func() *Long {
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto()), End: func() {}}
+		texts := c.Args[5:]
+		l.Piece = func(c *Ctx) (done bool) {
+			c.NoPropagate()
+			if _, _, ok := c.peekGroup(c.Args[1], c.Args[2]); ok || !began {
+				cl := given
+				e, found := c.LookupWrite(c.Args[1])
+				c.openClaim(&cl, e, found)
+				cl.minIdle, cl.now, cl.time, cl.retries = given.minIdle, given.now, given.time, given.retries
+				k := min(groupStep, len(ids))
+				n += c.claimNamed(&cl, ids[:k], texts[:k], last)
+				began, ids, texts, last = true, ids[k:], texts[k:], store.StreamID{}
+			} else {
+				ids = nil // it is gone, with what was left of it
+			}
+			if len(ids) == 0 {
+				l.Reply.Head().Array(n)
+			}
+			return len(ids) == 0
+		}
+		return l
+	})
+}

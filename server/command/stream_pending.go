@@ -166,6 +166,7 @@ type claim struct {
 	name     []byte // of the consumer
 	consumer uint32 // 0 until the first entry is claimed
 	minIdle  int64
+	now      int64 // entries are idle up to then
 	time     int64 // of delivery
 	retries  int64 // -1: not given
 	force    bool
@@ -183,7 +184,7 @@ func (c *Ctx) findClaim(cl *claim) (ok bool) {
 // openClaim is findClaim for a key that was looked up.
 func (c *Ctx) openClaim(cl *claim, e store.Entry, found bool) (ok bool) {
 	cl.key, cl.group, cl.name = c.Args[1], c.Args[2], c.Args[3]
-	cl.retries, cl.time = -1, c.Now
+	cl.retries, cl.now, cl.time = -1, c.Now, c.Now
 	s, found, ok := c.streamOf(e, found)
 	if !ok {
 		return false
@@ -234,23 +235,32 @@ func cmdXclaim(c *Ctx) {
 		return
 	}
 	c.saw(&cl.g, cl.name)
+	if c.longClaim(&cl, ids, last) {
+		return
+	}
+	mark := c.Out.DeferArray()
+	c.Out.SetArrayLen(mark, c.claimNamed(&cl, ids, c.Args[5:], last))
+}
+
+// claimNamed claims entries by their IDs, with their texts, replies with those that it may claim and returns their number. A
+// greater last ID becomes the group's.
+func (c *Ctx) claimNamed(cl *claim, ids []store.StreamID, texts [][]byte, last store.StreamID) (n int) {
 	advanced := last.Compare(cl.g.LastID()) > 0
 	if advanced {
 		cl.g.Set(last, cl.g.Read())
 	}
 	cl.beginMoves(len(ids))
-	mark, n := c.Out.DeferArray(), 0
-	for j, id := range ids {
-		if c.claimOne(&cl, id, c.Args[5+j]) {
+	for i, id := range ids {
+		if c.claimOne(cl, id, texts[i]) {
 			n++
 		}
 	}
 	cl.endMoves()
-	c.Out.SetArrayLen(mark, n)
 	if advanced && !cl.done {
 		c.propagateGroupID(&cl.g, cl.key, cl.group)
 		c.Dirty(1)
 	}
+	return n
 }
 
 // claimOptions reads what follows XCLAIM's IDs.
@@ -305,7 +315,7 @@ func (c *Ctx) claimOne(cl *claim, id store.StreamID, text []byte) bool {
 		return false
 	case !pending:
 		p = store.Pending{Count: 1}
-	case cl.minIdle > 0 && c.Now-p.Time < cl.minIdle:
+	case cl.minIdle > 0 && cl.now-p.Time < cl.minIdle:
 		return false
 	}
 	c.takeOver(cl, id, text, p)

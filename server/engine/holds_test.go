@@ -46,7 +46,12 @@ var holdCases = [][]string{
 	{"lcs", "LCS work lcs2", goesOn}, {"lcs", "LCS work lcs2 LEN", goesOn}, {"lcs", "LCS work lcs2 IDX", goesOn},
 	{"", "DEL KEYS"}, {"", "UNLINK KEYS"}, {"", "EXISTS KEYS", goesOn}, {"", "TOUCH KEYS", goesOn}, {"", "MGET KEYS", goesOn}, {"", "MSET PAIRS"}, {"", "PFMERGE to hll hll2 hll3 hll4 hll5 hll6 hll7 hll8"}, {"", "PFCOUNT HLLS"},
 	{"", "COMMAND"}, {"", "COMMAND COUNT"}, {"", "COMMAND DOCS"}, {"", "COMMAND LIST"}, {"hash", "OBJECT ENCODING work"}, {"set", "SMISMEMBER work NAMES", goesOn}, {"hash", "HMGET work NAMES", goesOn}, {"zset", "ZMSCORE work NAMES", goesOn}, {"set", "SREM work NAMES"}, {"hash", "HDEL work NAMES"}, {"zset", "ZREM work NAMES"}, {"zset", "GEOHASH work NAMES", goesOn}, {"zset", "GEOPOS work NAMES", goesOn},
-	{"", "SADD to NAMES"}, {"", "RPUSH to NAMES"}, {"stream", "XDEL work IDS"}, {"group", "XACK work g IDS"}, {"group", "XCLAIM work g d 0 IDS"}, {"zset", "ZRANGESTORE to work 0 -1", goesOn}, {"zset", "GEOSEARCHSTORE to work FROMLONLAT 0 0 BYRADIUS 40000 km"}, {"zset", "ZLEXCOUNT work - +"}, {"zset", "ZRANGEBYLEX work - +", goesOn},
+	{"zset", "ZADD work SCORED"}, {"zset", "ZADD work CHANGED"}, {"", "ZADD to SCORED"}, {"zset", "GEOADD work PLACES"}, {"set", "SADD work NEWNAMES"}, {"hash", "HSET work NEWFIELDS"}, {"hash", "HSET work FIELDS"}, {"", "HSET to FIELDS"}, {"list", "RPUSH work NAMES"}, {"list", "LPUSH work NAMES"}, {"", "PFADD to NAMES"},
+	{"", "MSETNX NEWFIELDS"}, {"", "BITFIELD to FIELDSETS"}, {"string", "BITFIELD work FIELDSETS"}, {"", "BITFIELD_RO string FIELDGETS"}, {"stream", "XADD work * FIELDS"},
+	{"", "PFMERGE to MANYHLLS"}, {"", "PFCOUNT MANYHLLS"}, {"", "SUNION MANYSETS"}, {"", "SUNIONSTORE to MANYSETS"}, {"", "SINTERSTORE to MANYSETS"}, {"", "SINTER MANYSETS"}, {"", "SDIFF MANYSETS"}, {"", "SINTERCARD MANY MANYSETS"}, {"", "ZUNION MANY MANYSETS"}, {"", "ZINTERCARD MANY MANYSETS"}, {"", "ZINTER MANY MANYSETS"}, {"", "ZDIFF MANY MANYSETS"}, {"", "ZUNIONSTORE to MANY MANYSETS"},
+	{"", "WATCH KEYS"}, {"", "LMPOP MANY KEYS2 LEFT"}, {"", "ZMPOP MANY KEYS2 MIN"}, {"", "SINTERCARD 2 set set", goesOn}, {"", "ZINTERCARD 2 zset set", goesOn}, {"", "ZINTER 2 zset set", goesOn},
+	{"", "BITOP OR to MANYSTRINGS"}, {"", "XREAD STREAMS MANYSTREAMS MANYZEROS"}, {"stream", "XREADGROUP GROUP g c COUNT 1000 STREAMS work >"}, {"group", "XREADGROUP GROUP g c COUNT 1000 STREAMS work 0"}, {"group", "XAUTOCLAIM work g d 0 0 COUNT 1000"}, {"stream", "XRANGE work - + COUNT 8000"}, {"zset", "ZRANGE work 0 8000 WITHSCORES"}, {"zset", "ZPOPMIN work 8000"}, {"set", "SPOP work 8000"}, {"list", "LPOP work 8000"}, {"list", "LRANGE work 0 8000"}, {"zset", "ZRANGEBYSCORE work 0 8000"}, {"list", "LPOP work 8000"}, {"set", "SRANDMEMBER work -8000"}, {"hash", "HRANDFIELD work 8000 WITHVALUES"}, {"zset", "ZRANDMEMBER work 8000 WITHSCORES"}, {"zset", "ZREMRANGEBYSCORE work 0 16000"},
+	{"", "SADD to NAMES"}, {"", "RPUSH to NAMES"}, {"stream", "XDEL work IDS"}, {"group", "XACK work g IDS"}, {"group", "XCLAIM work g d 0 IDS", goesOn}, {"zset", "ZRANGESTORE to work 0 -1", goesOn}, {"zset", "GEOSEARCHSTORE to work FROMLONLAT 0 0 BYRADIUS 40000 km"}, {"zset", "ZLEXCOUNT work - +"}, {"zset", "ZRANGEBYLEX work - +", goesOn},
 	{"", "KEYS *", goesOn}, {"", "KEYS nothing*", goesOn}, {"", "SCAN 0 COUNT N", goesOn}, {"", "RANDOMKEY"}, {"", "FLUSHDB"}, {"", "FLUSHALL"}, {"", "SWAPDB 0 1"},
 }
 
@@ -213,6 +218,36 @@ func expand(line string, n int) string {
 			w = repeat("m:%d value", many)
 		case "NAMES":
 			w = repeat("member:%d", many)
+		case "SCORED":
+			w = repeat("%d new:%[1]d", many)
+		case "CHANGED":
+			w = repeat("-%d member:%[1]d", many)
+		case "PLACES":
+			w = repeat("10.%d 20 member:%[1]d", many)
+		case "NEWNAMES":
+			w = repeat("new:%d", many)
+		case "FIELDS":
+			w = repeat("member:%d x", many)
+		case "NEWFIELDS":
+			w = repeat("new:%d x", many)
+		case "FIELDSETS":
+			w = repeat("INCRBY u32 #%d 5", many)
+		case "FIELDGETS":
+			w = repeat("GET u32 #%d", many)
+		case "MANY":
+			w = fmt.Sprint(many)
+		case "MANYHLLS":
+			w = strings.Repeat("hll2 hll3 ", many/2)
+		case "MANYSETS":
+			w = strings.Repeat("small small2 ", many/2)
+		case "MANYSTRINGS":
+			w = repeat("w:e:%d", many)
+		case "MANYSTREAMS":
+			w = strings.Repeat("ministream ", many)
+		case "MANYZEROS":
+			w = strings.Repeat("0 ", many)
+		case "KEYS2":
+			w = repeat("none:%d", many)
 		case "IDS":
 			w = repeat("%d-1", many)
 		case "N":
@@ -336,6 +371,9 @@ func fillHolds(b *bench, c *Client, n int) {
 			b.finish(c, fmt.Sprintf("PFADD %s a%d b%d c%d d%d", name, j*i, j*i+5, j*i+9, j))
 		}
 	}
+	b.finish(c, "SADD small a b c d e f g h")
+	b.finish(c, "SADD small2 a b c d e f g h i")
+	b.finish(c, "XADD ministream 1-1 a b")
 	half := min(max(n/40, 100), 25000)
 	b.finish(c, "SET lcs "+strings.Repeat("abcdefghij", half/10))
 	b.finish(c, "SET lcs2 "+strings.Repeat("jdbacfhige", half/10))

@@ -7,7 +7,7 @@ import (
 	"github.com/understudy-db/understudy/server/resp"
 )
 
-// A command that changes very much little by little (command.Long.Piece: XREADGROUP, XAUTOCLAIM) is executed as clients
+// A command that changes very much little by little (command.Long.Piece: XREADGROUP, XAUTOCLAIM, XCLAIM) is executed as clients
 // execute it who ask for little at a time: each piece has its own place in the log, others come in between, and the reply
 // has what all of them gave. When the client leaves, or the server may not write any more, it ends where it is.
 
@@ -19,6 +19,7 @@ func firstPiece(ctx *command.Ctx, long *command.Long) (over bool) {
 	over = long.Piece(ctx)
 	if ctx.Out = out; over {
 		long.Reply.MoveTo(out)
+		long.End()
 	}
 	return over
 }
@@ -52,6 +53,11 @@ func (r *longRead) piece() (over bool) {
 
 func (r *longRead) pieceLocked() (over bool) {
 	e, l, c := r.e, r.e.bg, r.w.c
+	defer func() {
+		if over {
+			r.long.End()
+		}
+	}()
 	if r.left() {
 		r.long.Reply.Drop()
 		return true

@@ -87,8 +87,15 @@ func (srv *Server) debugSleep(ctx *command.Ctx, args [][]byte) {
 }
 
 func (srv *Server) debugDigest(ctx *command.Ctx, _ [][]byte) {
-	sum := Digest(srv.e.Store())
-	ctx.Out.Simple(hex.EncodeToString(sum[:]))
+	write := func(w *resp.Writer, sum digest) { w.Simple(hex.EncodeToString(sum[:])) }
+	if ctx.Env.GoOn(ctx, func() *command.Long { return beginDigest(srv.e.Store()).long(ctx.Out.Proto(), write) }) {
+		return
+	}
+	d := beginDigest(srv.e.Store())
+	defer d.cut.End()
+	for !d.cut.Step(digestStep) {
+	}
+	write(ctx.Out, d.total())
 }
 
 func (srv *Server) debugDigestValue(ctx *command.Ctx, keys [][]byte) {

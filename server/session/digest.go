@@ -32,13 +32,33 @@ func (d *digest) mixInt(n uint32) {
 	d.mix(b[:])
 }
 
-// mixEntry adds a value and whether it has an expiry.
-func (d *digest) mixEntry(e store.Entry) {
-	kind := uint32(e.Kind())
-	if e.Kind() == store.StreamKind {
+// mixKind adds the type of a value.
+func (d *digest) mixKind(k store.Kind) {
+	kind := uint32(k)
+	if k == store.StreamKind {
 		kind++ // Redis counts modules before streams
 	}
 	d.mixInt(kind)
+}
+
+// mixExpiry adds that there is an expiry.
+func (d *digest) mixExpiry(there bool) {
+	if there {
+		d.xor([]byte("!!expire!!"))
+	}
+}
+
+// mixPair adds a field with its value, or a member with its score, without regard to the order of pairs.
+func (d *digest) mixPair(name, value []byte) {
+	var one digest
+	one.mix(name)
+	one.mix(value)
+	d.xor(one[:])
+}
+
+// mixEntry adds a value and whether it has an expiry.
+func (d *digest) mixEntry(e store.Entry) {
+	d.mixKind(e.Kind())
 	var scratch [32]byte
 	switch e.Kind() {
 	case store.String:
@@ -58,48 +78,18 @@ func (d *digest) mixEntry(e store.Entry) {
 	case store.HashKind:
 		h := e.Hash()
 		h.Each(func(field, value []byte) bool {
-			var one digest
-			one.mix(field)
-			one.mix(value)
-			d.xor(one[:])
+			d.mixPair(field, value)
 			return true
 		})
 	case store.ZSetKind:
 		z := e.ZSet()
 		z.Each(func(member []byte, score float64) bool {
-			var one digest
-			one.mix(member)
-			one.mix(resp.AppendDouble(scratch[:0], score))
-			d.xor(one[:])
+			d.mixPair(member, resp.AppendDouble(scratch[:0], score))
 			return true
 		})
-	}
-	if e.Kind() == store.StreamKind {
+	case store.StreamKind:
 		s := e.Stream()
 		d.mixStream(&s)
 	}
-	if e.ExpireAt() != 0 {
-		d.xor([]byte("!!expire!!"))
-	}
-}
-
-// Digest is the digest of a whole data set, as DEBUG DIGEST of a redis-server with the same data answers it. The lock
-// must be held.
-func Digest(s *store.Store) [sha1.Size]byte {
-	var sum digest
-	for i := range s.Databases() {
-		db := s.DB(i)
-		if db.Len() == 0 {
-			continue
-		}
-		sum.mixInt(uint32(i))
-		db.EachKey(func(key []byte, e store.Entry) bool {
-			var one digest
-			one.mix(key)
-			one.mixEntry(e)
-			sum.xor(one[:])
-			return true
-		})
-	}
-	return sum
+	d.mixExpiry(e.ExpireAt() != 0)
 }

@@ -101,7 +101,7 @@ func (srv *Server) subscribe(ctx *command.Ctx, k pubsub.Kind, word string) {
 // inPieces subscribes to very many channels as a client does that names few at a time. What is confirmed goes out at once, among
 // the messages, since none of a channel may come before the confirmation.
 func inPieces(s *Session, names [][]byte, some func(w *resp.Writer, names [][]byte)) *command.Long {
-	return &command.Long{Reply: resp.NewPieces(s.Proto), Piece: func(*command.Ctx) bool {
+	return &command.Long{Reply: resp.NewPieces(s.Proto), End: func() {}, Piece: func(*command.Ctx) bool {
 		w, n := resp.NewWriter(nil), min(subStep, len(names))
 		w.SetProto(s.Proto)
 		some(w, names[:n])

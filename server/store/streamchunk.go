@@ -382,6 +382,16 @@ func (r *StreamRange) Fields() int { return r.n }
 // Each calls fn for the fields of the present entry.
 func (r *StreamRange) Each(fn func(name, value *listpack.Value)) { r.each(fn) }
 
+// Entries calls fn for the entries of a chunk, in order; of the range that it is given it may look at the present entry's fields.
+func (p *StreamPart) Entries(fn func(id StreamID, entry *StreamRange)) {
+	r := StreamRange{entryReader: entryReader{lp: p.Chunk, master: p.ID}}
+	for r.entryReader = r.first(); r.next(); {
+		if !r.isDeleted() {
+			fn(r.id, &r)
+		}
+	}
+}
+
 // Has tells whether there is an entry.
 func (s *Stream) Has(id StreamID) bool {
 	r := s.Range(id, id, false)

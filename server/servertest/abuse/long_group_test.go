@@ -42,6 +42,15 @@ func read(c *servertest.Client, name string, over <-chan struct{}, got func(id s
 	}
 }
 
+// claimOf is XCLAIM of 300 entries from one on.
+func claimOf(consumer string, from int) []string {
+	words := []string{"XCLAIM", "events", "g", consumer, "0"}
+	for i := range 300 {
+		words = append(words, fmt.Sprint(from+i+1, "-1"))
+	}
+	return words
+}
+
 func closed(over <-chan struct{}) bool {
 	select {
 	case <-over:
@@ -93,6 +102,7 @@ func TestLongGroupReads(t *testing.T) {
 				acked[id] = true
 			}
 			c.Do("XAUTOCLAIM", "events", "g", "claimer", "0", fmt.Sprint(r.IntN(groupEntries)), "COUNT", "300")
+			c.Do(claimOf("claimer", r.IntN(groupEntries))...)
 		}
 	})
 	together(&others, func(c *servertest.Client, r *rand.Rand) {
@@ -100,6 +110,7 @@ func TestLongGroupReads(t *testing.T) {
 			w := dial(t, s.Port())
 			w.say(string(resp.AppendCommandStrings(nil, "XREADGROUP", "GROUP", "g", "lost", "COUNT", "200", "STREAMS", "events", ">")))
 			w.say(string(resp.AppendCommandStrings(nil, "XAUTOCLAIM", "events", "g", "lost", "0", "0", "COUNT", "100")))
+			w.say(string(resp.AppendCommandStrings(nil, claimOf("lost", i*10)...)))
 			w.Close()
 			c.Do("XREADGROUP", "GROUP", "other", "x", "STREAMS", "events", "0")
 		}

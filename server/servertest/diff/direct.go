@@ -91,6 +91,7 @@ func (d *Direct) inPieces(c *command.Ctx, long *command.Long) {
 		c.Out = long.Reply.Next()
 		done = long.Piece(c)
 	}
+	long.End()
 	c.Out = out
 	d.Long[c.Cmd.FullName]++
 	long.Reply.MoveTo(out)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/understudy-db/understudy/server/rdb"
+	"github.com/understudy-db/understudy/server/servertest"
 	"github.com/understudy-db/understudy/server/servertest/oracle"
 )
 
@@ -187,4 +188,38 @@ func (d *Direct) dump(cmd, key string, args ...string) []byte {
 	p := slices.Clone(d.Do("DUMP", key).Str)
 	d.Do("DEL", key)
 	return p
+}
+
+// TestDigests compares digests of data with big values, which go in pieces, and in a transaction in one.
+func TestDigests(t *testing.T) {
+	real := oracle.Start(t, "--save", "", "--enable-debug-command", "yes")
+	ours := servertest.Start(t)
+	for _, side := range []Doer{real, ours} {
+		for _, db := range []string{"2", "0"} {
+			side.Do("SELECT", db)
+			for i := range 1000 {
+				name, n := fmt.Sprint("name:", i), fmt.Sprint(i)
+				for _, args := range [][]string{
+					{"RPUSH", "list", name, n}, {"HSET", "hash", name, n}, {"SADD", "set", name}, {"SADD", "ints", n}, {"ZADD", "zset", n + ".25", name}, {"XADD", "stream", n + "-1", "field", n, name, "x"}, {"SET", name, n},
+				} {
+					side.Do(args...)
+				}
+			}
+			side.Do("XDEL", "stream", "500-1", "501-1", "999-1")
+			side.Do("PEXPIREAT", "hash", "99999999999999")
+			side.Do("PEXPIREAT", "name:5", "99999999999999")
+		}
+	}
+	want := real.Do("DEBUG", "DIGEST").String()
+	if got := ours.Do("DEBUG", "DIGEST").String(); got != want {
+		t.Errorf("digest %s, want %s", got, want)
+	}
+	if begun, _ := ours.Engine.LongReads(); begun == 0 {
+		t.Error("the digest was made in one hold")
+	}
+	ours.Do("MULTI")
+	ours.Do("DEBUG", "DIGEST")
+	if got := ours.Do("EXEC").Elems[0].String(); got != want {
+		t.Errorf("digest in a transaction %s, want %s", got, want)
+	}
 }
