@@ -14,20 +14,26 @@ const (
 	errCorruptHLL = "-INVALIDOBJ Corrupted HLL object detected"
 )
 
-// hllOf checks that a value is a HyperLogLog and returns its bytes, which point into the store; ok is false after an
-// error reply.
-func (c *Ctx) hllOf(e store.Entry) (b []byte, ok bool) {
+// hllIn gives the bytes of a value that is a HyperLogLog, which point into the store, or what is wrong with it.
+func hllIn(e store.Entry) (b []byte, problem string) {
 	if e.Kind() != store.String {
-		c.Out.Error(errWrongType)
-		return nil, false
+		return nil, errWrongType
 	}
 	if _, isInt := e.Int(); !isInt {
 		if b = e.Bytes(nil); isHLL(b) {
-			return b, true
+			return b, ""
 		}
 	}
-	c.Out.Error(errNotHLL)
-	return nil, false
+	return nil, errNotHLL
+}
+
+// hllOf is hllIn; ok is false after an error reply.
+func (c *Ctx) hllOf(e store.Entry) (b []byte, ok bool) {
+	b, problem := hllIn(e)
+	if problem != "" {
+		c.Out.Error(problem)
+	}
+	return b, problem == ""
 }
 
 // storeHLL makes key the string b, leaving its expiry alone. The encoding becomes raw, as for every edited string.
@@ -115,47 +121,74 @@ func cmdPfcount(c *Ctx) {
 
 // pfcountMany counts the union of several; what is missing is empty.
 func (c *Ctx) pfcountMany() {
-	var top [hllRegisters]uint8
-	if _, ok := c.hllUnion(c.LookupRead, &top); !ok {
+	u := c.hllUnion(c.LookupRead)
+	if u == nil || !c.fits(u) {
 		return
 	}
 	var histogram [64]int
-	for _, v := range top {
+	for _, v := range u.top {
 		histogram[v]++
 	}
 	c.Out.Int(int64(estimate(&histogram)))
 }
 
-// hllUnion raises top to the registers of every key of the command, and tells whether one of them is dense; ok is false
-// after an error reply.
-func (c *Ctx) hllUnion(lookup func(key []byte) (store.Entry, bool), top *[hllRegisters]uint8) (dense, ok bool) {
-	for _, key := range c.Args[1:] {
-		e, found := lookup(key)
-		if !found {
-			continue
-		}
-		b, ok := c.hllOf(e)
-		if !ok {
-			return false, false
-		}
-		dense = dense || b[4] == hllDense
-		if !hllEach(b, func(from, n int, value uint8) {
-			for i := from; i < from+n; i++ {
-				top[i] = max(top[i], value)
-			}
-		}) {
-			c.Out.Error(errCorruptHLL)
-			return false, false
+// hllUnion is what several HyperLogLogs have together.
+type hllUnion struct {
+	top     [hllRegisters]uint8
+	dense   bool   // one of them is
+	problem string // an error reply; the others are not looked at then
+	whole   bool   // all were looked at
+}
+
+// add raises the registers to those of a value, and answers false when it is not a HyperLogLog.
+func (u *hllUnion) add(e store.Entry) bool {
+	b, problem := hllIn(e)
+	if problem == "" {
+		u.dense = u.dense || b[4] == hllDense
+		if !hllEach(b, u.raise) {
+			problem = errCorruptHLL
 		}
 	}
-	return dense, true
+	u.problem = problem
+	return problem == ""
+}
+
+func (u *hllUnion) raise(from, n int, value uint8) {
+	for i := from; i < from+n; i++ {
+		u.top[i] = max(u.top[i], value)
+	}
+}
+
+// fits replies with what is wrong with a union, if something is.
+func (c *Ctx) fits(u *hllUnion) bool {
+	if u.problem != "" {
+		c.Out.Error(u.problem)
+	}
+	return u.problem == ""
+}
+
+// hllUnion unites those at every key of the command; nil when it goes on after its handler.
+func (c *Ctx) hllUnion(lookup func(key []byte) (store.Entry, bool)) *hllUnion {
+	if c.made != nil && c.made.union != nil {
+		c.countLooked()
+		return c.made.union
+	}
+	if c.longUnion() {
+		return nil
+	}
+	u := &hllUnion{}
+	for _, key := range c.Args[1:] {
+		if e, found := lookup(key); found && !u.add(e) {
+			break
+		}
+	}
+	return u
 }
 
 func cmdPfmerge(c *Ctx) {
 	key := c.Args[1]
-	var top [hllRegisters]uint8
-	dense, ok := c.hllUnion(c.lookupCounted, &top)
-	if !ok {
+	u := c.hllUnion(c.lookupCounted)
+	if u == nil || !c.fits(u) {
 		return
 	}
 	e, found := c.LookupWrite(key)
@@ -163,10 +196,10 @@ func cmdPfmerge(c *Ctx) {
 	if found { // a HyperLogLog, since it was among those united
 		b = e.AppendString(b[:0])
 	}
-	if dense {
+	if u.dense {
 		b, _ = hllToDense(b)
 	}
-	for i, v := range top {
+	for i, v := range u.top {
 		if v != 0 {
 			b, _, _ = hllRaise(b, i, v, c.hllLimit()) // the union has found what is corrupt
 		}

@@ -1,6 +1,9 @@
 package command
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
@@ -152,13 +155,66 @@ func (c *Ctx) lookedUp() bool {
 	if c.made == nil || c.made.lookups == nil {
 		return false
 	}
-	k := c.made.lookups
-	c.Hits += k.n
-	c.Misses += k.missed
-	if k.counts {
+	c.countLooked()
+	if k := c.made.lookups; k.counts {
 		c.Out.Int(k.n)
 	} else {
 		c.made.named.reply.MoveTo(c.Out)
 	}
 	return true
+}
+
+func (c *Ctx) countLooked() {
+	c.Hits += c.made.lookups.n
+	c.Misses += c.made.lookups.missed
+}
+
+// hllCost is how many elements that are read take the time of a HyperLogLog that is united with others.
+const hllCost = 128
+
+// longUnion unites the HyperLogLogs at all arguments. When PFMERGE meets an expired key, which has to go before, nothing comes of
+// it.
+func (c *Ctx) longUnion() bool {
+	if !c.isLong((len(c.Args)-1)*hllCost) || c.Conf != nil && c.Conf.NotifyEvents&EventKeyMiss != 0 {
+		return false
+	}
+	return c.longMade(c.Args[1], c.Args[1:2], func(m *Made) *Long {
+		db, now, keys := c.DB, c.Now, slices.Clone(c.Args[1:])
+		for i := 0; c.FromMaster && i < len(keys); i++ {
+			keys[i] = bytes.Clone(keys[i]) // these are the stream's
+		}
+		leave, stays, goes := c.NoTouch, c.FromMaster, c.Cmd.IsWrite()
+		look := func(key []byte) (e store.Entry, found, usable bool) {
+			if e, found = db.Peek(key); !found || stays || goes && e.Expired(now) {
+				return e, found, !found || stays
+			}
+			e, found = lookAt(db, key, now, leave)
+			return e, found, true
+		}
+		m.union, m.lookups = &hllUnion{}, &lookups{}
+		l := &Long{Reply: resp.NewPieces(c.Out.Proto()), End: func() {}}
+		var listed map[string]struct{}
+		l.Between = func() { listed = setOf(keys) }
+		left := keys
+		l.Step = func() bool {
+			if m.lookups.keys = listed; listed == nil {
+				return true
+			}
+			u := m.union
+			if len(left) == 0 || u.problem != "" {
+				u.whole = true
+				return true
+			}
+			e, found, usable := look(left[0])
+			if !usable {
+				return true
+			}
+			if m.lookups.found(e, found); found {
+				u.add(e)
+			}
+			left = left[1:]
+			return false
+		}
+		return l
+	})
 }

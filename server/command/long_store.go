@@ -26,6 +26,7 @@ type Made struct {
 	bits    *madeBits     // BITCOUNT, BITPOS: they store nothing
 	named   *namedReply   // HMGET and its kin, which store nothing either
 	lookups *lookups      // MGET and its kin
+	union   *hllUnion     // PFCOUNT, PFMERGE: with lookups
 	value   *madeValue    // RESTORE
 	text    *store.Blob   // RESTORE of a string, BITOP
 	taken   *taken        // of what takes elements out: the others are the value
@@ -166,7 +167,7 @@ func (m *Made) Stale(db *store.DB, now int64) bool {
 	case m.lookups != nil && m.lookups.expires > 0 && now >= m.lookups.expires:
 		return true
 	}
-	return m.named != nil && !m.named.whole
+	return m.named != nil && !m.named.whole || m.union != nil && !m.union.whole
 }
 
 // Looks tells whether there are sources that no list names, but Sees.

@@ -11,8 +11,9 @@ import (
 // TestHyperLogLogsAreByteEqual grows HyperLogLogs over the borders of their forms, merges them and compares the strings.
 func TestHyperLogLogsAreByteEqual(t *testing.T) {
 	real := oracle.Start(t, "--save", "")
-	for _, limit := range []int64{0, 17, 100, 3000, 20000} {
+	for i, limit := range []int64{0, 17, 100, 3000, 20000} {
 		ours := NewDirect()
+		ours.Ctx.Conf.LongFrom = 1 + i%2*1000 // with 1 unions are made outside of the handler
 		ours.Ctx.Conf.HLLSparseMax = limit
 		real.Do("CONFIG", "SET", "hll-sparse-max-bytes", strconv.FormatInt(limit, 10))
 		real.Do("FLUSHALL")
@@ -54,15 +55,18 @@ func TestHyperLogLogsThatAreNone(t *testing.T) {
 		"HYLL\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x7f\xff", "HYLL\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x7f\xff\x80",
 		"HYLL\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x3f\x3f", "HYLL\x01\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x3f\x3f",
 	} {
-		for _, args := range [][]string{{"PFCOUNT", "k"}, {"PFCOUNT", "k", "other"}, {"PFADD", "k"}, {"PFMERGE", "k"}, {"PFMERGE", "to", "k"}, {"PFDEBUG", "TODENSE", "k"}} {
-			for _, d := range []Doer{real, ours} {
-				d.Do("FLUSHALL")
-				d.Do("SET", "k", bad)
+		for _, args := range [][]string{{"PFCOUNT", "k"}, {"PFCOUNT", "k", "other"}, {"PFCOUNT", "other", "k", "more"}, {"PFADD", "k"}, {"PFMERGE", "k"}, {"PFMERGE", "to", "k"}, {"PFMERGE", "to", "k", "k"}, {"PFDEBUG", "TODENSE", "k"}} {
+			for _, from := range []int{1, 1000} { // unions are made outside of the handler, or in it
+				ours.Ctx.Conf.LongFrom = from
+				for _, d := range []Doer{real, ours} {
+					d.Do("FLUSHALL")
+					d.Do("SET", "k", bad)
+				}
+				if want, got := real.Do(args...), ours.Do(args...); !Same(args, want, got) {
+					t.Errorf("case %d: %q: redis-server %s, ours %s", i, args, want, got)
+				}
+				compareStates(t, 0, real, ours)
 			}
-			if want, got := real.Do(args...), ours.Do(args...); !Same(args, want, got) {
-				t.Errorf("case %d: %q: redis-server %s, ours %s", i, args, want, got)
-			}
-			compareStates(t, 0, real, ours)
 		}
 	}
 }
