@@ -245,7 +245,11 @@ const (
 	// hears is what epoll watches for as a rule: told once of what comes in, it does not look at the socket again only to find that
 	// it was read. That look is a twentieth of what a request costs. But nor does it tell again of what a read leaves, or of an
 	// end behind the bytes: the loop has to remember that.
-	hears    = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	//
+	// A read that brings less than it asked for found the end of what there is, but for one thing: it stops before an urgent byte.
+	// Hence EPOLLPRI, which is told of as long as that byte is not passed. (So it does behind descriptors that a peer on the same
+	// host passes, of which a server has no use.)
+	hears    = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 	farewell = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )
 
@@ -262,10 +266,10 @@ func (l *loop) interest(c *conn) {
 		want = unix.EPOLLRDHUP
 	}
 	if !c.drained() {
-		want = want&^unix.EPOLLET | unix.EPOLLOUT
+		want = want&^(unix.EPOLLET|unix.EPOLLPRI) | unix.EPOLLOUT
 	}
 	if want == c.events {
-		if c.unread && !c.later {
+		if c.unread && !c.later && want == hears {
 			c.later = true
 			l.later = append(l.later, c)
 		}

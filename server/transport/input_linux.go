@@ -97,7 +97,7 @@ func (l *loop) readMore(c *conn, room []byte, n int) {
 		l.readBig(c)
 		return
 	}
-	if more, _ := l.readFrom(c, room[n:need]); more > 0 { // when there is none, or an end, the next wake tells
+	if more, _ := l.readFrom(c, room[n:need]); more > 0 { // when there is an end, the next turn finds it
 		l.moved.read(more)
 		n += more
 	}
@@ -128,7 +128,7 @@ func (l *loop) readBig(c *conn) {
 		}
 		n, errno := l.readFrom(c, space)
 		if got > 0 && n <= 0 {
-			break // what came before is to be looked at first; the next wake tells of an end
+			break // what came before is to be looked at first; the next turn finds an end
 		}
 		if l.lost(c, n, errno) || n <= 0 {
 			return

@@ -251,7 +251,7 @@ func (l *loop) event(ev *unix.EpollEvent) {
 		return
 	}
 	l.readable(c)
-	if ev.Events&farewell != 0 {
+	if ev.Events&(farewell|unix.EPOLLPRI) != 0 {
 		c.unread = true
 	}
 	l.leaves(c)
@@ -263,7 +263,7 @@ func (l *loop) readRest() {
 	for i := range n { // it may grow meanwhile
 		c := l.later[i]
 		c.later = false
-		if !c.unread || c.closed {
+		if !c.unread || c.closed || c.events != hears { // else epoll tells of what is there
 			continue
 		}
 		c.unread = false

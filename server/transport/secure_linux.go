@@ -169,7 +169,7 @@ func (c *conn) unsentRecords() int64 {
 func (l *loop) readFrom(c *conn, p []byte) (int, unix.Errno) {
 	if c.secure == nil {
 		n, errno := rawRecv(c.fd, p)
-		c.unread = n == len(p) || errno == unix.EINTR
+		c.unread = n == len(p) || n <= 0 && errno != unix.EAGAIN // an end is one of which the caller may want to know later
 		return n, errno
 	}
 	n, errno := c.secure.read(p)

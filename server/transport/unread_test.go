@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestReadsThatFillWhatTheyAskedFor: what comes with the bytes that fill a read exactly, and what comes behind, is executed and
@@ -98,6 +100,7 @@ func TestCrowdOfAllKinds(t *testing.T) {
 						time.Sleep(time.Duration(rnd.Intn(80)) * time.Microsecond)
 					}
 				}()
+				c.SetDeadline(time.Now().Add(20 * time.Second))
 				for i := range commands {
 					if _, err := c.r.Read(); err != nil {
 						t.Errorf("client %d, round %d, reply %d of %d: %v", k, round, i, commands, err)
@@ -124,4 +127,85 @@ func TestReachEndsWhereACommandDoes(t *testing.T) {
 			t.Errorf("%d asked for, %d commands in %d bytes, %d bytes of the next: reads %d, not %d", tc.reach, tc.commands, tc.done, tc.rest, got, tc.want)
 		}
 	}
+}
+
+// TestFarewellBehindTheBeginningOfACommand: where a read goes on at once, since what it brought is nothing but the beginning of a command, it may
+// be that one that meets the end of the connection.
+func TestFarewellBehindTheBeginningOfACommand(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	busy := dial(t, r.addr)
+	ping := "PING " + strings.Repeat("v", 64-len("PING \r\n")) + "\r\n"
+	for _, tc := range []struct{ announced, there int }{
+		{50_000, readSize},    // of the arena
+		{10 << 20, 64 << 10},  // what of it fills a buffer of its own
+		{100 << 20, 64 << 10}, // which would become a mapping
+	} {
+		c := dial(t, r.addr)
+		want(t, c.do("PING"), "PONG")
+		begun := fmt.Sprintf("*2\r\n$4\r\nPING\r\n$%d\r\n", tc.announced)
+		busy.send("DEBUG", "SLEEP", "0.1")
+		c.raw(strings.Repeat(ping, readSize/len(ping)) + begun + strings.Repeat("v", tc.there-len(begun)))
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ends(); strings.Count(got, "\r\n") != 2*readSize/len(ping) {
+			t.Errorf("%d bytes of a command of %d: what goes before is answered with %d lines", tc.there, tc.announced, strings.Count(got, "\r\n"))
+		}
+		want(t, busy.reply(), "OK")
+	}
+}
+
+// TestUrgentData: a read ends at an urgent byte, behind which there is more.
+func TestUrgentData(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	c := dial(t, r.addr)
+	want(t, c.do("PING"), "PONG")
+	busy := dial(t, r.addr)
+	busy.send("DEBUG", "SLEEP", "0.1")
+	c.raw("PING\r\n")
+	rc, err := c.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	if err := rc.Control(func(fd uintptr) { failed = unix.Send(int(fd), []byte("!"), unix.MSG_OOB) }); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	c.raw("PING\r\n")
+	want(t, c.reply(), "PONG")
+	want(t, c.reply(), "PONG")
+}
+
+// onLoop runs fn on the loop, between two turns.
+func (r *rig) onLoop(fn func(l *loop)) {
+	done := make(chan struct{})
+	r.server.loops[0].post(func() {
+		defer close(done)
+		fn(r.server.loops[0])
+	})
+	<-done
+}
+
+// TestStuckOutputIsNotRememberedAsUnread: of a connection that epoll tells of again and again the loop needs to remember nothing.
+func TestStuckOutputIsNotRememberedAsUnread(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	c := dial(t, r.addr)
+	want(t, c.do("PING"), "PONG")
+	r.onLoop(func(l *loop) {
+		for _, c := range l.conns {
+			if c == nil {
+				continue
+			}
+			l.enqueue(c, []byte("+1\r\n"), nil)
+			l.interest(c)
+			c.unread = true
+			l.interest(c)
+			if len(l.later) != 0 {
+				t.Error("it is read again and again")
+			}
+			l.flush(c)
+		}
+	})
+	want(t, c.reply(), "1")
+	want(t, c.do("PING"), "PONG")
 }
