@@ -21,7 +21,7 @@ type conn struct {
 	parser resp.Parser
 	events uint32  // what epoll watches for
 	unread bool    // there may be bytes in the socket, or its end, of which epoll does not tell again: see hears
-	later  bool    // in loop.later
+	later  bool    // in loop.later or loop.rest
 	metAt  uint64  // see gathering.meet
 	secure *secure // TLS; nil: none
 	unix   bool

@@ -18,7 +18,7 @@ const (
 	believed  = 64 << 10  // of an announced length, memory is made for so much before anything of it came
 )
 
-// readable reads from c and puts its complete commands into the batch.
+// readable reads from c and puts its complete commands into the batch, which is not full.
 func (l *loop) readable(c *conn) {
 	if c.inBatch { // two events for one connection: its commands are being batched already
 		c.unread = true
@@ -27,7 +27,7 @@ func (l *loop) readable(c *conn) {
 	l.crowd.meet(&c.metAt)
 	reach, rest := readSize, len(c.query)
 	if c.reach > 0 {
-		reach = c.reach
+		reach = min(c.reach, len(l.arena)/2) // with what goes before, at most an eighth of it or shortRest, it finds room in an arena that is not full
 	}
 	if need := c.parser.Need(); rest > max(shortRest, reach/8) || need > longReach {
 		if !l.t.sessions.EvictAnnounced(&c.sess, need) {
@@ -35,11 +35,7 @@ func (l *loop) readable(c *conn) {
 		}
 		return
 	}
-	if len(l.arena)-l.used < rest+reach || l.full() {
-		l.process()
-	}
 	room := l.arena[l.used:]
-	reach = min(reach, len(room)-rest)
 	n, errno := l.readFrom(c, room[rest:rest+reach])
 	if l.lost(c, n, errno) || n <= 0 {
 		return
@@ -58,9 +54,9 @@ func (l *loop) readable(c *conn) {
 	}
 }
 
-// full tells whether the batch is to be executed before anything more is read.
+// full tells whether the batch is to be executed before anything more is read. The arena has room for another read while it is not.
 func (l *loop) full() bool {
-	return len(l.items) >= batchItems || l.used >= batchBytes || len(l.items)*l.replyEach >= batchBytes
+	return len(l.items) >= batchItems || l.used >= min(batchBytes, len(l.arena)/4) || len(l.items)*l.replyEach >= batchBytes
 }
 
 // parseArena parses the next n bytes of the arena.

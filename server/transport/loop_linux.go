@@ -2,7 +2,6 @@ package transport
 
 import (
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +33,7 @@ type loop struct {
 	lane   *engine.Lane
 
 	events [maxEvents]unix.EpollEvent
+	told   []unix.EpollEvent // what of them, or of the stand-in's, was not looked at yet
 	arena  []byte
 	used   int
 	args   [][]byte
@@ -43,6 +43,7 @@ type loop struct {
 
 	batch  []*conn // connections with something in items, in order
 	later  []*conn // have something unread of which epoll does not tell again
+	rest   []*conn // those of them whose turn it is, the next one last; empty between two turns
 	paused []*conn // held back by CLIENT PAUSE
 	astray []*conn // wait for the master
 	kept   []*kept // see kept
@@ -160,8 +161,8 @@ func (l *loop) run() {
 	procs := int32(runtime.GOMAXPROCS(0))
 	for !l.stopping {
 		ms := nap(running.Load(), procs)
-		rest := len(l.later)
-		goesOn := rest > 0 || len(l.hearers) > 0
+		left := len(l.later)
+		goesOn := left > 0 || len(l.hearers) > 0
 		if goesOn {
 			ms = 0
 		}
@@ -174,14 +175,13 @@ func (l *loop) run() {
 			rawSleep(gatherFor)
 			n += rawEpollWait(l.epfd, l.events[n:], 0)
 		}
-		for i := 0; i < n; i++ {
-			l.event(&l.events[i])
-		}
+		l.told = l.events[:n]
+		l.heed()
 		l.readRest()
 		l.seekMaster()
 		l.process()
 		if len(l.hearers) > 0 {
-			l.heard(n + rest)
+			l.heard(n + left)
 		}
 		if len(l.kept) > 0 {
 			l.watchCommit()
@@ -224,6 +224,22 @@ func (l *loop) untilCron() time.Duration {
 	return max(d, 0) + time.Millisecond
 }
 
+// heed does what there is to do for each event. If a command goes on for long in the middle of it the stand-in does the rest, of which
+// epoll does not tell again. It tells again of mail, which waits, since it may want the lock that the command has.
+func (l *loop) heed() {
+	for len(l.told) > 0 {
+		if l.full() {
+			l.process()
+			continue
+		}
+		ev := &l.told[0]
+		l.told = l.told[1:]
+		if !l.inside || int(ev.Fd) != l.wakeFD {
+			l.event(ev)
+		}
+	}
+}
+
 func (l *loop) event(ev *unix.EpollEvent) {
 	fd := int(ev.Fd)
 	if fd == l.wakeFD {
@@ -257,11 +273,19 @@ func (l *loop) event(ev *unix.EpollEvent) {
 	l.leaves(c)
 }
 
-// readRest reads on where reads did not find the end of what there was.
+// readRest reads on where reads did not find the end of what there was. As in heed, a stand-in may do a part of it.
 func (l *loop) readRest() {
-	n := len(l.later)
-	for i := range n { // it may grow meanwhile
-		c := l.later[i]
+	if len(l.rest) == 0 {
+		l.rest, l.later = l.later, l.rest // who stops nowhere is read once in a turn
+	}
+	for n := len(l.rest); n > 0; n = len(l.rest) {
+		if l.full() {
+			l.process()
+			continue
+		}
+		c := l.rest[n-1]
+		l.rest[n-1] = nil
+		l.rest = l.rest[:n-1]
 		c.later = false
 		if !c.unread || c.closed || c.events != hears { // else epoll tells of what is there
 			continue
@@ -270,7 +294,6 @@ func (l *loop) readRest() {
 		l.readable(c)
 		l.leaves(c)
 	}
-	l.later = slices.Delete(l.later, 0, n)
 }
 
 // leaves remembers a connection of which something may be unread. If it is in the batch, the end of that does.
@@ -333,6 +356,7 @@ func (l *loop) nextItem() *engine.Item {
 // process executes the batch and sends the replies.
 func (l *loop) process() {
 	if len(l.batch) == 0 {
+		l.used = 0 // what was used is of connections that were closed at once
 		return
 	}
 	l.t.sessions.EvictIfCrowded() // what was read counts before anybody asks

@@ -190,6 +190,9 @@ func (l *loop) readOn(c *conn) {
 		return
 	}
 	l.post(func() {
+		if l.full() {
+			l.process()
+		}
 		if !c.closed && !c.held() && !c.ends() && c.secure.more {
 			l.readable(c)
 		}
@@ -237,6 +240,9 @@ func (t *Server) greet(fd int, remote, local netip.AddrPort) {
 	}
 	l := t.loops[int(t.homes.Add(1))%len(t.loops)]
 	l.post(func() {
+		if l.full() {
+			l.process()
+		}
 		l.adopt(c)
 		if !c.closed && l.conns[c.fd] == c {
 			l.readable(c) // what came with the end of the handshake

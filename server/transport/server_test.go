@@ -39,6 +39,7 @@ type rigOptions struct {
 	loops    int
 	bootTime func() int64
 	backlog  bool
+	attach   func(r *rig, table *command.Table) // gives commands of other packages a handler
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -58,6 +59,9 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	}
 	table := command.NewTable()
 	r.e = engine.New(engine.Options{Store: store.New(store.Options{}), Log: log, Table: table, BootTime: o.bootTime, Logf: logf})
+	if o.attach != nil {
+		o.attach(r, table)
+	}
 	r.s = session.New(session.Options{Engine: r.e, Settings: r.cfg, Logf: logf, Version: "test"})
 	if o.loops == 0 {
 		o.loops = 1

@@ -33,12 +33,11 @@ func (l *loop) whileBusy() {
 	for _, c := range withdrawn {
 		l.resume(c)
 	}
+	l.heed() // what the turn that is interrupted was told of
 	n := rawEpollWait(l.epfd, s.events[:], 0)
-	for i := 0; i < n; i++ {
-		if int(s.events[i].Fd) != l.wakeFD { // mail may want the lock for itself: it waits
-			l.event(&s.events[i])
-		}
-	}
+	l.told = s.events[:n]
+	l.heed()
+	l.readRest()
 	l.process()
 }
 
