@@ -240,6 +240,14 @@ func TestMinReplicasToWrite(t *testing.T) {
 	Await(t, "the replica to count", func() bool { return !master.Do("SET", "a", "1").IsError() })
 	link.Stall(true)
 	Await(t, "the lag to count", func() bool { return master.Do("SET", "a", "2").IsError() })
+	master.Must("CONFIG", "SET", "min-slaves-max-lag", "1000")
+	if v := master.Do("SET", "a", "2"); v.IsError() {
+		t.Errorf("another lag does not count at once: %s", v)
+	}
+	master.Must("CONFIG", "SET", "min-slaves-max-lag", "2")
+	if v := master.Do("SET", "a", "2"); !v.IsError() {
+		t.Error("nor does the lag before that again")
+	}
 	link.Stall(false)
 	Await(t, "the replica to count again", func() bool { return !master.Do("SET", "a", "3").IsError() })
 	MustAgree(t, master, replica)

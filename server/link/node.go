@@ -336,6 +336,7 @@ func (n *Node) watchSettings() {
 		defer n.mu.Unlock()
 		n.applySettings()
 		n.applySynchronous()
+		n.countGood() // another lag may make others good
 		return nil
 	}, "synchronous-replicas", "synchronous-timeout", "repl-backlog-size", "repl-disk-backlog-size", "replica-read-only", "replica-serve-stale-data", "min-replicas-to-write", "min-replicas-max-lag")
 }
