@@ -41,8 +41,9 @@ const (
 	fanout         = 64
 	fanoutStep     = 8 // children by which an inner node's slot grows
 	maxChunkHeight = 16
-	// chunkSlot is the slot to which leaves grow; one element that is longer has a leaf of its own, up to maxSlot.
-	chunkSlot = 4 << 10
+	// chunkSlot is the slot to which leaves grow, about what a node of Redis' lists holds: with 4 KiB, what each leaf has beside elements was
+	// a hundredth. One element that is longer has a leaf of its own, up to maxSlot.
+	chunkSlot = 8 << 10
 	chunkRoom = chunkSlot - leafHeader
 	maxChunk  = maxSlot - leafHeader
 )

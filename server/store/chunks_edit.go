@@ -43,7 +43,8 @@ func (t *chunks) respace(id uint32, from, to, start, end, n int, head bool) (b [
 	if size := t.home.slab.size(ref); leafHeader+need > size {
 		want := leafHeader + need
 		if want < chunkSlot {
-			want = min(max(want, 2*size), chunkSlot)
+			more := min(t.bytes/16, chunkSlot) // so little of a list is room for more, and a long one soon has whole leaves
+			want = min(max(want, size+int(more)), chunkSlot)
 		}
 		ref = t.home.slab.alloc(want)
 		copy(t.home.slab.at(ref)[:leafHeader], old)

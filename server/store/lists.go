@@ -11,7 +11,7 @@ type listObject struct {
 
 const (
 	// listPackMax is the size in bytes up to which a list is flat bytes in its entry: u16 elements, elements.
-	listPackMax = 1 << 10
+	listPackMax = 4 << 10
 	listHeader  = 2
 	blobElem    = 8 << 10
 )

@@ -278,7 +278,7 @@ func ptr[T any](v T) *T { return &v }
 // TestCutOfHugeList changes a list everywhere, or gives it up, while a cut is inside it; what only the cut held is gone
 // when it ends.
 func TestCutOfHugeList(t *testing.T) {
-	const elements = 60_000
+	const elements = 180_000
 	for _, end := range []string{"keep", "delete", "rename", "copy", "flush", "overwrite", "two cuts", "give up", "trim"} {
 		t.Run(end, func(t *testing.T) {
 			w := &world{t: t, r: rand.New(rand.NewSource(1)), s: New(Options{Seed: 1, Databases: 2})}
@@ -295,7 +295,9 @@ func TestCutOfHugeList(t *testing.T) {
 			rec, second := newRecorder(t, 2), newRecorder(t, 2)
 			cut := w.s.BeginCut(rec)
 			var other *Cut
-			for steps := 0; !cut.Step(64); steps++ {
+			var want2 model
+			steps := 0
+			for ; !cut.Step(16); steps++ {
 				switch {
 				case steps < 200:
 					l, _ := d.ListForWrite(key)
@@ -303,9 +305,8 @@ func TestCutOfHugeList(t *testing.T) {
 						list = w.listOp(&l, list)
 					}
 					if steps == 100 && end == "two cuts" {
-						want2 := model{{"huge": {kind: ListKind, fields: elementsOf(mustPeek(d, key))}}, {}}
+						want2 = model{{"huge": {kind: ListKind, fields: elementsOf(mustPeek(d, key))}}, {}}
 						other = w.s.BeginCut(second)
-						defer func() { second.finish(want2) }()
 					}
 				case steps > 200:
 				case end == "delete":
@@ -329,6 +330,9 @@ func TestCutOfHugeList(t *testing.T) {
 				w.s.Defrag(10)
 			}
 			cut.End()
+			if steps < 300 {
+				t.Fatalf("the cut took %d steps: not all happened that should", steps)
+			}
 			if end != "give up" {
 				rec.finish(want)
 			}
@@ -336,6 +340,7 @@ func TestCutOfHugeList(t *testing.T) {
 				for !other.Step(100) {
 				}
 				other.End()
+				second.finish(want2)
 			}
 			audit(t, w.s)
 			if end == "keep" && w.s.UsedBytes() > before*3/2 {
