@@ -20,7 +20,7 @@ type conn struct {
 	sess   session.Session
 	parser resp.Parser
 	events uint32  // what epoll watches for
-	unread bool    // there may be bytes in the socket, or its end, of which epoll does not tell again: see hears
+	unread bool    // there may be bytes in the socket, or its end, of which epoll does not tell again: see hears; not of TLS, see left
 	later  bool    // in loop.later or loop.rest
 	metAt  uint64  // see gathering.meet
 	secure *secure // TLS; nil: none
@@ -268,18 +268,26 @@ func (l *loop) interest(c *conn) {
 	if !c.drained() {
 		want = want&^(unix.EPOLLET|unix.EPOLLPRI) | unix.EPOLLOUT
 	}
-	if want == c.events {
-		if c.unread && !c.later && want == hears {
-			c.later = true
-			l.later = append(l.later, c)
+	if want != c.events {
+		c.events, c.unread = want, false // what is there already is told of
+		if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: want, Fd: int32(c.fd)}); err != nil {
+			l.t.logf("Closing client id=%d: it would not be heard again: epoll_ctl: %v", c.sess.Num, err)
+			l.close(c)
+			return
 		}
-		return
 	}
-	c.events, c.unread = want, false // what is there already is told of
-	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: want, Fd: int32(c.fd)}); err != nil {
-		l.t.logf("Closing client id=%d: it would not be heard again: epoll_ctl: %v", c.sess.Num, err)
-		l.close(c)
+	if !c.later && c.left() {
+		c.later = true
+		l.later = append(l.later, c)
 	}
+}
+
+// left tells that there may be something to read of which epoll does not tell.
+func (c *conn) left() bool {
+	if c.secure != nil {
+		return c.secure.more && !c.held() && !c.ends()
+	}
+	return c.unread && c.events == hears
 }
 
 // adopt takes over a freshly accepted socket.

@@ -287,7 +287,7 @@ func (l *loop) readRest() {
 		l.rest[n-1] = nil
 		l.rest = l.rest[:n-1]
 		c.later = false
-		if !c.unread || c.closed || c.events != hears { // else epoll tells of what is there
+		if c.closed || !c.left() {
 			continue
 		}
 		c.unread = false
@@ -298,7 +298,7 @@ func (l *loop) readRest() {
 
 // leaves remembers a connection of which something may be unread. If it is in the batch, the end of that does.
 func (l *loop) leaves(c *conn) {
-	if c.unread && !c.inBatch {
+	if !c.inBatch && c.left() {
 		l.interest(c)
 	}
 }
@@ -406,7 +406,6 @@ func (l *loop) finish(c *conn) {
 		l.post(func() { l.resume(c) })
 	}
 	c.again = false
-	l.readOn(c)
 }
 
 // answer sends the replies to c's part of the batch, unless the right to acknowledge what it wrote was lost meanwhile
@@ -551,7 +550,6 @@ func (l *loop) resume(c *conn) {
 		return
 	}
 	l.interest(c)
-	l.readOn(c)
 	if len(c.query) > 0 {
 		l.parse(c, c.query)
 	}

@@ -184,21 +184,6 @@ func (l *loop) readFrom(c *conn, p []byte) (int, unix.Errno) {
 	return n, errno
 }
 
-// readOn makes the loop read on where epoll would not wake it: c's commands so far are executed, or c may go on again.
-func (l *loop) readOn(c *conn) {
-	if c.secure == nil || !c.secure.more {
-		return
-	}
-	l.post(func() {
-		if l.full() {
-			l.process()
-		}
-		if !c.closed && !c.held() && !c.ends() && c.secure.more {
-			l.readable(c)
-		}
-	})
-}
-
 // writeTo writes once to c.
 func (c *conn) writeTo(p []byte) (int, unix.Errno) {
 	if c.secure == nil {
@@ -240,12 +225,9 @@ func (t *Server) greet(fd int, remote, local netip.AddrPort) {
 	}
 	l := t.loops[int(t.homes.Add(1))%len(t.loops)]
 	l.post(func() {
-		if l.full() {
-			l.process()
-		}
-		l.adopt(c)
-		if !c.closed && l.conns[c.fd] == c {
-			l.readable(c) // what came with the end of the handshake
+		c.secure.more = true // what came with the end of the handshake
+		if l.adopt(c); l.conns[c.fd] == c {
+			l.interest(c)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -39,6 +40,7 @@ type rigOptions struct {
 	loops    int
 	bootTime func() int64
 	backlog  bool
+	tls      func() *tls.Config
 	attach   func(r *rig, table *command.Table) // gives commands of other packages a handler
 }
 
@@ -67,7 +69,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		o.loops = 1
 	}
 	var err error
-	if r.server, err = New(Options{Engine: r.e, Sessions: r.s, Loops: o.loops, Logf: logf, Verbosef: logf}); err != nil {
+	if r.server, err = New(Options{Engine: r.e, Sessions: r.s, Loops: o.loops, TLS: o.tls, Logf: logf, Verbosef: logf}); err != nil {
 		t.Fatal(err)
 	}
 	addr, err := r.server.ListenTCP(netip.MustParseAddrPort("127.0.0.1:0"), 511)

@@ -1,13 +1,17 @@
 package transport
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
+	"github.com/understudy-db/understudy/server/resp"
+	"github.com/understudy-db/understudy/server/servertest/pki"
 )
 
 // long is a server of one loop with a command, EVAL, that goes on until it is told to end.
@@ -17,7 +21,7 @@ type long struct {
 	end  func() // it returns
 }
 
-func newLong(t *testing.T) *long {
+func newLong(t *testing.T, o rigOptions) *long {
 	mute, end := make(chan struct{}), make(chan struct{})
 	l := &long{mute: sync.OnceFunc(func() { close(mute) }), end: sync.OnceFunc(func() { close(end) })}
 	eval := func(r *rig) command.Handler {
@@ -37,7 +41,8 @@ func newLong(t *testing.T) *long {
 			}
 		}
 	}
-	l.rig = newRig(t, rigOptions{attach: func(r *rig, table *command.Table) { table.Attach("EVAL", eval(r)) }})
+	o.attach = func(r *rig, table *command.Table) { table.Attach("EVAL", eval(r)) }
+	l.rig = newRig(t, o)
 	t.Cleanup(func() {
 		l.mute()
 		l.end()
@@ -53,17 +58,33 @@ func answered(t *testing.T, c *client) {
 	}
 }
 
-// TestLongCommandHearsPipelines: what one read leaves is read while a command of another client goes on, too.
+// TestLongCommandHearsPipelines: what one read leaves is read while a command of another client goes on, too, and so is what crypto/tls has
+// taken from the socket and a read left there.
 func TestLongCommandHearsPipelines(t *testing.T) {
-	l := newLong(t)
-	a, c := dial(t, l.addr), dial(t, l.addr)
-	want(t, c.do("PING"), "PONG")
+	config := pki.New(t).Client("understudy://test/tls")
+	l := newLong(t, rigOptions{tls: func() *tls.Config { return &tls.Config{Certificates: config.Certificates} }})
+	secure, err := l.server.ListenTLS(netip.MustParseAddrPort("127.0.0.1:0"), 511)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := tls.Dial("tcp", secure.String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	a, clients := dial(t, l.addr), []*client{dial(t, l.addr), {t, nc, resp.NewReader(nc)}}
+	for _, c := range clients {
+		want(t, c.do("PING"), "PONG")
+	}
 	a.send("EVAL", "", "0")
 	ping := "PING " + strings.Repeat("v", 64-len("PING \r\n")) + "\r\n"
 	const commands = 5 * readSize / 64
-	c.raw(strings.Repeat(ping, commands))
-	for range commands {
-		answered(t, c)
+	for _, c := range clients {
+		c.raw(strings.Repeat(ping, commands))
+		for range commands {
+			answered(t, c)
+		}
 	}
 	l.mute()
 	l.end()
@@ -73,7 +94,7 @@ func TestLongCommandHearsPipelines(t *testing.T) {
 // TestLongCommandInTheMiddleOfATurn: so much comes at once that a part of it is executed before the rest is looked at, and among it is a
 // command that goes on for long. The others are answered.
 func TestLongCommandInTheMiddleOfATurn(t *testing.T) {
-	l := newLong(t)
+	l := newLong(t, rigOptions{})
 	a := dial(t, l.addr)
 	var others []*client
 	for range 2 * batchBytes / readSize {
@@ -98,7 +119,7 @@ func TestLongCommandInTheMiddleOfATurn(t *testing.T) {
 
 // TestLongCommandServesWhoWasAboutToBeRead: the connection for which there was no room before the batch was executed sends more meanwhile.
 func TestLongCommandServesWhoWasAboutToBeRead(t *testing.T) {
-	l := newLong(t)
+	l := newLong(t, rigOptions{})
 	a := dial(t, l.addr)
 	var others []*client
 	for range batchBytes/readSize + 1 {
@@ -136,7 +157,7 @@ func TestLongCommandServesWhoWasAboutToBeRead(t *testing.T) {
 
 // TestLongCommandHearsFarReachers: a connection's reads may ask for more than the stand-in has room for, behind what is there of a command.
 func TestLongCommandHearsFarReachers(t *testing.T) {
-	l := newLong(t)
+	l := newLong(t, rigOptions{})
 	a, c := dial(t, l.addr), dial(t, l.addr)
 	const there = 64 << 10
 	arg := strings.Repeat("v", there-len("*3\r\n$4\r\nPING\r\n$65500\r\n"))
