@@ -67,6 +67,9 @@ func (c *Ctx) hset() (created int, ok bool) {
 		h.Draft(c.DB, key)
 	}
 	for i := 2; i < len(c.Args); i += 2 {
+		if i%(2*store.WarmGroup) == 2 {
+			h.WarmNext(c.Args[i:], 2)
+		}
 		if h.Set(c.Args[i], c.Args[i+1]) {
 			created++
 		}

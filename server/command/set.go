@@ -47,7 +47,11 @@ func cmdSadd(c *Ctx) {
 		s.Draft(c.DB, key)
 	}
 	added := 0
-	for _, m := range c.Args[2:] {
+	members := c.Args[2:]
+	for i, m := range members {
+		if i%store.WarmGroup == 0 {
+			s.Warm(members[i:])
+		}
 		if s.Add(m) {
 			added++
 		}

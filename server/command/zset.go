@@ -93,6 +93,9 @@ func (c *Ctx) zadd(o zaddOptions) {
 	}
 	added, updated, score, done := 0, 0, 0.0, false
 	for i, s := range scores {
+		if i%store.WarmGroup == 0 {
+			z.WarmNext(c.Args[o.at+1+2*i:], 2)
+		}
 		var created, changed bool
 		score, created, changed, done = o.apply(&z, c.Args[o.at+1+2*i], s)
 		switch {

@@ -25,13 +25,17 @@ func (d *DB) Warm(keys [][]byte) (sum uint32) {
 // WarmNext is Warm for the first WarmGroup of args that stand step apart, when they are some.
 func (d *DB) WarmNext(args [][]byte, step int) {
 	var room [WarmGroup][]byte
-	keys := room[:0]
-	for i := 0; i < len(args) && len(keys) < WarmGroup; i += step {
-		keys = append(keys, args[i])
-	}
-	if len(keys) >= warmFrom {
+	if keys := apart(room[:0], args, step); len(keys) >= warmFrom {
 		d.warm(keys)
 	}
+}
+
+// apart appends the first WarmGroup of args that stand step apart.
+func apart(dst, args [][]byte, step int) [][]byte {
+	for i := 0; i < len(args) && len(dst) < WarmGroup; i += step {
+		dst = append(dst, args[i])
+	}
+	return dst
 }
 
 func (d *DB) warm(keys [][]byte) (sum uint32) {
@@ -71,6 +75,14 @@ func (h *Hash) Warm(fields [][]byte) {
 	}
 }
 
+// WarmNext is Warm of those of args that stand step apart.
+func (h *Hash) WarmNext(args [][]byte, step int) {
+	var room [WarmGroup][]byte
+	if h.obj != nil && len(args) > step {
+		h.Warm(apart(room[:0], args, step))
+	}
+}
+
 // Warm fetches the memory of the first WarmGroup of members that are looked up next. It changes nothing.
 func (s *Set) Warm(members [][]byte) {
 	if s.obj != nil && len(members) >= warmFrom {
@@ -82,6 +94,14 @@ func (s *Set) Warm(members [][]byte) {
 func (z *ZSet) Warm(members [][]byte) {
 	if z.obj != nil && len(members) >= warmFrom {
 		z.obj.warm(members)
+	}
+}
+
+// WarmNext is Warm of those of args that stand step apart.
+func (z *ZSet) WarmNext(args [][]byte, step int) {
+	var room [WarmGroup][]byte
+	if z.obj != nil && len(args) > step {
+		z.Warm(apart(room[:0], args, step))
 	}
 }
 
