@@ -33,6 +33,17 @@ func benchSmall(o options, t *table) error {
 	return o.elements(t, "many values of ten elements", strconv.Itoa)
 }
 
+// benchMiddle fills values that grow to a length between those of small ones and big ones.
+func benchMiddle(o options, t *table) error {
+	for _, n := range []int{50, 150, 500} {
+		suffix := func(i int) string { return strconv.Itoa(i * perCommand / n) }
+		if err := o.elements(t, fmt.Sprintf("many values of %d elements", n), suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // benchMillion fills one value of each kind.
 func benchMillion(o options, t *table) error {
 	return o.elements(t, fmt.Sprintf("one value of %d elements", o.keys), func(int) string { return "" })

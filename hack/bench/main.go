@@ -39,6 +39,7 @@ var benches = []bench{
 	{"values", "the same of SET and GET of 1 KiB and 16 KiB", benchValues},
 	{"connections", "the same of SET and GET over 1,000 and 10,000 connections", benchConnections},
 	{"small", "bytes per element of many small values, and CPU to fill them", benchSmall},
+	{"middle", "the same of values of 50, 150 and 500 elements, ten a command", benchMiddle},
 	{"million", "the same of values of a million elements", benchMillion},
 	{"gc", "the collector's share of the CPU, ten times -keys keys", benchCollector},
 	{"maxmemory", "how far writers overrun maxmemory", benchMaxMemory},
@@ -62,7 +63,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of A B")
 	flag.IntVar(&o.requests, "requests", 400000, "requests of one redis-benchmark run at P=1; four times that at P=16")
 	flag.IntVar(&o.keys, "keys", 1000000, "keys of the memory, sync and disk cases, fields of the huge one, kilobytes written in the one behind")
-	only := flag.String("only", "", "comma separated rows of the cases default, values, connections, small and million (\"list\"), touched (\"lists of 4 elements\") and long (\"KEYS on a replica\"); all when empty")
+	only := flag.String("only", "", "comma separated rows of the cases default, values, connections, small, middle and million (\"list\"), touched (\"lists of 4 elements\") and long (\"KEYS on a replica\"); all when empty")
 	limit := flag.String("limit", "none", "fail above: floor, budget or none")
 	flag.Parse()
 	if *only != "" {

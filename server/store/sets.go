@@ -16,7 +16,7 @@ type Set struct {
 }
 
 const (
-	setPackEntries = 128
+	setPackEntries = 64 // a look at 128 took more than redis-server's whole SADD
 	setPackMember  = 64
 )
 
