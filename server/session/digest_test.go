@@ -35,9 +35,11 @@ func fillDigested(s *store.Store, mark string, n int) {
 		for _, size := range []int{3, n} {
 			key := func(kind string) []byte { return word(kind+":%d", size) }
 			list, _ := db.ListForWrite(key("list"))
-			hash, _ := db.HashForWrite(key("hash"))
 			for j := range size {
 				list.Push(false, word(mark+":%d", j))
+			}
+			hash, _ := db.HashForWrite(key("hash"))
+			for j := range size {
 				hash.Set(word("field:%d", j), word(mark+":%d", j))
 			}
 			set, _ := db.SetForWrite(key("set"))

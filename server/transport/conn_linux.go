@@ -21,6 +21,7 @@ type conn struct {
 	parser resp.Parser
 	events uint32  // what epoll watches for
 	unread bool    // there may be bytes in the socket, or its end, of which epoll does not tell again: see hears; not of TLS, see left
+	toEnd  bool    // epoll told of an end, or of an urgent byte, somewhere behind what is there: reads go on until there is nothing
 	later  bool    // in loop.later or loop.rest
 	metAt  uint64  // see gathering.meet
 	secure *secure // TLS; nil: none

@@ -266,10 +266,10 @@ func (l *loop) event(ev *unix.EpollEvent) {
 		}
 		return
 	}
-	l.readable(c)
 	if ev.Events&(farewell|unix.EPOLLPRI) != 0 {
-		c.unread = true
+		c.toEnd = true
 	}
+	l.readable(c)
 	l.leaves(c)
 }
 

@@ -169,7 +169,10 @@ func (c *conn) unsentRecords() int64 {
 func (l *loop) readFrom(c *conn, p []byte) (int, unix.Errno) {
 	if c.secure == nil {
 		n, errno := rawRecv(c.fd, p)
-		c.unread = n == len(p) || n <= 0 && errno != unix.EAGAIN // an end is one of which the caller may want to know later
+		if errno == unix.EAGAIN {
+			c.toEnd = false
+		}
+		c.unread = n == len(p) || c.toEnd || n <= 0 && errno != unix.EAGAIN // an end is one of which the caller may want to know later
 		return n, errno
 	}
 	n, errno := c.secure.read(p)

@@ -68,7 +68,7 @@ func (v *victim) unharmed() {
 	}
 	for end := time.Now().Add(10 * time.Second); v.descriptors() > v.files; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			v.t.Fatalf("%d descriptors are open, %d were before:\n%s", v.descriptors(), v.files, v.openFiles())
+			v.t.Fatalf("%d descriptors are open, %d were before:\n%s\n%s", v.descriptors(), v.files, v.openFiles(), v.Must("CLIENT", "LIST").String())
 		}
 	}
 	if now := v.memory(); now > v.resident+slack {
