@@ -248,8 +248,8 @@ const (
 	// end behind the bytes: the loop has to remember that.
 	//
 	// A read that brings less than it asked for found the end of what there is, but for one thing: it stops before an urgent byte.
-	// Hence EPOLLPRI, which is told of as long as that byte is not passed. (So it does behind descriptors that a peer on the same
-	// host passes, of which a server has no use.)
+	// Hence EPOLLPRI, after which reads go on until there is nothing: see conn.toEnd. (A read also stops behind descriptors that a
+	// peer on the same host passes, of which a server has no use.)
 	hears    = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 	farewell = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )

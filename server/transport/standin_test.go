@@ -78,10 +78,9 @@ func TestLongCommandHearsPipelines(t *testing.T) {
 		want(t, c.do("PING"), "PONG")
 	}
 	a.send("EVAL", "", "0")
-	ping := "PING " + strings.Repeat("v", 64-len("PING \r\n")) + "\r\n"
 	const commands = 5 * readSize / 64
 	for _, c := range clients {
-		c.raw(strings.Repeat(ping, commands))
+		c.raw(strings.Repeat(ping64, commands))
 		for range commands {
 			answered(t, c)
 		}
@@ -91,23 +90,31 @@ func TestLongCommandHearsPipelines(t *testing.T) {
 	want(t, a.reply(), "DONE")
 }
 
+// ping64 is a request of 64 bytes.
+var ping64 = "PING " + strings.Repeat("v", 64-len("PING \r\n")) + "\r\n"
+
+// greeted dials n clients of which the server has heard.
+func greeted(t *testing.T, addr string, n int) (list []*client) {
+	for range n {
+		c := dial(t, addr)
+		want(t, c.do("PING"), "PONG")
+		list = append(list, c)
+	}
+	return list
+}
+
 // TestLongCommandInTheMiddleOfATurn: so much comes at once that a part of it is executed before the rest is looked at, and among it is a
 // command that goes on for long. The others are answered.
 func TestLongCommandInTheMiddleOfATurn(t *testing.T) {
 	l := newLong(t, rigOptions{})
 	a := dial(t, l.addr)
-	var others []*client
-	for range 2 * batchBytes / readSize {
-		others = append(others, dial(t, l.addr))
-		want(t, others[len(others)-1].do("PING"), "PONG")
-	}
-	ping := "PING " + strings.Repeat("v", 64-len("PING \r\n")) + "\r\n"
+	others := greeted(t, l.addr, 2*batchBytes/readSize)
 	busy := dial(t, l.addr)
 	busy.send("DEBUG", "SLEEP", "0.2")
 	time.Sleep(50 * time.Millisecond) // it is what the loop does
 	a.send("EVAL", "", "0")
 	for _, c := range others {
-		c.raw(strings.Repeat(ping, readSize/64))
+		c.raw(strings.Repeat(ping64, readSize/64))
 	}
 	for _, c := range others {
 		answered(t, c)
@@ -121,18 +128,13 @@ func TestLongCommandInTheMiddleOfATurn(t *testing.T) {
 func TestLongCommandServesWhoWasAboutToBeRead(t *testing.T) {
 	l := newLong(t, rigOptions{})
 	a := dial(t, l.addr)
-	var others []*client
-	for range batchBytes/readSize + 1 {
-		others = append(others, dial(t, l.addr))
-		want(t, others[len(others)-1].do("PING"), "PONG")
-	}
-	ping := "PING " + strings.Repeat("v", 64-len("PING \r\n")) + "\r\n"
+	others := greeted(t, l.addr, batchBytes/readSize+1)
 	busy := dial(t, l.addr)
 	busy.send("DEBUG", "SLEEP", "0.2")
 	time.Sleep(50 * time.Millisecond) // it is what the loop does
 	a.send("EVAL", "", "0")
 	for _, c := range others {
-		c.raw(strings.Repeat(ping, readSize/64))
+		c.raw(strings.Repeat(ping64, readSize/64))
 	}
 	for _, c := range others {
 		for range readSize / 64 {
