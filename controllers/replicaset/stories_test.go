@@ -139,13 +139,10 @@ var _ = Describe("a set", func() {
 
 		By("changing a Service, a label, a replica's upstream")
 		var svc corev1.Service
-		Expect(k8s.Get(ctx, s.key, &svc)).To(Succeed())
-		svc.Spec.Ports[0].Port = 1234
-		Expect(k8s.Update(ctx, &svc)).To(Succeed())
-		p := s.pod("orders-2")
+		s.edit("orders", &svc, func() { svc.Spec.Ports[0].Port = 1234 })
+		var p corev1.Pod
+		s.edit("orders-2", &p, func() { p.Labels = map[string]string{} })
 		uid := p.UID
-		p.Labels = map[string]string{}
-		Expect(k8s.Update(ctx, p)).To(Succeed())
 		replica := "orders-0"
 		if s.get().Status.Master == replica {
 			replica = "orders-1"
@@ -157,25 +154,21 @@ var _ = Describe("a set", func() {
 			p := s.pod("orders-2")
 			g.Expect(p.UID).To(Equal(uid), "a label is no reason to replace a pod")
 			g.Expect(p.Labels).To(HaveKeyWithValue(resources.LabelSet, "orders"))
+			g.Expect(s.kubelet.member(replica).Role()).To(Equal(member.RoleReplica))
 		}).Should(Succeed())
 		s.settled(3)
 
 		By("emptying the read-only Service's endpoints, and adding a stranger to them")
-		for _, change := range []func(*discoveryv1.EndpointSlice){
-			func(e *discoveryv1.EndpointSlice) { e.Endpoints = nil },
-			func(e *discoveryv1.EndpointSlice) {
-				e.Endpoints = append(e.Endpoints, discoveryv1.Endpoint{Addresses: []string{"10.255.255.1"}})
+		want := s.readers()
+		var slice discoveryv1.EndpointSlice
+		for _, change := range []func(){
+			func() { slice.Endpoints = nil },
+			func() {
+				slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{"10.255.255.1"}})
 			},
 		} {
-			var slice discoveryv1.EndpointSlice
-			Expect(k8s.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: "orders-ro"}, &slice)).To(Succeed())
-			want := slice.DeepCopy().Endpoints
-			change(&slice)
-			Expect(k8s.Update(ctx, &slice)).To(Succeed())
-			Eventually(func(g Gomega) {
-				g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(&slice), &slice)).To(Succeed())
-				g.Expect(slice.Endpoints).To(Equal(want))
-			}).Should(Succeed())
+			s.edit("orders-ro", &slice, change)
+			Eventually(s.readers).Should(Equal(want))
 		}
 
 		By("deleting the password Secret")
@@ -211,8 +204,7 @@ var _ = Describe("a set", func() {
 		s.create(func(rs *v1alpha1.ReplicaSet) { rs.Spec.Auth.SecretName = "mine" })
 		s.settled(3)
 		old, syncs := s.get().Status.AuthVersion, s.fullSyncs()
-		secret.StringData = map[string]string{"password": "second-password"}
-		Expect(k8s.Update(ctx, secret)).To(Succeed())
+		s.edit("mine", secret, func() { secret.StringData = map[string]string{"password": "second-password"} })
 		Eventually(func(g Gomega) {
 			v := s.get().Status.AuthVersion
 			g.Expect(v).NotTo(Or(Equal(old), BeEmpty()))

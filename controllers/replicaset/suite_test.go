@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -156,11 +158,21 @@ func (s *story) get() *v1alpha1.ReplicaSet {
 // change changes the spec as a person would, again when somebody else was faster.
 func (s *story) change(f func(*v1alpha1.ReplicaSet)) {
 	GinkgoHelper()
-	Eventually(func() error {
-		rs := s.get()
-		f(rs)
-		return k8s.Update(s.ctx, rs)
-	}).Should(Succeed())
+	var rs v1alpha1.ReplicaSet
+	s.edit(s.key.Name, &rs, func() { f(&rs) })
+}
+
+// edit changes an object as kubectl edit would: what the operator writes between the reading and the writing makes the
+// API server refuse the change, and it is made again on the newer object.
+func (s *story) edit(name string, o client.Object, f func()) {
+	GinkgoHelper()
+	Expect(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := k8s.Get(s.ctx, types.NamespacedName{Namespace: s.namespace, Name: name}, o); err != nil {
+			return err
+		}
+		f()
+		return k8s.Update(s.ctx, o)
+	})).To(Succeed())
 }
 
 // settled: ready, nothing to do, all members in sync, the Service leads to the master.
@@ -198,6 +210,10 @@ func (s *story) readers() []string {
 	}
 	var out []string
 	for _, e := range slice.Endpoints {
+		if e.TargetRef == nil { // a stranger
+			out = append(out, strings.Join(e.Addresses, ","))
+			continue
+		}
 		out = append(out, e.TargetRef.Name)
 	}
 	return out

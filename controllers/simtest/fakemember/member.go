@@ -127,6 +127,16 @@ func (m *Member) Relieved() bool {
 	return m.proc == nil || m.proc.machine.Role() != member.RoleMaster
 }
 
+// Role is RoleParked for a member whose process is gone.
+func (m *Member) Role() member.Role {
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	if m.proc == nil {
+		return member.RoleParked
+	}
+	return m.proc.machine.Role()
+}
+
 // SetPassword is a change of the mounted file.
 func (m *Member) SetPassword(version string) {
 	m.world.mu.Lock()
