@@ -50,6 +50,7 @@ func (a *App) bring() error {
 		return err
 	}
 	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta, Tail: loaded.Tail, Placed: a.saver.Placed})
+	a.saver.Start()
 	if a.loaded != nil {
 		a.loaded()
 	}
@@ -60,7 +61,6 @@ func (a *App) bring() error {
 		}
 		a.transport.Start()
 	}
-	a.saver.Start()
 	return nil
 }
 

@@ -424,9 +424,7 @@ func (a *appender) switched() error {
 		a.scheduled = false
 		a.state.Store(int32(appendOff))
 		a.hook()
-		a.mu.Lock()
-		a.breakVow()
-		a.mu.Unlock()
+		a.endVow()
 		if err := a.finish(); err != nil {
 			a.s.logf(settings.LogWarning, "Error writing to the AOF file: %s", reasonOf(err))
 		}

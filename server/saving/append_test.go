@@ -38,7 +38,7 @@ func appending(t *testing.T, fs fsys.FS, dir, directives string) (*bench, Loaded
 		}
 		b.saver.Placed()
 	})
-	b.saver.Start()
+	apart(b.saver.Start)
 	return b, loaded, nil
 }
 
@@ -435,6 +435,22 @@ func TestUncountedWritesEndWhatTheFileKnows(t *testing.T) {
 		}
 		if n.log.CanServe("r", id, end+1) == nil || n.log.CanServe("r", n.log.IDs().ID2, end) == nil {
 			t.Errorf("again %v: a replica goes on past writes that it does not have", again)
+		}
+	}
+}
+
+// TestDurableFromTheFirstWrite: a member that ends right after the first write that it has acknowledged knows at its next start that
+// nothing is missing.
+func TestDurableFromTheFirstWrite(t *testing.T) {
+	for policy, durable := range map[string]bool{"always": true, "everysec": false} {
+		mem, dir := fsys.NewMem(), t.TempDir()
+		b, _, err := appending(t, mem, dir, "appendfsync "+policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.do("SET", "a", "1")
+		if _, loaded, err := appending(t, mem, dir, "appendfsync "+policy); err != nil || loaded.Durable != durable {
+			t.Errorf("%s: back with %+v, %v", policy, loaded, err)
 		}
 	}
 }

@@ -117,8 +117,12 @@ func New(o Options) *Saver {
 	return s
 }
 
-// Start begins to look at the save points.
+// Start begins to look at the save points and to sync the append-only file. Call it before clients may write: under appendfsync
+// always the directory tells from then on that the file has everything. The engine's lock must not be held.
 func (s *Saver) Start() {
+	if s.aof.always() {
+		s.aof.sync()
+	}
 	s.work.Go(s.cron)
 	s.work.Go(s.aof.run)
 	s.work.Go(s.aof.writeLate)

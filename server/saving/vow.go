@@ -61,10 +61,14 @@ func (a *appender) recallVow() bool {
 func (a *appender) policyChanged() {
 	a.hook()
 	if !a.always() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.breakVow()
+		a.endVow()
 	}
+}
+
+func (a *appender) endVow() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.breakVow()
 }
 
 // NoteAux tells that Options.Aux may answer something else, before anything is written that belongs to it. The engine's lock
