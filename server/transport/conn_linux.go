@@ -247,22 +247,29 @@ const (
 	// it was read. That look is a twentieth of what a request costs. But nor does it tell again of what a read leaves, or of an
 	// end behind the bytes: the loop has to remember that.
 	//
-	// A read that brings less than it asked for found the end of what there is, but for one thing: it stops before an urgent byte.
-	// Hence EPOLLPRI, after which reads go on until there is nothing: see conn.toEnd. (A read also stops behind descriptors that a
-	// peer on the same host passes, of which a server has no use.)
+	// A read of a TCP socket that brings less than it asked for found the end of what there is, but for one thing: it stops before an
+	// urgent byte. Hence EPOLLPRI, after which reads go on until there is nothing: see conn.toEnd.
 	hears    = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 	farewell = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )
+
+// usual is what epoll watches for while nothing is in the way of reading.
+func (c *conn) usual() uint32 {
+	switch {
+	case c.secure != nil: // reads of its own, of whole records
+		return unix.EPOLLIN
+	case c.unix: // a read stops wherever a peer has passed descriptors or proofs of who it is
+		return unix.EPOLLIN | unix.EPOLLRDHUP
+	}
+	return hears
+}
 
 // interest tells epoll what c waits for. It closes c when that fails.
 func (l *loop) interest(c *conn) {
 	if c.closed {
 		return
 	}
-	want := uint32(hears)
-	if c.secure != nil { // reads of its own, of whole records
-		want = unix.EPOLLIN
-	}
+	want := c.usual()
 	if c.held() || c.ends() {
 		want = unix.EPOLLRDHUP
 	}
@@ -297,10 +304,7 @@ func (l *loop) adopt(c *conn) {
 	for c.fd >= len(l.conns) {
 		l.conns = append(l.conns, make([]*conn, max(64, len(l.conns)))...)
 	}
-	c.events = hears
-	if c.secure != nil {
-		c.events = unix.EPOLLIN
-	}
+	c.events = c.usual()
 	if l.stopping || l.add(c.fd, c.events) != nil {
 		unix.Close(c.fd)
 		l.t.active.Add(-1)

@@ -106,7 +106,12 @@ type client struct {
 
 func dial(t testing.TB, addr string) *client {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	return dialTo(t, "tcp", addr)
+}
+
+func dialTo(t testing.TB, network, addr string) *client {
+	t.Helper()
+	c, err := net.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}

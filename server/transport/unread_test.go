@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +43,37 @@ func TestReadsThatFillWhatTheyAskedFor(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestDescriptorsPassed: a read of a unix socket stops behind bytes with which a peer has passed a descriptor. What comes behind them is
+// read without anything more from the peer.
+func TestDescriptorsPassed(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	path := filepath.Join(t.TempDir(), "sock")
+	if err := r.server.ListenUnix(path, 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	rights := unix.UnixRights(int(null.Fd()))
+	busy := dial(t, r.addr)
+	for range 10 {
+		c := dialTo(t, "unix", path)
+		want(t, c.do("PING"), "PONG")
+		busy.send("DEBUG", "SLEEP", "0.02") // the loop reads when all of it is there
+		for range 3 {
+			if _, _, err := c.Conn.(*net.UnixConn).WriteMsgUnix([]byte("PING\r\n"), rights, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 {
+			want(t, c.reply(), "PONG")
+		}
+		want(t, busy.reply(), "OK")
 	}
 }
 
