@@ -13,7 +13,7 @@ import (
 // cannot write in lateEnough, nor where the disk is full or a rewrite's cut waits for the sync, replicas get all the same: a slow disk
 // must not hold up the stream.
 
-// lateEnough is how long replicas wait for a write while the file is synced, up to twice.
+// lateEnough is how long replicas wait for a write while the file is synced, at least, and up to twice.
 const lateEnough = 200 * time.Millisecond
 
 // release lets replicas have what was written, or synced, up to a.at. The limit begins with the first write under the policy at
@@ -62,18 +62,32 @@ func (a *appender) watchLate() (stop func()) {
 		defer close(ended)
 		tick := time.NewTicker(lateEnough)
 		defer tick.Stop()
-		for before := int64(-1); ; {
+		var w lateWrite
+		for {
 			select {
 			case <-over:
 				return
 			case <-tick.C:
 			}
-			at := a.settled.Load()
-			if at == before && at < a.log.WholePos() {
+			if w.waits(a.settled.Load(), a.log.WholePos()) {
 				a.lift()
 			}
-			before = at
 		}
 	}()
 	return func() { close(over); <-ended }
+}
+
+// lateWrite finds out, looking at times, whether the same write waits since it looked before. What came meanwhile has not waited yet,
+// however long nothing else was written.
+type lateWrite struct{ from int64 }
+
+// waits is told up to where the file has the log, and where that ends.
+func (w *lateWrite) waits(written, end int64) bool {
+	if written >= end {
+		w.from = 0
+		return false
+	}
+	again := w.from == written+1
+	w.from = written + 1
+	return again
 }

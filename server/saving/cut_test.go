@@ -2,6 +2,7 @@ package saving
 
 import (
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -16,7 +17,9 @@ func TestCutDoesNotWaitForTheDisk(t *testing.T) {
 	var stuckSync, stuckWrite, waits atomic.Bool
 	disk := fsys.NewFaulty(fsys.NewMem(), func(op fsys.Op) error {
 		for strings.HasSuffix(op.Path, ".1.incr.aof") && (op.Name == "sync" && stuckSync.Load() || op.Name == "write" && stuckWrite.Load()) {
-			waits.Store(op.Name == "write")
+			if op.Name == "write" {
+				waits.Store(true)
+			}
 			time.Sleep(time.Millisecond)
 		}
 		return nil
@@ -26,16 +29,20 @@ func TestCutDoesNotWaitForTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.saver.Close()
+	var work sync.WaitGroup // of what waits for the disk, too, once the sync takes long
+	defer work.Wait()
 	defer func() { stuckWrite.Store(false); stuckSync.Store(false) }()
 	stuckSync.Store(true)
 	b.eventually("a sync", func() bool { b.do("INCR", "n"); return b.saver.aof.syncing.Load() })
 	stuckWrite.Store(true)
-	b.do("INCR", "n")
+	work.Go(func() { b.do("INCR", "n") })
 	b.eventually("a write beside it", waits.Load)
-	b.e.Exclusive(func() {
-		if _, err := b.saver.RewriteAppendOnly(false); err != nil {
-			t.Error(err)
-		}
+	work.Go(func() {
+		b.e.Exclusive(func() {
+			if _, err := b.saver.RewriteAppendOnly(false); err != nil {
+				t.Error(err)
+			}
+		})
 	})
 	b.eventually("the cut", func() bool { return b.saver.aof.next.Load() != nil })
 }

@@ -99,11 +99,10 @@ func (b *bench) info(field string) string {
 
 func (b *bench) eventually(what string, ok func() bool) {
 	b.t.Helper()
-	for range 1000 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if ok() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
