@@ -28,7 +28,7 @@ var tight = append([]string{"--client-output-buffer-limit", "replica", "2mb", "0
 func TestASlowReplicaIsServedFromDisk(t *testing.T) {
 	master := Start(t, append(tight, "--repl-disk-backlog-size", "1gb")...)
 	replica := Start(t)
-	for i := range 50 {
+	for i := range 1000 { // the sync lasts until it is let go
 		master.Must("SET", "old"+strconv.Itoa(i), "v")
 	}
 	master.Must("CONFIG", "SET", "rdb-key-save-delay", "200000")

@@ -227,8 +227,8 @@ func (n *Node) inSync(f *failover) *peer {
 }
 
 // hearWait is how long a replica that shall take over waits for what its master sent before. That is on its way, or waits here to be
-// read; one event loop would have met it before PSYNC.
-const hearWait = 500 * time.Millisecond
+// read; one event loop would have met it before PSYNC. Tests that need more set it.
+var hearWait = 500 * time.Millisecond
 
 // hearOut lets PSYNC id next FAILOVER wait until what the master sent up to next has been applied: without it the old master
 // would be ahead of the new one, and need a full sync. It waits once: who is really behind takes over all the same (FORCE).

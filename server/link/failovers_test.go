@@ -5,7 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/understudy-db/understudy/server/link"
 	"github.com/understudy-db/understudy/server/servertest"
 )
 
@@ -65,6 +67,7 @@ func TestTenFailoversInARow(t *testing.T) {
 // TestWhoIsForcedToTakeOverHearsTheMasterOut: what the old master sent before it asked is applied first, so that the old master is
 // not ahead of the new one, and goes on with a partial resync.
 func TestWhoIsForcedToTakeOverHearsTheMasterOut(t *testing.T) {
+	link.SetHearWait(t, time.Minute)
 	a, b := servertest.Start(t, "--repl-diskless-sync-delay", "0"), servertest.Start(t)
 	b.Must("REPLICAOF", "127.0.0.1", fmt.Sprint(a.Port()))
 	servertest.AwaitLink(t, b)

@@ -75,25 +75,25 @@ func TestOldDataIsServedUntilTheSwap(t *testing.T) {
 			}
 			master := Start(t, noDelay...)
 			master.Must("DEBUG", "POPULATE", "20000", "new", "100")
+			master.Must("CONFIG", "SET", "rdb-key-save-delay", "20000")
 			slow := NewProxy(t, master.Port())
 			slow.Slow(4 * time.Millisecond)
 			replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(slow.Port()))
-			reads := 0
-			for {
+			Await(t, "the sync", func() bool { return replica.Info("master_sync_in_progress") == "1" })
+			for reads := 0; ; reads++ {
+				if reads == 50 { // of the old data: the rest may come
+					master.Must("CONFIG", "SET", "rdb-key-save-delay", "0")
+				}
 				v := replica.Do("DBSIZE")
 				if v.IsError() {
 					t.Fatalf("a read failed during the full sync: %s", v)
 				}
-				if v.Int == 20000 {
+				if v.Int == 20000 && reads > 50 {
 					break
 				}
 				if v.Int != 200 {
 					t.Fatalf("DBSIZE %d is neither the old nor the new data set", v.Int)
 				}
-				reads++
-			}
-			if reads < 20 {
-				t.Errorf("only %d reads of the old data: the sync was too fast to prove anything", reads)
 			}
 			slow.Slow(0)
 			AwaitLink(t, replica)
@@ -190,23 +190,23 @@ func TestWait(t *testing.T) {
 	replicate(t, a, via(link))
 	replicate(t, b, master)
 	master.Must("SET", "x", "1")
-	if v := master.Must("WAIT", "2", "5000"); v.Int != 2 {
+	if v := master.Must("WAIT", "2", "0"); v.Int != 2 {
 		t.Fatalf("WAIT 2: %s", v)
 	}
 	link.Stall(true)
 	master.Must("SET", "x", "2")
+	if v := master.Must("WAIT", "1", "0"); v.Int != 1 { // else it may take longer than what is waited for next
+		t.Errorf("WAIT 1: %s", v)
+	}
 	start := time.Now()
 	if v := master.Must("WAIT", "2", "300"); v.Int != 1 {
 		t.Errorf("WAIT 2 with a stalled replica: %s", v)
 	}
-	if took := time.Since(start); took < 250*time.Millisecond || took > 5*time.Second {
+	if took := time.Since(start); took < 250*time.Millisecond {
 		t.Errorf("WAIT took %v, its timeout is 300 ms", took)
 	}
-	if v := master.Must("WAIT", "1", "0"); v.Int < 1 {
-		t.Errorf("WAIT 1: %s", v)
-	}
 	link.Stall(false)
-	if v := master.Must("WAIT", "2", "5000"); v.Int != 2 {
+	if v := master.Must("WAIT", "2", "0"); v.Int != 2 {
 		t.Errorf("WAIT 2 after the stall: %s", v)
 	}
 	if v := a.Do("WAIT", "1", "0"); !strings.Contains(string(v.Str), "WAIT cannot be used with replica instances") {
@@ -339,9 +339,9 @@ func TestAMasterThatHangsGivesNoSignOfLife(t *testing.T) {
 	if v := master.Do("DEBUG", "SLEEP", "4"); v.IsError() {
 		t.Fatal(v)
 	}
-	if !strings.Contains(replica.Log(), "Timeout connecting to the MASTER") {
-		t.Errorf("the replica did not notice that its master hung for twice repl-timeout:\n%s", replica.Log())
-	}
+	Await(t, "the replica to notice that its master hung for twice repl-timeout", func() bool {
+		return strings.Contains(replica.Log(), "Timeout connecting to the MASTER")
+	})
 }
 
 // TestInfoTellsTheMemoryOfTheStream, which grows with what a replica holds back and not with the number of replicas.

@@ -28,7 +28,7 @@ func speak(t *testing.T, master Peer) *talk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(60 * time.Second))
 	return &talk{t, nc, bufio.NewReader(nc)}
 }
 
@@ -84,7 +84,7 @@ func TestHandshakesOfNewerReplicas(t *testing.T) {
 		{"Valkey 9", [][]string{{"listening-port", "6390"}, {"capa", "eof", "capa", "psync2", "capa", "skip-rdb-checksum"}, {"VERSION", "9.0.0-rc1"}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			master := Start(t, append(noDelay, "--synchronous-replicas", "1")...)
+			master := Start(t, append(noDelay, "--synchronous-replicas", "1", "--synchronous-timeout", "60000")...)
 			replica := speak(t, master)
 			replica.say("PING")
 			if got := replica.line(); got != "+PONG" {

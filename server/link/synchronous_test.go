@@ -13,7 +13,7 @@ import (
 func TestSynchronousReplicas(t *testing.T) {
 	for _, real := range []bool{true, false} {
 		t.Run("real replicas="+strconv.FormatBool(real), func(t *testing.T) {
-			master := Start(t, append(noDelay, "--synchronous-replicas", "2", "--synchronous-timeout", "300")...)
+			master := Start(t, append(noDelay, "--synchronous-replicas", "2", "--synchronous-timeout", "60000")...)
 			if v := master.Do("SET", "a", "1"); !strings.HasPrefix(string(v.Str), "NOREPLICAS ") {
 				t.Fatalf("a write without replicas: %s", v)
 			}
@@ -39,6 +39,7 @@ func TestSynchronousReplicas(t *testing.T) {
 				t.Errorf("50 writes took %v: the replicas acknowledge once per second", took)
 			}
 			links[0].Stall(true)
+			master.Must("CONFIG", "SET", "synchronous-timeout", "300")
 			if v := master.Do("SET", "a", "2"); !strings.HasPrefix(string(v.Str), "UNCONFIRMED outcome unknown") {
 				t.Fatalf("a write that one of two replicas has: %s", v)
 			}
@@ -54,7 +55,7 @@ func TestSynchronousReplicas(t *testing.T) {
 			if v := master.Do("GET", "a"); string(v.Str) != "2" && string(v.Str) != "3" && !strings.HasPrefix(string(v.Str), "UNCONFIRMED") {
 				t.Errorf("a read of what both had: %s", v)
 			}
-			master.Must("CONFIG", "SET", "synchronous-replicas", "1")
+			master.Must("CONFIG", "SET", "synchronous-replicas", "1", "synchronous-timeout", "60000")
 			master.Must("SET", "a", "4")
 			links[1].Refuse(false)
 		})
@@ -63,7 +64,7 @@ func TestSynchronousReplicas(t *testing.T) {
 
 // TestSynchronousTogetherWithMinReplicasToWrite: each refuses for itself.
 func TestSynchronousTogetherWithMinReplicasToWrite(t *testing.T) {
-	master := Start(t, append(noDelay, "--synchronous-replicas", "1", "--min-replicas-to-write", "2")...)
+	master := Start(t, append(noDelay, "--synchronous-replicas", "1", "--synchronous-timeout", "60000", "--min-replicas-to-write", "2")...)
 	one, two := Start(t), Start(t)
 	replicate(t, one, master)
 	Await(t, "one replica", func() bool { return master.Info("connected_slaves") == "1" })
@@ -72,7 +73,7 @@ func TestSynchronousTogetherWithMinReplicasToWrite(t *testing.T) {
 	}
 	replicate(t, two, master)
 	Await(t, "both replicas", func() bool { return !master.Do("SET", "a", "1").IsError() })
-	if n := master.Must("WAIT", "2", "5000"); n.Int != 2 {
+	if n := master.Must("WAIT", "2", "0"); n.Int != 2 {
 		t.Errorf("WAIT 2: %s", n)
 	}
 	master.Must("CONFIG", "SET", "min-replicas-to-write", "0")
