@@ -59,6 +59,7 @@ func TestMembersWithAnAppendOnlyFile(t *testing.T) {
 	if err := syscall.Kill(b.child(), syscall.SIGSTOP); err != nil { // a cannot catch up
 		t.Fatal(err)
 	}
+	waitStopped(t, b.child())
 	if err := syscall.Kill(a.child(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +102,9 @@ func TestEverySecondIsWholeAfterACleanEndOnly(t *testing.T) {
 		t.Helper()
 		if err := syscall.Kill(a.child(), s); err != nil {
 			t.Fatal(err)
+		}
+		if s == syscall.SIGSTOP {
+			waitStopped(t, a.child())
 		}
 	}
 	b.stop()

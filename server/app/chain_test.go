@@ -17,14 +17,14 @@ import (
 // between (S6). Real processes: the end is stopped, and no write is acknowledged until it goes on.
 func TestSynchronousChain(t *testing.T) {
 	ca := pki.New(t)
-	a, b, c := startPod(t, ca, "a", "--save", ""), startPod(t, ca, "b", "--save", ""), startPod(t, ca, "c", "--save", "")
+	a, b, c := startPod(t, ca, "a", "--save", "", "--synchronous-timeout", "60000"), startPod(t, ca, "b", "--save", ""), startPod(t, ca, "c", "--save", "")
 	la, lb, lc := a.meet(""), b.meet(""), c.meet("")
 	for _, l := range []*leader{la, lb, lc} {
 		mustBe[member.Adopted](t, l.ask(member.Adopt{Order: l.order(1)}))
 	}
 	all := roster(1, "a", "b", "c")
 	all.New.K = 2
-	promote(la, 1, all)
+	promoteFor(la, 1, all, longLease)
 	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
 	mustBe[member.Done](t, lc.ask(member.Follow{Order: lc.order(1), Upstream: lb.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
 	la.eventually("writable", func(r member.Report) bool { return r.Writable })

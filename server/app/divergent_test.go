@@ -21,7 +21,7 @@ func deposed(t *testing.T, keys ...string) (*pod, member.Report) {
 	la, lb := a.meet(""), b.meet("")
 	both := roster(1, "a", "b")
 	mustBe[member.Adopted](t, la.ask(member.Adopt{Order: la.order(1)}))
-	promote(la, 1, both)
+	promoteFor(la, 1, both, longLease)
 	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
 	la.eventually("writable", func(r member.Report) bool { return r.Writable })
 	c := a.client()
@@ -35,6 +35,8 @@ func deposed(t *testing.T, keys ...string) (*pod, member.Report) {
 	mustBe[member.Adopted](t, lb.ask(member.Adopt{Order: lb.order(2)}))
 	la.until("a lease request", true, func(f member.Frame) bool { _, ok := f.Message.(member.LeaseRequest); return ok })
 	la.eventually("writable by lease", func(r member.Report) bool { return r.Writable })
+	end := la.report().Data.Offset
+	la.eventually("a heartbeat that b does not get", func(r member.Report) bool { return r.Data.Offset > end })
 	for _, key := range keys {
 		if got := c.do("SET", key, "alone"); got != "OK" {
 			t.Fatalf("SET %s: %s", key, got)

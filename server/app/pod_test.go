@@ -342,6 +342,27 @@ func roster(version uint64, names ...string) member.Rosters {
 
 func promote(l *leader, term member.Term, rosters member.Rosters) {
 	l.p.t.Helper()
+	promoteFor(l, term, rosters, 2*time.Second)
+}
+
+// longLease is one that no busy machine uses up between two heartbeats, for tests in which no lease ends.
+const longLease = 10 * time.Second
+
+func promoteFor(l *leader, term member.Term, rosters member.Rosters, lease time.Duration) {
+	l.p.t.Helper()
 	mustBe[member.Done](l.p.t, l.ask(member.Promote{Order: l.order(term), Voter: l.hello.Member.Voter, Rosters: rosters,
-		ReplID: fmt.Sprintf("%040d", term), Lease: 2 * time.Second}))
+		ReplID: fmt.Sprintf("%040d", term), Lease: lease}))
+}
+
+// mount replaces a file as the kubelet does: nobody finds half of it.
+func (p *pod) mount(name, text string) {
+	p.t.Helper()
+	aside := filepath.Join(p.state, name+".new")
+	err := os.WriteFile(aside, []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(aside, filepath.Join(p.state, name))
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
 }

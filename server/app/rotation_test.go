@@ -64,9 +64,7 @@ func TestRestartInTheMidstOfARotation(t *testing.T) {
 	}
 	before := la.report().AuthFile
 	for _, p := range []*pod{a, b} {
-		if err := os.WriteFile(filepath.Join(p.state, "password"), []byte("a longer one\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		p.mount("password", "a longer one\n")
 	}
 	for _, l := range []*leader{la, lb} {
 		l.eventually("tells the new file", func(r member.Report) bool { return r.AuthFile != before && r.AuthFile != "" })

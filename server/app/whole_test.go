@@ -36,6 +36,7 @@ func TestWholeAfterACleanShutdownOnly(t *testing.T) {
 		if err := syscall.Kill(a.child(), syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
+		waitStopped(t, a.child())
 	}
 	together := func() {
 		t.Helper()

@@ -176,7 +176,7 @@ func issueAll(t *testing.T, dir string) *tls.Config {
 // meet dials as the operator until somebody says Hello, and returns the greeting and what follows it.
 func (w *world) meet() (member.Hello, []member.Death) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for time.Now().Before(deadline) {
 		if h, deaths, err := w.try(); err == nil {
 			return h, deaths
@@ -242,7 +242,7 @@ func TestKillIsProvenAndTheNextProcessIsNewer(t *testing.T) {
 	if err := syscall.Kill(w.childPid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		h, deaths := w.meet()
 		if len(deaths) > 0 {
@@ -265,7 +265,7 @@ func TestKillIsProvenAndTheNextProcessIsNewer(t *testing.T) {
 
 func TestSupervisorAnswersForAProcessThatCannotStart(t *testing.T) {
 	w := start(t, crashEnv+"=1")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		h, deaths := w.meet()
 		if h.Supervisor && len(deaths) > 0 && strings.Contains(deaths[0].Cause, "exit status 7") {
