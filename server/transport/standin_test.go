@@ -17,13 +17,18 @@ import (
 // long is a server of one loop with a command, EVAL, that goes on until it is told to end.
 type long struct {
 	*rig
-	mute func() // others are not let in any more
+	mute func() // others are not let in any more; call it while EVAL runs
 	end  func() // it returns
 }
 
 func newLong(t *testing.T, o rigOptions) *long {
-	mute, end := make(chan struct{}), make(chan struct{})
-	l := &long{mute: sync.OnceFunc(func() { close(mute) }), end: sync.OnceFunc(func() { close(end) })}
+	mute, muted, end := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	closeMute := sync.OnceFunc(func() { close(mute) })
+	l := &long{end: sync.OnceFunc(func() { close(end) })}
+	l.mute = func() {
+		closeMute()
+		<-muted // whoever is being served has been
+	}
 	eval := func(r *rig) command.Handler {
 		return func(ctx *command.Ctx) {
 			nest := r.e.NestIn(ctx)
@@ -32,6 +37,7 @@ func newLong(t *testing.T, o rigOptions) *long {
 			for {
 				select {
 				case <-mute:
+					close(muted)
 					<-end
 					ctx.Out.Simple("DONE")
 					return
@@ -44,7 +50,7 @@ func newLong(t *testing.T, o rigOptions) *long {
 	o.attach = func(r *rig, table *command.Table) { table.Attach("EVAL", eval(r)) }
 	l.rig = newRig(t, o)
 	t.Cleanup(func() {
-		l.mute()
+		closeMute()
 		l.end()
 	})
 	return l
