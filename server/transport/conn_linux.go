@@ -324,13 +324,13 @@ func (l *loop) close(c *conn) {
 		c.secure.farewell()
 	}
 	l.drop(c)
-	unix.Close(c.fd)
 	l.t.active.Add(-1)
 	if l.t.e.Busy() {
 		go l.t.sessions.Closed(&c.sess) // it may want the lock for itself, which this goroutine may have
 	} else {
 		l.t.sessions.Closed(&c.sess)
 	}
+	unix.Close(c.fd) // last: who sees the end is not counted, listed or told anything any more
 	if fn := c.detach; fn != nil {
 		c.detach = nil
 		go fn(deadConn(), nil)

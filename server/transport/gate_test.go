@@ -4,8 +4,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/understudy-db/understudy/server/command"
 	"github.com/understudy-db/understudy/server/engine"
 )
 
@@ -48,7 +48,8 @@ func TestSleepBetweenExecuteAndReplyClosesTheConnection(t *testing.T) {
 	r.e.Gate().Grant(500)
 	c, reader := dial(t, r.addr), dial(t, r.addr)
 	want(t, c.do("SET", "k", "old"), "OK")
-	s.reads.Store(2) // the first reading is the one before the batch, the second the one before the reply
+	want(t, c.do("DEBUG", "SET-ACTIVE-EXPIRE", "0"), "OK") // its cycle reads the clock, too
+	s.reads.Store(2)                                       // the first reading is the one before the batch, the second the one before the reply
 	c.send("SET", "k", "new")
 	if got := c.ends(); got != "" {
 		t.Fatalf("a reply left after the deadline: %q", got)
@@ -60,16 +61,23 @@ func TestSleepBetweenExecuteAndReplyClosesTheConnection(t *testing.T) {
 }
 
 func TestNewTermDoesNotAcknowledgeTheOldTermsWrites(t *testing.T) {
-	r := newRig(t, rigOptions{})
+	written, goOn := make(chan struct{}), make(chan struct{})
+	r := newRig(t, rigOptions{attach: func(_ *rig, table *command.Table) {
+		table.Attach("EVAL", func(ctx *command.Ctx) { // it holds the loop between the write's execution and its reply
+			close(written)
+			<-goOn
+			ctx.Out.OK()
+		})
+	}})
 	gate := r.e.Gate()
 	gate.Grant(engine.Forever)
 	c := dial(t, r.addr)
 	w := dial(t, r.addr)
-	// DEBUG SLEEP holds the loop between the write's execution and its reply.
-	c.raw("SET k v\r\nDEBUG SLEEP 0.3\r\n")
-	time.Sleep(100 * time.Millisecond)
+	c.raw("SET k v\r\nEVAL x 0\r\n")
+	<-written
 	gate.Close()
 	gate.Grant(engine.Forever)
+	close(goOn)
 	if got := c.ends(); got != "" {
 		t.Fatalf("the reply of a write of an older term left: %q", got)
 	}
@@ -87,7 +95,10 @@ func TestUnsentReplyDoesNotLeaveAfterTheDeadline(t *testing.T) {
 	c.send("SET", "big", big)
 	want(t, c.reply(), "OK")
 	c.send("GETSET", "big", "")
-	time.Sleep(200 * time.Millisecond)
+	other := dial(t, r.addr)
+	await(t, "the reply to be sent as far as the sockets take it", func() bool {
+		return strings.Contains(other.do("INFO", "commandstats"), "cmdstat_getset:calls=1,")
+	})
 	now.Store(200)
 	got := c.ends()
 	if len(got) >= len(big) {

@@ -50,7 +50,7 @@ func beCrowd(addr string) error {
 	}
 	var buf [11]byte
 	for _, c := range conns {
-		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		c.SetReadDeadline(time.Now().Add(patience))
 		if _, err := io.ReadFull(c, buf[:]); err != nil {
 			return err
 		}

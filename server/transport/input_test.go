@@ -133,17 +133,13 @@ func TestHugeCommandsLeaveNothing(t *testing.T) {
 		d.Close()
 	}
 	whole := len("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$33566777\r\n") + huge + 2
-	await := func(n int) {
+	buffers := func(n int) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); mappings(t, whole) != n; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d buffers of the half command, want %d", mappings(t, whole), n)
-			}
-		}
+		await(t, fmt.Sprintf("%d buffers of the half command", n), func() bool { return mappings(t, whole) == n })
 	}
-	await(1)
+	buffers(1)
 	c.Close()
-	await(0)
+	buffers(0)
 	for n := len(both) - 4096; n <= len(both); n++ {
 		if mappings(t, n) != 0 {
 			t.Fatalf("the buffer of MSET, %d bytes, is still there", n)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,20 @@ func synchronousRig(t *testing.T, o rigOptions) *rig {
 	return r
 }
 
+// awaitKept waits until so many replies are kept.
+func (r *rig) awaitKept(replies int) {
+	r.t.Helper()
+	await(r.t, fmt.Sprintf("%d replies to be kept", replies), func() bool {
+		n := 0
+		r.onEachLoop(func(l *loop) {
+			for _, k := range l.kept {
+				n += k.replies
+			}
+		})
+		return n == replies
+	})
+}
+
 // holdAll says that everything so far is held.
 func (r *rig) holdAll() { r.e.Commit().Advance(r.e.Log.Offset()) }
 
@@ -30,13 +45,16 @@ func TestRepliesWaitUntilTheirWritesAreHeld(t *testing.T) {
 	c, reader, other := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
 	want(t, c.do("GET", "k"), "(nil)") // nothing was written yet
 	c.send("SET", "k", "1")
-	c.silent(30 * time.Millisecond)
+	r.awaitKept(1)
 	reader.send("GET", "k")
+	r.awaitKept(2)
+	c.silent(30 * time.Millisecond)
 	reader.silent(30 * time.Millisecond)
 	want(t, other.do("PING"), "PONG") // tells of no data
 	want(t, other.do("MULTI"), "OK")
 	end := r.e.Log.Offset()
 	c.raw("PING\r\nGET k\r\nSET k 2\r\n") // behind what waits
+	r.awaitKept(5)
 	c.silent(30 * time.Millisecond)
 	r.e.Commit().Advance(end)
 	want(t, c.reply(), "OK")
@@ -48,6 +66,7 @@ func TestRepliesWaitUntilTheirWritesAreHeld(t *testing.T) {
 	want(t, c.reply(), "OK")
 	want(t, reader.do("GET", "k"), `"2"`) // held: nothing to wait for
 	reader.send("SET", "k", "3")
+	r.awaitKept(1)
 	reader.silent(20 * time.Millisecond)
 	r.e.Commit().Require(0)
 	want(t, reader.reply(), "OK")
@@ -63,6 +82,7 @@ func TestEveryReplicaIsAskedAtOnce(t *testing.T) {
 	defer cur.Close()
 	c := dial(t, r.addr)
 	c.send("SET", "k", "1")
+	r.awaitKept(1)
 	c.silent(20 * time.Millisecond)
 	pieces, err := cur.Read(nil, 1<<20)
 	if err != nil {
@@ -110,6 +130,7 @@ func TestWhatWaitsIsLostWithTheReign(t *testing.T) {
 	r := synchronousRig(t, rigOptions{})
 	c := dial(t, r.addr)
 	c.send("SET", "k", "1")
+	r.awaitKept(1)
 	c.silent(20 * time.Millisecond)
 	r.e.Exclusive(r.e.EndReign)
 	wantPrefix(t, c.reply(), "(error) UNCONFIRMED ")
@@ -122,8 +143,10 @@ func TestMessagesAndServedClientsWaitToo(t *testing.T) {
 	writer, waiter, listener := dial(t, r.addr), dial(t, r.addr), dial(t, r.addr)
 	want(t, listener.do("SUBSCRIBE", "__keyspace@0__:l"), `*["subscribe" "__keyspace@0__:l" (integer) 1]`)
 	waiter.send("BLPOP", "l", "0")
+	r.awaitConn("the waiter to wait", func(c *conn) bool { return c.waiting })
 	waiter.silent(20 * time.Millisecond)
 	writer.send("RPUSH", "l", "a", "b")
+	r.awaitKept(2)
 	for _, c := range []*client{writer, waiter, listener} {
 		c.silent(30 * time.Millisecond)
 	}
@@ -141,6 +164,7 @@ func TestTransactionsAndScriptsWait(t *testing.T) {
 	want(t, c.reply(), "QUEUED")
 	want(t, c.reply(), "QUEUED")
 	c.send("EXEC")
+	r.awaitKept(1)
 	c.silent(30 * time.Millisecond)
 	r.holdAll()
 	want(t, c.reply(), `*[OK "1"]`)
@@ -160,8 +184,10 @@ func TestReadsNeedTheRightToo(t *testing.T) {
 	r.e.Gate().SetDeadline(3000)
 	w := dial(t, r.addr)
 	w.send("SET", "k", "1")
-	w.silent(20 * time.Millisecond)
+	r.awaitKept(1)
 	c.send("GET", "k")
+	r.awaitKept(2)
+	w.silent(20 * time.Millisecond)
 	c.silent(20 * time.Millisecond)
 	now.Store(3000)
 	r.holdAll()
@@ -181,10 +207,11 @@ func TestManyClientsAreServedInOrder(t *testing.T) {
 		c.raw("INCR n\r\nINCR n\r\n")
 		clients = append(clients, c)
 	}
+	r.awaitKept(2 * len(clients))
 	clients[0].silent(50 * time.Millisecond)
 	clients[1].Close()
 	settled := make(chan struct{})
-	go func() { r.server.Settle(5 * time.Second); close(settled) }()
+	go func() { r.server.Settle(patience); close(settled) }()
 	select {
 	case <-settled:
 		t.Fatal("settled while replies wait")
@@ -199,7 +226,7 @@ func TestManyClientsAreServedInOrder(t *testing.T) {
 	}
 	select {
 	case <-settled:
-	case <-time.After(time.Second):
+	case <-time.After(patience / 2):
 		t.Fatal("not settled though nothing waits")
 	}
 }
@@ -209,18 +236,7 @@ func TestAServedClientsReplyDiesWithTheReign(t *testing.T) {
 	r := synchronousRig(t, rigOptions{loops: 2})
 	waiter := dial(t, r.addr)
 	waiter.send("BLPOP", "l", "0")
-	waiter.silent(20 * time.Millisecond)
-	found := make(chan *conn, 1)
-	for _, l := range r.server.loops {
-		l.post(func() {
-			for _, c := range l.conns {
-				if c != nil && c.waiting {
-					found <- c
-				}
-			}
-		})
-	}
-	c := <-found
+	c := r.awaitConn("the waiter to wait", func(c *conn) bool { return c.waiting })
 	r.e.Exclusive(func() {
 		c.Deliver(engine.Ticket{}, func(w *resp.Writer) { w.BulkString("of the old reign") })
 		r.e.EndReign()

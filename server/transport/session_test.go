@@ -21,8 +21,7 @@ func oracleClient(t testing.TB, s *oracle.Server) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
-	return &client{t, c, resp.NewReader(c)}
+	return newClient(t, c)
 }
 
 // sessions are scripts of one client whose replies must be Redis'. A line that starts with ">" is sent in RESP3 from
@@ -297,6 +296,21 @@ func TestClientListAndKill(t *testing.T) {
 	want(t, a.ends(), "")
 }
 
+// TestWhoSeesTheEndIsGone: when a client finds its connection ended the server has forgotten it, whatever that takes.
+func TestWhoSeesTheEndIsGone(t *testing.T) {
+	r := newRig(t, rigOptions{loops: 2})
+	a, b := dial(t, r.addr), dial(t, r.addr)
+	want(t, b.do("SUBSCRIBE", "c"), `*["subscribe" "c" (integer) 1]`)
+	victim := r.awaitConn("the subscriber", func(c *conn) bool { return c.sess.Receives() })
+	r.e.Exclusive(func() { // the subscription cannot end before
+		victim.Kill("")
+		b.silent(50 * time.Millisecond)
+	})
+	want(t, b.ends(), "")
+	want(t, a.do("PUBSUB", "NUMSUB", "c"), `*["c" (integer) 0]`)
+	want(t, a.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no"), "(integer) 1")
+}
+
 // TestAnnouncedTooMuch: a command that is longer than what all clients together may take ends its client as soon as it is announced, and
 // not when its last byte is there; a protected client goes on.
 func TestAnnouncedTooMuch(t *testing.T) {
@@ -310,11 +324,11 @@ func TestAnnouncedTooMuch(t *testing.T) {
 	want(t, b.ends(), "")
 	d := dial(t, r.addr) // what begins with a short write is known by the next one
 	d.raw(begun[:100])
-	d.silent(50 * time.Millisecond)
+	r.awaitConn("the short write to be read", func(c *conn) bool { return len(c.query) == 100 })
 	d.raw("v")
 	want(t, d.ends(), "")
 	c.raw(begun)
-	c.silent(50 * time.Millisecond)
+	r.awaitConn("all of the long one to be read", func(c *conn) bool { return len(c.query) == len(begun) })
 	want(t, a.do("CONFIG", "SET", "maxmemory-clients", "0"), "OK") // its bytes would cost the others their place
 	c.raw(strings.Repeat("v", 2<<20-(len(begun)-len(long))) + "\r\n")
 	if got := c.reply(); len(got) < 2<<20 {
@@ -328,7 +342,7 @@ func TestAnnouncedTooMuch(t *testing.T) {
 func TestPauseOnTheWire(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	a, b := dial(t, r.addr), dial(t, r.addr)
-	want(t, a.do("CLIENT", "PAUSE", "10000", "WRITE"), "OK")
+	want(t, a.do("CLIENT", "PAUSE", "1000000", "WRITE"), "OK")
 	b.raw("GET k\r\nSET k 1\r\nGET k\r\n")
 	want(t, b.reply(), "(nil)")
 	b.silent(100 * time.Millisecond)
@@ -343,23 +357,18 @@ func TestPauseOnTheWire(t *testing.T) {
 	want(t, a.do("CLIENT", "UNPAUSE"), "OK")
 	want(t, b.reply(), "OK")
 	want(t, b.reply(), `"1"`)
-	want(t, a.do("CLIENT", "PAUSE", "100", "ALL"), "OK")
 	begin := time.Now()
+	want(t, a.do("CLIENT", "PAUSE", "100", "ALL"), "OK")
 	want(t, b.do("PING"), "PONG")
 	if d := time.Since(begin); d < 80*time.Millisecond {
 		t.Errorf("a paused PING was answered after %v", d)
 	}
 	// A client that goes away while it is held back is noticed.
-	want(t, a.do("CLIENT", "PAUSE", "10000", "WRITE"), "OK")
+	want(t, a.do("CLIENT", "PAUSE", "1000000", "WRITE"), "OK")
 	b.raw("SET k 2\r\n")
-	time.Sleep(50 * time.Millisecond)
+	await(t, "the client to be held back", func() bool { return strings.Contains(a.do("INFO", "clients"), `blocked_clients:1\r`) })
 	b.Close()
-	for i := 0; r.s.Count() != 1; i++ {
-		if i > 100 {
-			t.Fatal("the paused client's end was not noticed")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	await(t, "the paused client's end to be noticed", func() bool { return r.s.Count() == 1 })
 	blocked(0)
 	want(t, a.do("CLIENT", "UNPAUSE"), "OK")
 	blocked(0)
@@ -377,12 +386,7 @@ func TestSlowReaderIsClosedAtItsLimit(t *testing.T) {
 			}
 		}
 	}()
-	for i := 0; !r.logged("output buffer limits"); i++ {
-		if i > 500 {
-			t.Fatal("a client that reads nothing is kept")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	await(t, "a client that reads nothing to be closed", func() bool { return r.logged("output buffer limits") })
 	want(t, a.do("PING"), "PONG")
 }
 
@@ -403,11 +407,7 @@ func TestMessagesThatAreNotQueuedAreNotCounted(t *testing.T) {
 			}
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); r.e.ClientBytes() != before; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d bytes of clients before, %d when they are gone", before, r.e.ClientBytes())
-		}
-	}
+	await(t, fmt.Sprintf("clients to take %d bytes, as before", before), func() bool { return r.e.ClientBytes() == before })
 }
 
 func TestPasswordAndProtectedMode(t *testing.T) {
@@ -506,12 +506,7 @@ func TestLoopsWatchEachOther(t *testing.T) {
 			wantPrefix(t, admin.do("INFO", "everything"), `"# Server`)
 		}
 	}
-	for i := 0; r.s.Count() != 1; i++ {
-		if i > 300 {
-			t.Fatalf("%d sessions are left", r.s.Count())
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	await(t, "one session to be left", func() bool { return r.s.Count() == 1 })
 }
 
 func TestSlowlog(t *testing.T) {
@@ -567,10 +562,7 @@ func TestClientListShowsTheQuery(t *testing.T) {
 		t.Errorf("no query of 26 bytes in %s", got)
 	}
 	other.raw("*2\r\n$3\r\nGET\r\n")
-	time.Sleep(50 * time.Millisecond)
-	if got := c.do("CLIENT", "LIST"); !strings.Contains(got, "qbuf=13 ") {
-		t.Errorf("no unfinished query of 13 bytes in %s", got)
-	}
+	await(t, "an unfinished query of 13 bytes to be listed", func() bool { return strings.Contains(c.do("CLIENT", "LIST"), "qbuf=13 ") })
 }
 
 // TestEndlessReplyEndsAtTheLimit, not when the memory does.

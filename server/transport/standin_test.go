@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/server/command"
-	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/servertest/pki"
 )
 
@@ -78,8 +77,7 @@ func TestLongCommandHearsPipelines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(20 * time.Second))
-	a, clients := dial(t, l.addr), []*client{dial(t, l.addr), {t, nc, resp.NewReader(nc)}}
+	a, clients := dial(t, l.addr), []*client{dial(t, l.addr), newClient(t, nc)}
 	for _, c := range clients {
 		want(t, c.do("PING"), "PONG")
 	}
