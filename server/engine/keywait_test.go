@@ -96,11 +96,7 @@ func TestWhoIsGoneSwallowsNothing(t *testing.T) {
 		b.e.Abandon(killed)
 		b.e.Unblock(unblocked, "-UNBLOCKED now")
 	})
-	for deadline := time.Now().Add(5 * time.Second); timed.Owner.(*fakeOwner).got() == ""; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the timeout did not come")
-		}
-	}
+	awaitThat(t, "the timeout", func() bool { return timed.Owner.(*fakeOwner).got() != "" })
 	want(t, timed.Owner.(*fakeOwner).got(), "*-1\r\n")
 	b.run(b.client(), "rpush k v")
 	want(t, unblocked.Owner.(*fakeOwner).got(), "-UNBLOCKED now\r\n")
@@ -181,11 +177,7 @@ func TestServedCommandsStandInTheSlowLogAsTheyWereGiven(t *testing.T) {
 	b.run(served, "unlink 0 k other")
 	b.run(late, "unlink 1 nothing")
 	b.run(pusher, "rpush k 1")
-	for deadline := time.Now().Add(5 * time.Second); late.Owner.(*fakeOwner).got() == ""; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the timeout did not come")
-		}
-	}
+	awaitThat(t, "the timeout", func() bool { return late.Owner.(*fakeOwner).got() != "" })
 	want(t, late.Owner.(*fakeOwner).got(), "*-1\r\n")
 	b.e.OnSlow(-1, nil)                                              // takes the lock: told is complete
 	want(t, strings.Join(told, "; "), "rpush k 1; unlink 0 k other") // redis-server does not tell of the one whose time was up

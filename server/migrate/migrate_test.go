@@ -117,7 +117,7 @@ func TestMigrateLosesNoWrite(t *testing.T) {
 			}
 		}()
 		<-began
-		v := from.Do("MIGRATE", "127.0.0.1", strconv.Itoa(slow.Port()), "n", "0", "5000")
+		v := from.Do("MIGRATE", "127.0.0.1", strconv.Itoa(slow.Port()), "n", "0", "50000")
 		time.Sleep(3 * time.Millisecond)
 		close(stop)
 		want := <-counted
@@ -138,14 +138,12 @@ func TestMigrateHoldsNobodyUp(t *testing.T) {
 	mute.Stall(true)
 	from.Do("SET", "k", "v")
 	other := Dial(t, from.Port(), "")
+	id := strconv.FormatInt(from.Must("CLIENT", "ID").Int, 10)
 	answer := make(chan resp.Value)
-	go func() { answer <- from.Do("MIGRATE", "127.0.0.1", strconv.Itoa(mute.Port()), "k", "0", "300") }()
-	time.Sleep(50 * time.Millisecond)
-	select {
-	case v := <-answer:
-		t.Fatalf("MIGRATE answers %s at once", v)
-	default:
-	}
+	go func() { answer <- from.Do("MIGRATE", "127.0.0.1", strconv.Itoa(mute.Port()), "k", "0", "1000000") }()
+	Await(t, "the client to wait", func() bool {
+		return strings.Contains(string(other.Do("INFO", "clients").Str), "blocked_clients:1\r\n")
+	})
 	if v := other.Do("GET", "k"); string(v.Str) != "v" {
 		t.Errorf("GET answers %s", v)
 	}
@@ -154,13 +152,15 @@ func TestMigrateHoldsNobodyUp(t *testing.T) {
 		t.Errorf("GET was answered after MIGRATE's %s", v)
 	default:
 	}
-	if v := <-answer; !strings.HasPrefix(v.String(), "(error) IOERR error or timeout reading") {
+	other.Must("CLIENT", "UNBLOCK", id)
+	<-answer
+	if v := from.Do("MIGRATE", "127.0.0.1", strconv.Itoa(mute.Port()), "k", "0", "300"); !strings.HasPrefix(v.String(), "(error) IOERR error or timeout reading") {
 		t.Errorf("MIGRATE answers %s", v)
 	}
 	if v := other.Do("MULTI"); v.IsError() {
 		t.Fatal(v)
 	}
-	other.Do("MIGRATE", "127.0.0.1", strconv.Itoa(to.Port()), "k", "0", "1000")
+	other.Do("MIGRATE", "127.0.0.1", strconv.Itoa(to.Port()), "k", "0", "50000")
 	if v := other.Do("EXEC"); len(v.Elems) != 1 || v.Elems[0].String() != "OK" || to.Do("EXISTS", "k").Int != 1 {
 		t.Errorf("in a transaction: %s", v)
 	}

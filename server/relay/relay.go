@@ -58,6 +58,8 @@ type Relay struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	stats  counters
+	// handshake is how long one member may take to answer.
+	handshake time.Duration
 
 	mu       sync.Mutex
 	slots    int
@@ -91,7 +93,7 @@ func New(o Options) *Relay {
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
 	}
-	r := &Relay{o: o, dials: make(chan struct{}, maxDials), conns: map[*Client]struct{}{}, asked: map[*net.TCPConn]string{}}
+	r := &Relay{o: o, handshake: handshakeTime, dials: make(chan struct{}, maxDials), conns: map[*Client]struct{}{}, asked: map[*net.TCPConn]string{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -295,7 +297,7 @@ func (r *Relay) ask(c *Client, addr string, end time.Time) (up *net.TCPConn, mar
 
 // dial connects in time for an answer before end. Not too many do so at once: the listener's queue is short.
 func (r *Relay) dial(addr string, end time.Time) (*net.TCPConn, error) {
-	if limit := time.Now().Add(handshakeTime); limit.Before(end) {
+	if limit := time.Now().Add(r.handshake); limit.Before(end) {
 		end = limit
 	}
 	ctx, cancel := context.WithDeadline(r.ctx, end)

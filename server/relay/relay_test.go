@@ -115,6 +115,9 @@ func (w *where) relay(t *testing.T, limit int, patience time.Duration) *Relay {
 	return r
 }
 
+// enough is how long a test waits for what has to come: far longer than a busy machine takes.
+const enough = time.Minute
+
 // pair is both ends of a client's connection.
 func pair(t *testing.T) (client, server net.Conn) {
 	t.Helper()
@@ -132,7 +135,7 @@ func pair(t *testing.T) (client, server net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = client.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = client.SetDeadline(time.Now().Add(enough))
 	return client, server
 }
 
@@ -158,7 +161,7 @@ func TestConnectionFollowsTheMaster(t *testing.T) {
 	a, b := startMaster(t, "a"), startMaster(t, "b")
 	var w where
 	w.set(at(a))
-	r := w.relay(t, 10, 5*time.Second)
+	r := w.relay(t, 10, enough)
 	c := take(t, r, "one\n", func() {})
 	expect(t, c, "a:one\n")
 	fmt.Fprint(c, "two\n")
@@ -185,7 +188,7 @@ func TestEnds(t *testing.T) {
 	a := startMaster(t, "a")
 	var w where
 	w.set(at(a))
-	r := w.relay(t, 2, 300*time.Millisecond)
+	r, hasty := w.relay(t, 2, enough), w.relay(t, 1, 300*time.Millisecond)
 	done := make(chan struct{}, 10)
 	ended := func() { done <- struct{}{} }
 
@@ -200,15 +203,24 @@ func TestEnds(t *testing.T) {
 	a.mu.Lock()
 	a.no = "not the master"
 	a.mu.Unlock()
-	asked := a.asked.Load()
-	c = take(t, r, "x\n", ended) // nobody is the master
+	c = take(t, hasty, "x\n", ended) // nobody is the master
 	if all, _ := io.ReadAll(c); string(all) != NoMaster {
 		t.Errorf("without a master the client reads %q", all)
 	}
 	<-done
-	if n := a.asked.Load() - asked; n < 3 {
-		t.Errorf("asked %d times within the client's patience", n)
+	asked := a.asked.Load()
+	c = take(t, r, "again\n", ended) // it is not given up at once
+	for end := time.Now().Add(enough); a.asked.Load() < asked+3; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("asked %d times", a.asked.Load()-asked)
+		}
 	}
+	a.mu.Lock()
+	a.no = ""
+	a.mu.Unlock()
+	expect(t, c, "a:again\n")
+	c.Close()
+	<-done
 
 	a.mu.Lock()
 	a.no = WhyPassword
@@ -246,7 +258,7 @@ func TestIdleRelayIsCheap(t *testing.T) {
 	a := startMaster(t, "a")
 	var w where
 	w.set(at(a))
-	r := w.relay(t, n, 5*time.Second)
+	r := w.relay(t, n, enough)
 	use := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -279,20 +291,19 @@ func TestAskedInAdvance(t *testing.T) {
 	b := startMaster(t, "b")
 	var w where
 	w.set(Target{Addr: silent.Addr().String()})
-	r := w.relay(t, 300, 5*time.Second)
+	r := w.relay(t, 300, time.Hour)
+	r.handshake = time.Hour
 	var all []net.Conn
 	for range 50 {
 		all = append(all, take(t, r, "x\n", func() {}))
 	}
-	time.Sleep(100 * time.Millisecond)
-	began := time.Now()
+	for asked := 0; asked < len(all); time.Sleep(time.Millisecond) {
+		r.mu.Lock()
+		asked = len(r.asked)
+		r.mu.Unlock()
+	}
 	w.set(at(b))
 	for _, c := range all {
 		expect(t, c, "b:x\n")
-	}
-	if took := time.Since(began); took > 900*time.Millisecond {
-		t.Errorf("they were with the master after %v", took)
-	} else {
-		t.Logf("50 connections were with the master after %v", took)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/servertest"
@@ -17,19 +16,11 @@ func TestLibrariesReachReplicas(t *testing.T) {
 	master, replica := servertest.Start(t), servertest.Start(t)
 	master.Must("FUNCTION", "LOAD", lib)
 	replica.Must("REPLICAOF", "127.0.0.1", strconv.Itoa(master.Port()))
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if v := replica.Do("FCALL_RO", "f", "0", "hello"); v.String() == `"hello"` {
-			break
-		} else if time.Now().After(end) {
-			t.Fatalf("after the full sync the function answers %s", v)
-		}
-	}
+	servertest.Await(t, "the function to answer after the full sync", func() bool {
+		return replica.Do("FCALL_RO", "f", "0", "hello").String() == `"hello"`
+	})
 	master.Must("FUNCTION", "DELETE", "lib")
-	for end := time.Now().Add(20 * time.Second); strings.Contains(replica.Do("FUNCTION", "LIST").String(), "lib"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the deletion did not reach the replica")
-		}
-	}
+	servertest.Await(t, "the deletion to reach the replica", func() bool { return !strings.Contains(replica.Do("FUNCTION", "LIST").String(), "lib") })
 }
 
 func TestDumpIsRedis(t *testing.T) {

@@ -84,26 +84,13 @@ func TestLongScriptLetsOthersIn(t *testing.T) {
 	s := servertest.Start(t, "--busy-reply-threshold", "20")
 	other := servertest.Dial(t, s.Port(), "")
 	go func() { s.Do("EVAL", "while true do end", "0") }()
-	for end := time.Now().Add(10 * time.Second); ; {
-		v := other.Do("GET", "k")
-		if strings.HasPrefix(v.String(), "(error) BUSY") {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("a script runs for ever and another client gets %s", v)
-		}
-	}
+	servertest.Await(t, "another client to be told that a script runs for ever", func() bool {
+		return strings.HasPrefix(other.Do("GET", "k").String(), "(error) BUSY")
+	})
 	if v := other.Do("SCRIPT", "KILL"); v.String() != "OK" {
 		t.Fatalf("SCRIPT KILL: %s", v)
 	}
-	for end := time.Now().Add(10 * time.Second); ; {
-		if v := other.Do("PING"); v.String() == "PONG" {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("the script was killed and still runs")
-		}
-	}
+	servertest.Await(t, "the script to be ended", func() bool { return other.Do("PING").String() == "PONG" })
 }
 
 // FuzzScripts looks for scripts that crash the server or do not end.
