@@ -72,7 +72,7 @@ func (c *crowd) await(m *member) resp.Value {
 	select {
 	case v := <-m.replies:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatalf("%s gets no reply; so far:\n%s", m.name, strings.Join(c.log, "\n"))
 		return resp.Value{}
 	}

@@ -57,7 +57,9 @@ func compareRandom(t *testing.T, s uint64, commands int, ours *Direct, real *ora
 	})
 	for i := range commands {
 		args := g.Next()
+		began := time.Now()
 		want, got := real.Do(args...), ours.Do(args...)
+		took(time.Since(began))
 		if !Same(args, want, got) {
 			t.Fatalf("seed %d, command %d: %q\nredis-server: %s\nours:         %s", s, i, args, want, got)
 		}

@@ -27,7 +27,7 @@ func subscribe(t *testing.T, sock string) func() []string {
 		}
 	}
 	return func() (events []string) {
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(patience))
 		for {
 			v, err := r.Read()
 			if err != nil {

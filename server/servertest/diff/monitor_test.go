@@ -75,7 +75,6 @@ func watch(t *testing.T, port int) *watcher {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	w := &watcher{t, conn, bufio.NewReader(conn)}
 	io.WriteString(conn, "MONITOR\r\n")
 	if got := w.line(); got != "+OK" {
@@ -86,6 +85,7 @@ func watch(t *testing.T, port int) *watcher {
 
 func (w *watcher) line() string {
 	w.t.Helper()
+	w.conn.SetReadDeadline(time.Now().Add(patience))
 	line, err := w.in.ReadString('\n')
 	if err != nil {
 		w.t.Fatalf("the monitor reads %q: %v", line, err)

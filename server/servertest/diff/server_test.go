@@ -231,7 +231,7 @@ func raw(t *testing.T, network, address, script string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, script); err != nil {
 		t.Fatal(err)
 	}

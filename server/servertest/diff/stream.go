@@ -14,6 +14,9 @@ import (
 	"github.com/understudy-db/understudy/server/resp"
 )
 
+// patience is how long a test waits for what has to come: far longer than a busy machine takes.
+const patience = time.Minute
+
 // Stream reads a server's replication stream as a replica would.
 type Stream struct {
 	t    testing.TB
@@ -34,7 +37,7 @@ func OpenStream(t testing.TB, network, address string) *Stream {
 	if _, err := io.WriteString(conn, "SYNC\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	header := ""
 	for header == "" || header == "\n" { // empty lines keep the link alive meanwhile
 		if header, err = buf.ReadString('\n'); err != nil {
@@ -55,7 +58,7 @@ func OpenStream(t testing.TB, network, address string) *Stream {
 // Until returns the commands up to a marker: a SET of the given key, which is left out.
 func (s *Stream) Until(marker string) [][]string {
 	s.t.Helper()
-	s.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	s.conn.SetReadDeadline(time.Now().Add(patience))
 	var list [][]string
 	for {
 		v, err := s.r.Read()

@@ -63,7 +63,7 @@ func (l *listener) do(args ...string) (got []resp.Value) {
 }
 
 func (l *listener) read() resp.Value {
-	l.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	l.conn.SetReadDeadline(time.Now().Add(patience))
 	v, err := l.r.Read()
 	if err != nil {
 		l.t.Fatal(err)
