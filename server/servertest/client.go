@@ -50,7 +50,7 @@ func (c *Client) Do(args ...string) resp.Value {
 
 func (c *Client) try(args []string) (resp.Value, error) {
 	if c.conn == nil {
-		conn, err := net.DialTimeout("tcp", c.addr, 5*time.Second)
+		conn, err := net.DialTimeout("tcp", c.addr, patience)
 		if err != nil {
 			return resp.Value{}, err
 		}
@@ -65,7 +65,7 @@ func (c *Client) try(args []string) (resp.Value, error) {
 }
 
 func (c *Client) roundTrip(args ...string) (resp.Value, error) {
-	_ = c.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(patience))
 	if _, err := c.conn.Write(resp.AppendCommandStrings(nil, args...)); err != nil {
 		return resp.Value{}, err
 	}
@@ -108,12 +108,15 @@ func (c *Client) closeLocked() {
 	}
 }
 
-// Await waits until ok, and fails the test with what it waited for after 30 s.
+// patience is how long a test waits for what has to come: far longer than a busy machine takes.
+const patience = time.Minute
+
+// Await waits until ok, and fails the test with what it waited for after a minute.
 func Await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited 30 s for %s", what)
+			t.Fatalf("waited %v for %s", patience, what)
 		}
 	}
 }
@@ -146,7 +149,7 @@ func MustAgree(t testing.TB, peers ...Peer) {
 	period := peers[0].Must("CONFIG", "GET", ping)
 	peers[0].Must("CONFIG", "SET", ping, "3600")
 	defer func() { peers[0].Do("CONFIG", "SET", ping, string(period.Elems[1].Str)) }()
-	end := time.Now().Add(30 * time.Second)
+	end := time.Now().Add(patience)
 	for {
 		before := state("master_repl_offset", false)
 		both := state("master_repl_offset", true)
@@ -158,7 +161,7 @@ func MustAgree(t testing.TB, peers ...Peer) {
 			t.Fatalf("digests differ at equal offsets: %q\n%s", both, differing(peers))
 		}
 		if time.Now().After(end) {
-			t.Fatalf("no common offset after 30 s: %q, then %q with digests, then %q", before, both, after)
+			t.Fatalf("no common offset after %v: %q, then %q with digests, then %q", patience, before, both, after)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -113,12 +113,25 @@ func (p *Proxy) accept() {
 			near.Close()
 			continue
 		}
-		p.mu.Lock()
-		p.conns[near], p.conns[far] = struct{}{}, struct{}{}
-		p.mu.Unlock()
+		if !p.open(near, far) {
+			near.Close()
+			far.Close()
+			continue
+		}
 		p.work.Go(func() { p.copy(near, far) })
 		p.work.Go(func() { p.copy(far, near) })
 	}
+}
+
+// open notes a connection, unless the link was broken while the far end was being dialled: what Cut did not see would stay.
+func (p *Proxy) open(near, far net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuse || p.closed {
+		return false
+	}
+	p.conns[near], p.conns[far] = struct{}{}, struct{}{}
+	return true
 }
 
 func (p *Proxy) copy(to, from net.Conn) {

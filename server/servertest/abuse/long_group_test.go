@@ -11,7 +11,10 @@ import (
 	"github.com/understudy-db/understudy/server/servertest"
 )
 
-const groupEntries = 3000
+const (
+	groupEntries = 3000
+	least        = 25 // times that everybody does something, however soon the others are done
+)
 
 // produce adds entries from one on, many at a time.
 func produce(c *servertest.Client, from, to int) {
@@ -97,7 +100,7 @@ func TestLongGroupReads(t *testing.T) {
 		})
 	}
 	together(&others, func(c *servertest.Client, r *rand.Rand) {
-		for i := 0; i < 100 && !closed(over); i++ {
+		for i := 0; i < 100 && (i < least || !closed(over)); i++ {
 			if id := fmt.Sprint(1+r.IntN(groupEntries), "-1"); c.Do("XACK", "events", "g", id).Int == 1 {
 				acked[id] = true
 			}
@@ -106,7 +109,7 @@ func TestLongGroupReads(t *testing.T) {
 		}
 	})
 	together(&others, func(c *servertest.Client, r *rand.Rand) {
-		for i := 0; i < 30 && !closed(over); i++ { // whoever hangs up keeps what became pending
+		for i := 0; i < 30 && (i < least || !closed(over)); i++ { // whoever hangs up keeps what became pending
 			w := dial(t, s.Port())
 			w.say(string(resp.AppendCommandStrings(nil, "XREADGROUP", "GROUP", "g", "lost", "COUNT", "200", "STREAMS", "events", ">")))
 			w.say(string(resp.AppendCommandStrings(nil, "XAUTOCLAIM", "events", "g", "lost", "0", "0", "COUNT", "100")))

@@ -109,10 +109,10 @@ func TestLongStoresAreOfOneInstant(t *testing.T) {
 	stores.Wait()
 	close(stop)
 	others.Wait()
+	servertest.MustAgree(t, s, replica)
 	if begun, _ := replica.Engine.LongReads(); begun < storeKinds*40/2 {
 		t.Errorf("only %d commands went on after their handlers on the replica", begun)
 	}
-	servertest.MustAgree(t, s, replica)
 	replica.Must("REPLICAOF", "NO", "ONE")
 	quiet(t, s)
 	quiet(t, replica)

@@ -75,16 +75,15 @@ func (p *pod) text() string {
 	return string(text)
 }
 
-// talk opens a conversation and answers what came back to the lines said, until enough was heard, the peer hung up or was
-// silent.
+// talk opens a conversation and answers what came back to the lines said, until enough was heard or the peer hung up.
 func (p *pod) talk(config *tls.Config, enough string, lines ...string) (heard string, err error) {
 	p.t.Helper()
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", p.management, config)
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", p.management, config)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(1500 * time.Millisecond))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	for _, line := range lines {
 		if _, err := c.Write([]byte(line)); err != nil {
 			break // hung up: what it said is still to be read
