@@ -19,7 +19,10 @@ import (
 	"github.com/understudy-db/understudy/controllers/simtest/fakemember"
 )
 
-const lease = 500 * time.Millisecond
+const (
+	lease  = 500 * time.Millisecond
+	within = time.Minute // generous: the machine may be busy with other things
+)
 
 var key = types.NamespacedName{Namespace: "shop", Name: "orders"}
 
@@ -97,12 +100,12 @@ func (f *fixture) connect(eps ...memberclient.Endpoint) *memberclient.Set {
 
 func (f *fixture) eventually(what string, ok func() bool) {
 	f.t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	f.t.Fatalf("not in 5 s: %s", what)
+	f.t.Fatalf("not in %v: %s", within, what)
 }
 
 func one(set *memberclient.Set) memberclient.Facts {
@@ -188,9 +191,7 @@ func TestDeathIsProven(t *testing.T) {
 	if d := set.Deaths()[0]; d.Incarnation != reign.Incarnation || d.Proof != plan.ProofSupervisor || d.Cause != "signal: killed" {
 		t.Errorf("proof %+v", d)
 	}
-	if f.wakes.Load() == wakes {
-		t.Error("a death must wake the reconciler")
-	}
+	f.eventually("a death wakes the reconciler", func() bool { return f.wakes.Load() > wakes })
 	f.eventually("the next incarnation, parked", func() bool {
 		r := one(set).Report
 		return r != nil && r.Identity.Incarnation.NewerThan(reign.Incarnation) && r.Role == member.RoleParked

@@ -23,7 +23,7 @@ func answer(t *testing.T, request, reply string) *Client {
 		}
 		there.Close()
 	}()
-	c, err := Connect(t.Context(), func(context.Context) (net.Conn, error) { return here, nil }, "", 2*time.Second)
+	c, err := Connect(t.Context(), func(context.Context) (net.Conn, error) { return here, nil }, "", time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

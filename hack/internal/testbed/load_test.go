@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ type fakeMaster struct {
 	data   map[string]string
 	refuse string // reply to SET instead of OK
 	hangUp int    // connections to close instead of an answer
+
+	refused, hungUp atomic.Int32
 }
 
 func (f *fakeMaster) dial(context.Context) (net.Conn, error) {
@@ -52,8 +55,10 @@ func (f *fakeMaster) answer(args []string) (string, bool) {
 	switch {
 	case f.hangUp > 0:
 		f.hangUp--
+		f.hungUp.Add(1)
 		return "", false
 	case args[0] == "SET" && f.refuse != "":
+		f.refused.Add(1)
 		return "-" + f.refuse + "\r\n", true
 	case args[0] == "SET":
 		f.data[args[1]] = args[2]
@@ -93,7 +98,19 @@ func readCommand(r *bufio.Reader) ([]string, error) {
 
 func connect(f *fakeMaster) func(context.Context) (*respclient.Client, error) {
 	return func(ctx context.Context) (*respclient.Client, error) {
-		return respclient.Connect(ctx, f.dial, "", time.Second)
+		return respclient.Connect(ctx, f.dial, "", within)
+	}
+}
+
+const within = time.Minute // generous: the machine may be busy with other things
+
+// await waits until something happened n times.
+func await(t *testing.T, times *atomic.Int32, n int32) {
+	t.Helper()
+	for end := time.Now().Add(within); times.Load() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("happened %d times within %v, want %d", times.Load(), within, n)
+		}
 	}
 }
 
@@ -103,7 +120,7 @@ func TestLoadCountsOnlyWhatWasAcknowledged(t *testing.T) {
 	l := startLoad(t.Context(), connect(f), "k", time.Millisecond)
 	write := func() {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
 		if _, err := l.NextWrite(ctx); err != nil {
 			t.Fatal(err)
@@ -112,9 +129,11 @@ func TestLoadCountsOnlyWhatWasAcknowledged(t *testing.T) {
 	write()
 	set := func(change func()) { f.mu.Lock(); change(); f.mu.Unlock() }
 	set(func() { f.hangUp = 1 })
+	await(t, &f.hungUp, 1)
 	write()
 	set(func() { f.refuse = "READONLY You can't write against a read only replica." })
-	time.Sleep(50 * time.Millisecond)
+	await(t, &f.refused, 1)
+	time.Sleep(50 * time.Millisecond) // the gap's least length
 	set(func() { f.refuse = "" })
 	write()
 	r := l.Stop()
@@ -138,13 +157,18 @@ func TestLoadCountsOnlyWhatWasAcknowledged(t *testing.T) {
 }
 
 func TestNextWriteEndsWithItsContext(t *testing.T) {
-	dead := func(context.Context) (*respclient.Client, error) { return nil, errors.New("connection refused") }
+	var dials atomic.Int32
+	dead := func(context.Context) (*respclient.Client, error) {
+		dials.Add(1)
+		return nil, errors.New("connection refused")
+	}
 	l := startLoad(t.Context(), dead, "k", 0)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	if _, err := l.NextWrite(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+	await(t, &dials, 2) // the first one has been counted by then
 	if r := l.Stop(); len(r.Acked) != 0 || r.Errors == 0 {
 		t.Errorf("%d acknowledged, %d errors by a server that is not there", len(r.Acked), r.Errors)
 	}
