@@ -86,6 +86,17 @@ func (c *crowd) one(id int, conn *conn, in input) (known bool) {
 	return true
 }
 
+// busy waits until the clients have been answered n more times.
+func (c *crowd) busy(n int) {
+	c.t.Helper()
+	n += c.rec.count()
+	for end := time.Now().Add(within); c.rec.count() < n; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatalf("%d answers within %v, want %d", c.rec.count(), within, n)
+		}
+	}
+}
+
 // end stops the clients and reads every key once more.
 func (c *crowd) end() {
 	close(c.stop)
@@ -93,7 +104,7 @@ func (c *crowd) end() {
 	conn := &conn{}
 	defer conn.close()
 	for _, key := range c.keys {
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
 			if (conn.nc != nil || conn.dial(c.s.nodes[0])) && c.one(99, conn, input{key: key}) {
 				break
 			}

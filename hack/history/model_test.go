@@ -84,6 +84,12 @@ func (r *recorder) add(op porcupine.Operation) {
 	r.mu.Unlock()
 }
 
+func (r *recorder) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ops)
+}
+
 // never is the return of an operation whose outcome is unknown: it may take effect at any time.
 const never = int64(1) << 62
 

@@ -11,6 +11,8 @@ import (
 	"github.com/understudy-db/understudy/api/member"
 )
 
+const within = 2 * time.Minute // generous: the machine may be busy with other things
+
 // operator is the fencing protocol's other half, as small as it can be: it grants no lease, so the longest promise is a
 // voucher's, and it never forgets, so nothing has to be recorded.
 type operator struct {
@@ -21,7 +23,6 @@ type operator struct {
 	term    member.Term
 	master  *node
 	inc     member.Incarnation
-	paused  int64 // the stream's end in a switchover
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	mu      sync.Mutex // a pass of tend, or a change of the master
@@ -74,7 +75,7 @@ func (o *operator) tend() {
 func (o *operator) settle() {
 	o.t.Helper()
 	var last string
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
 		last = ""
 		for _, n := range o.s.nodes {
 			r, err := n.report()
@@ -109,12 +110,12 @@ func (o *operator) depose(target *node) {
 	defer o.mu.Unlock()
 	o.term++
 	answers := map[*node]answer{}
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		dead := o.askAll(answers, target)
-		if !o.fenced(answers, dead) || !o.held(answers) {
+		if !o.fenced(answers, dead) || !o.held(answers) || (target != nil && !dead && !o.adopted(answers)) {
 			continue
 		}
-		if best := choose(answers, target, o.paused); best != nil && o.promote(answers[best], answers) {
+		if best := choose(answers, target); best != nil && o.promote(answers[best], answers) {
 			return
 		}
 	}
@@ -149,8 +150,15 @@ func (o *operator) askAll(answers map[*node]answer, target *node) (dead bool) {
 	return dead
 }
 
+// adopted tells whether the master itself has: what it holds, all that it acknowledged, is then among the answers. A
+// switchover waits for it, however long the machine makes it silent.
+func (o *operator) adopted(answers map[*node]answer) bool {
+	a, ok := answers[o.master]
+	return ok && a.inc == o.inc
+}
+
 func (o *operator) fenced(answers map[*node]answer, dead bool) bool {
-	if a, ok := answers[o.master]; o.master == nil || dead || (ok && a.inc == o.inc) {
+	if o.master == nil || dead || o.adopted(answers) {
 		return o.master != nil || len(answers) == len(o.s.nodes)
 	}
 	others, last := 0, time.Time{}
@@ -184,7 +192,7 @@ func (o *operator) held(answers map[*node]answer) bool {
 }
 
 // choose is the best of the adopters; in a switchover the target if it holds all that the old master does.
-func choose(answers map[*node]answer, target *node, end int64) (best *node) {
+func choose(answers map[*node]answer, target *node) (best *node) {
 	for n, a := range answers {
 		switch {
 		case a.a.Data.Loading:
@@ -200,17 +208,17 @@ func choose(answers map[*node]answer, target *node, end int64) (best *node) {
 func (o *operator) promote(a answer, answers map[*node]answer) bool {
 	var id [20]byte
 	rand.Read(id[:])
+	o.master, o.inc = a.n, a.inc // from here on it may reign, whatever is heard of it
 	m, _, err := a.n.call(func(member.Incarnation) member.Message {
 		return member.Promote{Order: o.order(a.inc), Voter: a.n.voter(), ReplID: hex.EncodeToString(id[:]), Lease: lease,
 			Rosters: member.Rosters{New: o.roster(o.k)}}
 	})
 	if _, ok := m.(member.Done); err != nil || !ok {
 		o.t.Logf("promotion of %s in term %d: %+v, %v", a.n.name, o.term, m, err)
-		o.term++ // what became of it is not known: this term is spent
+		o.term++ // what became of it is not known: this term is spent, and it is the one to be fenced
 		clear(answers)
 		return false
 	}
-	o.master, o.inc = a.n, a.inc
 	return true
 }
 
@@ -222,6 +230,21 @@ func (o *operator) roster(k int) member.Roster {
 	return member.Roster{Version: o.version, Voters: voters, K: k}
 }
 
+// obeyed gives the master an order until it says that it is done: one that is not answered in time is given again.
+func (o *operator) obeyed(order func(member.Incarnation) member.Message) (done member.Done) {
+	o.t.Helper()
+	for end := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
+		m, _, err := o.master.call(order)
+		done, ok := m.(member.Done)
+		if err == nil && ok {
+			return done
+		}
+		if err == nil || time.Now().After(end) {
+			o.t.Fatalf("%s answers %+v, %v", o.master.name, m, err)
+		}
+	}
+}
+
 // change makes k another number (rule 3): jointly with the old one until k voters hold the place at which the master took it.
 func (o *operator) change(k int) {
 	o.t.Helper()
@@ -230,15 +253,10 @@ func (o *operator) change(k int) {
 	old := o.roster(o.k)
 	o.version++
 	take := func(r member.Rosters) {
-		m, _, err := o.master.call(func(inc member.Incarnation) member.Message {
-			return member.TakeRoster{Order: o.order(inc), Rosters: r}
-		})
-		if _, ok := m.(member.Done); err != nil || !ok {
-			o.t.Fatalf("roster %+v: %+v, %v", r, m, err)
-		}
+		o.obeyed(func(inc member.Incarnation) member.Message { return member.TakeRoster{Order: o.order(inc), Rosters: r} })
 	}
 	take(member.Rosters{New: o.roster(k), Old: &old})
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
 		if r, err := o.master.report(); err == nil && r.RosterHeld {
 			break
 		}
@@ -253,13 +271,9 @@ func (o *operator) change(k int) {
 // switchover is rule 13.
 func (o *operator) switchover(target *node) {
 	o.t.Helper()
-	m, _, err := o.master.call(func(inc member.Incarnation) member.Message {
+	done := o.obeyed(func(inc member.Incarnation) member.Message {
 		return member.Pause{Order: o.order(inc), Length: 2 * time.Second}
 	})
-	done, ok := m.(member.Done)
-	if err != nil || !ok {
-		o.t.Fatalf("pause: %+v, %v", m, err)
-	}
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if r, err := target.report(); err == nil && r.Data.Offset >= done.Offset {
 			break
