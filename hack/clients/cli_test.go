@@ -114,7 +114,7 @@ func TestEndlessModesOfRedisCli(t *testing.T) {
 	}
 	for name, program := range map[string]string{"ours": ours, "redis-server": "redis-server"} {
 		addr := start(t, program)
-		c := redis.NewClient(&redis.Options{Addr: addr})
+		c := redis.NewClient(patient(redis.Options{Addr: addr}))
 		defer c.Close()
 		for _, m := range []struct {
 			args []string
@@ -154,7 +154,7 @@ func endless(t *testing.T, c *redis.Client, addr string, args []string, wait *re
 		_ = cmd.Wait() // it was killed
 	}()
 	var text []byte
-	for n, end := 0, time.Now().Add(30*time.Second); time.Now().Before(end); n++ {
+	for n, end := 0, time.Now().Add(within); time.Now().Before(end); n++ {
 		c.Set(context.Background(), "watched", n, 0)
 		c.Publish(context.Background(), "news", "watched")
 		time.Sleep(50 * time.Millisecond)
@@ -168,7 +168,7 @@ func endless(t *testing.T, c *redis.Client, addr string, args []string, wait *re
 func fillForCli(t *testing.T, addr string) {
 	t.Helper()
 	ctx := context.Background()
-	c := redis.NewClient(&redis.Options{Addr: addr})
+	c := redis.NewClient(patient(redis.Options{Addr: addr}))
 	defer c.Close()
 	p := c.Pipeline()
 	p.ConfigSet(ctx, "maxmemory-policy", "allkeys-lfu") // --hotkeys wants it
@@ -196,7 +196,7 @@ func runCli(t *testing.T, addr string, m mode) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "redis-cli", append([]string{"-h", host, "-p", port}, m.args...)...)
 	cmd.Stdin = strings.NewReader(m.stdin)

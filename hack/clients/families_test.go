@@ -44,9 +44,9 @@ func TestFamilies(t *testing.T) {
 
 func drive(t *testing.T, addr string, proto int, f family) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	c := redis.NewClient(&redis.Options{Addr: addr, Protocol: proto, MaxRetries: -1})
+	c := redis.NewClient(patient(redis.Options{Addr: addr, Protocol: proto}))
 	defer c.Close()
 	if err := c.FlushAll(ctx).Err(); err != nil {
 		t.Fatal(err)
@@ -374,21 +374,21 @@ func dump(ctx context.Context, c *redis.Client, o *told) {
 func users(ctx context.Context, c *redis.Client, o *told) {
 	o.add("setuser", result(c.Do(ctx, "ACL", "SETUSER", "reader", "reset", "on", ">secret", "~r:*", "+@read", "-keys").Result()), result(c.Do(ctx, "ACL", "SETUSER", "reader", "+nosuch").Result()))
 	o.add("dry run", result(c.ACLDryRun(ctx, "reader", "get", "r:1").Result()), result(c.ACLDryRun(ctx, "reader", "get", "x").Result()), result(c.ACLDryRun(ctx, "reader", "set", "r:1", "v").Result()))
-	reader := redis.NewClient(&redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, Username: "reader", Password: "secret", MaxRetries: -1, DisableIndentity: true})
+	reader := redis.NewClient(patient(redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, Username: "reader", Password: "secret", DisableIndentity: true}))
 	defer reader.Close()
 	o.add("as reader", result(reader.Do(ctx, "ACL", "WHOAMI").Result()), result(reader.Get(ctx, "r:1").Result()), result(reader.Set(ctx, "r:1", "v", 0).Result()), result(reader.Get(ctx, "x").Result()))
 	for _, entry := range c.ACLLog(ctx, 10).Val() {
 		o.add("log", entry.Count, entry.Reason, entry.Context, entry.Object, entry.Username)
 	}
 	o.add("list", result(c.Do(ctx, "ACL", "LIST").Result()), result(c.Do(ctx, "ACL", "USERS").Result()), result(c.ACLLogReset(ctx).Result()), result(c.Do(ctx, "ACL", "DELUSER", "reader").Result()))
-	wrong := redis.NewClient(&redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, Username: "nobody", Password: "secret", MaxRetries: -1, DisableIndentity: true})
+	wrong := redis.NewClient(patient(redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, Username: "nobody", Password: "secret", DisableIndentity: true}))
 	defer wrong.Close()
 	o.add("nobody", result(wrong.Ping(ctx).Result()))
 	c.ACLLogReset(ctx)
 }
 
 func connections(ctx context.Context, c *redis.Client, o *told) {
-	named := redis.NewClient(&redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, ClientName: "named", DB: 3, MaxRetries: -1})
+	named := redis.NewClient(patient(redis.Options{Addr: c.Options().Addr, Protocol: c.Options().Protocol, ClientName: "named", DB: 3}))
 	defer named.Close()
 	o.add("name and database", result(named.ClientGetName(ctx).Result()), result(named.Set(ctx, "k", "v", 0).Result()), result(c.Get(ctx, "k").Result()), result(c.Do(ctx, "SELECT", "99").Result()))
 	id := named.ClientID(ctx).Val()

@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 )
+
+const within = 2 * time.Minute // generous: the machine may be busy with other things
 
 // ours is the path of the server's program.
 var ours string
@@ -35,19 +38,20 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// patient makes a client wait for a busy machine and never say anything twice: the limits of a pipeline are for all of it.
+func patient(o redis.Options) *redis.Options {
+	o.MaxRetries, o.DialTimeout, o.ReadTimeout, o.WriteTimeout = -1, within, within, within
+	return &o
+}
+
 // start runs a server for one test and returns its address.
 func start(t *testing.T, program string) string {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("NOT RUN: apt-get install redis-server (this test compares with it)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	l.Close()
-	cmd := exec.Command(program, "--port", fmt.Sprint(addr.Port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "")
+	port := freePort(t)
+	cmd := exec.Command(program, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -55,12 +59,28 @@ func start(t *testing.T, program string) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	c := redis.NewClient(&redis.Options{Addr: addr.String(), MaxRetries: -1})
+	addr := fmt.Sprint("127.0.0.1:", port)
+	c := redis.NewClient(patient(redis.Options{Addr: addr}))
 	defer c.Close()
-	for end := time.Now().Add(20 * time.Second); c.Ping(context.Background()).Err() != nil; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(within); c.Ping(context.Background()).Err() != nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s does not answer", program)
 		}
 	}
-	return addr.String()
+	return addr
+}
+
+// freePort is one below the range from which the kernel serves outgoing connections: another client cannot take it before
+// the server listens.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 1000 {
+		port := 12000 + rand.IntN(20000)
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port below the range of outgoing connections")
+	return 0
 }
