@@ -6,13 +6,13 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,7 +45,8 @@ type running struct {
 	m      *fakemember.Member
 	name   string
 	claim  string
-	ending time.Time
+	ip     string
+	ending bool
 }
 
 func startKubelet(c client.Client, w *fakemember.World, namespace string) *kubelet {
@@ -81,8 +82,8 @@ func (k *kubelet) pass(ctx context.Context) {
 		switch {
 		case p.DeletionTimestamp != nil:
 			k.end(ctx, p, r)
-		case r == nil && p.Status.Phase == corev1.PodPending:
-			k.start(ctx, p)
+		case p.Status.Phase == corev1.PodPending:
+			k.start(ctx, p, r)
 		case r != nil:
 			if v, err := k.password(ctx, p); err == nil {
 				r.m.SetPassword(v)
@@ -104,11 +105,12 @@ func (k *kubelet) keep(r *running) {
 	}
 }
 
-func (k *kubelet) start(ctx context.Context, p *corev1.Pod) {
+// start takes a pod as far as it gets in this pass; r is nil until its member runs, which is only once.
+func (k *kubelet) start(ctx context.Context, p *corev1.Pod, r *running) {
 	image := p.Spec.Containers[0].Image
 	if image == "unschedulable" {
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/1 nodes are available"}}
-		_ = k.c.Status().Update(ctx, p)
+		_ = k.report(ctx, p)
 		return
 	}
 	if p.Spec.NodeName == "" {
@@ -122,33 +124,42 @@ func (k *kubelet) start(ctx context.Context, p *corev1.Pod) {
 	if strings.HasPrefix(image, "missing") {
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: resources.ContainerName, Image: image,
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "Back-off pulling image " + image}}}}
-		_ = k.c.Status().Update(ctx, p)
+		_ = k.report(ctx, p)
 		return
 	}
-	spec, claim, err := k.mount(ctx, p)
-	if err != nil {
-		return // a Secret is not there yet: the kubelet tries again
+	if r == nil {
+		spec, claim, err := k.mount(ctx, p)
+		if err != nil {
+			return // a Secret is not there yet: the kubelet tries again
+		}
+		m, err := k.world.Run(spec)
+		if err != nil {
+			panic(err)
+		}
+		k.nextIP++
+		r = &running{m: m, name: p.Name, claim: claim, ip: fmt.Sprintf("10.9.%d.%d", k.nextIP/250, k.nextIP%250+1)}
+		k.running[p.UID] = r
 	}
-	m, err := k.world.Run(spec)
-	if err != nil {
-		panic(err)
-	}
-	k.running[p.UID] = &running{m: m, name: p.Name, claim: claim}
-	k.nextIP++
-	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q,%q:%q}}}`, observe.AnnotationManagementAddr, m.Addr(), observe.AnnotationDataAddr, m.Addr())
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q,%q:%q}}}`, observe.AnnotationManagementAddr, r.m.Addr(), observe.AnnotationDataAddr, r.m.Addr())
 	if err := k.c.Patch(ctx, p, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
 		return
 	}
-	ip := fmt.Sprintf("10.9.%d.%d", k.nextIP/250, k.nextIP%250+1)
-	p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, ip, []corev1.PodIP{{IP: ip}}
+	p.Status.Phase, p.Status.PodIP, p.Status.PodIPs = corev1.PodRunning, r.ip, []corev1.PodIP{{IP: r.ip}}
 	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}, {Type: corev1.PodScheduled, Status: corev1.ConditionTrue}}
 	started := true
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: resources.ContainerName, Image: image, Ready: true, Started: &started,
 		ContainerID: "containerd://" + string(p.UID), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
-	if err := k.c.Status().Update(ctx, p); err != nil {
-		k.keep(k.running[p.UID])
-		delete(k.running, p.UID)
+	_ = k.report(ctx, p) // while the pod is pending the next pass tries again
+}
+
+// report writes a pod's status as a kubelet does: by a patch of this very pod, which the operator's writes to the pod do
+// not make the API server refuse.
+func (k *kubelet) report(ctx context.Context, p *corev1.Pod) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": p.UID}, "status": p.Status})
+	if err != nil {
+		return err
 	}
+	return k.c.Status().Patch(ctx, p, client.RawPatch(types.MergePatchType, patch))
 }
 
 func (k *kubelet) mount(ctx context.Context, p *corev1.Pod) (fakemember.Pod, string, error) {
@@ -206,15 +217,15 @@ func (k *kubelet) password(ctx context.Context, p *corev1.Pod) (string, error) {
 	return hex.EncodeToString(mac.Sum(nil))[:16], nil
 }
 
-// end is a graceful deletion: SIGTERM, a moment to be relieved, the last word of the containers, and
-// the pod object goes.
+// end is a graceful deletion: SIGTERM, the pod's grace to be relieved in, the last word of the containers, and the pod
+// object goes.
 func (k *kubelet) end(ctx context.Context, p *corev1.Pod, r *running) {
 	if r != nil {
-		if r.ending.IsZero() {
-			r.ending = time.Now().Add(5 * time.Second)
+		if !r.ending {
+			r.ending = true
 			r.m.Terminate()
 		}
-		if !r.m.Relieved() && time.Now().Before(r.ending) {
+		if !r.m.Relieved() && time.Now().Before(p.DeletionTimestamp.Time) {
 			return
 		}
 		k.keep(r)
@@ -225,18 +236,13 @@ func (k *kubelet) end(ctx context.Context, p *corev1.Pod, r *running) {
 }
 
 func (k *kubelet) terminated(ctx context.Context, p *corev1.Pod, code int32) {
-	for k.c.Get(ctx, client.ObjectKeyFromObject(p), p) == nil {
-		if !apierrors.IsConflict(k.reportEnd(ctx, p, code)) {
-			return
-		}
+	if k.c.Get(ctx, client.ObjectKeyFromObject(p), p) != nil {
+		return // deleted by force
 	}
-}
-
-func (k *kubelet) reportEnd(ctx context.Context, p *corev1.Pod, code int32) error {
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: resources.ContainerName, Image: p.Spec.Containers[0].Image,
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error", ContainerID: "containerd://" + string(p.UID)}}}}
 	p.Status.Phase = corev1.PodFailed
-	return k.c.Status().Update(ctx, p)
+	_ = k.report(ctx, p) // a conflict: another pod has the name by now
 }
 
 // vanish is a node that is lost: the process is gone and nobody says so.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,7 +34,7 @@ import (
 )
 
 const (
-	within = 60 * time.Second // generous: the machine may be busy with other things
+	within = 3 * time.Minute // generous: the machine may be busy with other things
 	poll   = 50 * time.Millisecond
 )
 
@@ -58,7 +59,8 @@ func TestReplicaSet(t *testing.T) {
 }
 
 var _ = BeforeSuite(func() {
-	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true}
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd/bases"}, ErrorIfCRDPathMissing: true,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: within}, ControlPlaneStartTimeout: within, ControlPlaneStopTimeout: within}
 	var err error
 	config, err = env.Start()
 	Expect(err).NotTo(HaveOccurred())
@@ -166,7 +168,7 @@ func (s *story) change(f func(*v1alpha1.ReplicaSet)) {
 // API server refuse the change, and it is made again on the newer object.
 func (s *story) edit(name string, o client.Object, f func()) {
 	GinkgoHelper()
-	Expect(retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	Expect(retry.RetryOnConflict(wait.Backoff{Duration: poll, Steps: int(within / poll)}, func() error {
 		if err := k8s.Get(s.ctx, types.NamespacedName{Namespace: s.namespace, Name: name}, o); err != nil {
 			return err
 		}
