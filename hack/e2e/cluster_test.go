@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 )
 
 // probes is one probe per node, behind a Service with a node port.
@@ -90,6 +91,12 @@ func get(url string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
+// answered waits for an answer: a busy machine may be slower than the client, whose patience is for pods that are gone.
+func answered(ctx context.Context, url string, want types.GomegaMatcher) {
+	GinkgoHelper()
+	Eventually(ctx, func() (string, error) { return get(url) }).WithTimeout(30*time.Second).Should(want, url)
+}
+
 func ready(ctx context.Context, ns string) {
 	GinkgoHelper()
 	apply(ctx, fmt.Sprintf(probes, ns, probeImage))
@@ -125,9 +132,7 @@ var _ = Describe("the cluster", Label("cluster"), func() {
 		By("pod, Service and node port from this machine")
 		svc := strings.Fields(kubectl(ctx, "-n", ns, "get", "service", "probe", "-o", "jsonpath={.spec.clusterIP} {.spec.ports[0].nodePort}"))
 		for _, url := range []string{"http://" + pods[0].ip + ":8080", "http://" + svc[0], "http://10.90.0.11:" + svc[1], "http://10.90.0.13:" + svc[1]} {
-			answer, err := get(url)
-			Expect(err).NotTo(HaveOccurred())
-			Expect(all).To(ContainElement(answer), url)
+			answered(ctx, url, BeElementOf(all))
 		}
 
 		By("logs and port-forward")
@@ -140,7 +145,7 @@ var _ = Describe("the cluster", Label("cluster"), func() {
 		Expect(err).NotTo(HaveOccurred())
 		_, address, _ := strings.Cut(line, "Forwarding from ")
 		address, _, _ = strings.Cut(address, " ")
-		Expect(get("http://" + address)).To(Equal(pods[2].name))
+		answered(ctx, "http://"+address, Equal(pods[2].name))
 		Expect(forward.Process.Kill()).To(Succeed())
 		_ = forward.Wait()
 	}, SpecTimeout(3*time.Minute))
@@ -156,15 +161,18 @@ var _ = Describe("the cluster", Label("cluster"), func() {
 		}
 		apply(ctx, manifest)
 		ip, node := up()
-		resp, err := httpClient.Post("http://"+ip+":8080/file", "text/plain", strings.NewReader("kept"))
-		Expect(err).NotTo(HaveOccurred())
-		Expect(resp.StatusCode).To(Equal(http.StatusOK), "a pod that is not root must be able to write its volume")
+		Eventually(ctx, func(g Gomega) {
+			resp, err := httpClient.Post("http://"+ip+":8080/file", "text/plain", strings.NewReader("kept"))
+			g.Expect(err).NotTo(HaveOccurred())
+			resp.Body.Close()
+			g.Expect(resp.StatusCode).To(Equal(http.StatusOK), "a pod that is not root must be able to write its volume")
+		}).WithTimeout(30 * time.Second).Should(Succeed())
 
 		kubectl(ctx, "-n", ns, "delete", "pod", "keeper")
 		apply(ctx, manifest)
 		ip, again := up()
 		Expect(again).To(Equal(node), "a local volume binds its pod to its node")
-		Expect(get("http://" + ip + ":8080/file")).To(Equal("kept"))
+		answered(ctx, "http://"+ip+":8080/file", Equal("kept"))
 
 		tool(ctx, "kill-node", node)
 		timed("restart of a node until it is ready", func() { tool(ctx, "restart-node", node) })

@@ -64,7 +64,7 @@ func seed(ctx context.Context, set testbed.Set) {
 		_, err := c.Do("SET", fmt.Sprintf("seed:%d", n), fmt.Sprint(n))
 		Expect(err).NotTo(HaveOccurred())
 	}
-	Expect(c.Int("WAIT", "2", "1900")).To(BeEquivalentTo(2), "both replicas must have the keys before anything is broken")
+	Eventually(ctx, func() (int64, error) { return c.Int("WAIT", "2", "1000") }).WithTimeout(time.Minute).Should(BeEquivalentTo(2), "both replicas must have the keys before anything is broken")
 }
 
 // seedHeldBy counts the seeded keys that a connection's server holds.
