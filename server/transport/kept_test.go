@@ -75,12 +75,16 @@ func TestRepliesWaitUntilTheirWritesAreHeld(t *testing.T) {
 
 func TestEveryReplicaIsAskedAtOnce(t *testing.T) {
 	r := synchronousRig(t, rigOptions{})
-	cur, err := r.e.Log.Replica(0)
+	c := dial(t, r.addr)
+	c.send("SET", "k", "0") // with whatever hold comes first replicas are asked for where the reign begins
+	r.awaitKept(1)
+	r.holdAll()
+	want(t, c.reply(), "OK")
+	cur, err := r.e.Log.Replica(r.e.Log.Offset())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cur.Close()
-	c := dial(t, r.addr)
 	c.send("SET", "k", "1")
 	r.awaitKept(1)
 	c.silent(20 * time.Millisecond)
