@@ -32,7 +32,7 @@ type conn struct {
 	stop context.CancelFunc
 
 	mu sync.Mutex
-	tc net.Conn
+	tc *tls.Conn
 	id uint64
 }
 
@@ -107,7 +107,7 @@ func (c *conn) talk() (met bool, err error) {
 
 // read waits for a frame and asks for a sign of life whenever half a lease was silent. After plan.Silence the reconciler
 // looks; the connection goes on.
-func (c *conn) read(tc net.Conn, next func() (member.Frame, error)) (member.Frame, error) {
+func (c *conn) read(tc *tls.Conn, next func() (member.Frame, error)) (member.Frame, error) {
 	lease := c.lease()
 	silence := time.AfterFunc(lease/2, func() { c.nudge() })
 	defer silence.Stop()
@@ -133,7 +133,7 @@ func (c *conn) lease() time.Duration {
 	return c.set.lease
 }
 
-func (c *conn) dial() (net.Conn, error) {
+func (c *conn) dial() (*tls.Conn, error) {
 	c.set.mu.Lock()
 	config := c.set.creds.TLS(c.to.Name)
 	c.set.mu.Unlock()
@@ -141,11 +141,15 @@ func (c *conn) dial() (net.Conn, error) {
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3}}}
 	ctx, cancel := context.WithTimeout(c.ctx, 2*dialTimeout)
 	defer cancel()
-	return d.DialContext(ctx, "tcp", c.to.Addr)
+	nc, err := d.DialContext(ctx, "tcp", c.to.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return nc.(*tls.Conn), nil // tls.Dialer says so
 }
 
 // greeted checks who answered: an address can belong to another pod by now.
-func (c *conn) greeted(m member.Message, tc net.Conn) error {
+func (c *conn) greeted(m member.Message, tc *tls.Conn) error {
 	if no, ok := m.(member.Refusal); ok {
 		return fmt.Errorf("refused: %s: %s", no.Code, no.Why)
 	}
@@ -221,12 +225,16 @@ func (c *conn) write(f member.Frame) error {
 	return write(c.tc, f)
 }
 
-func write(tc net.Conn, f member.Frame) error {
+// write ends the connection when it fails: half a line may have left, and TLS writes nothing more after a timeout. A member
+// that has nothing new to tell would not be heard again, for it could not be asked.
+func write(tc *tls.Conn, f member.Frame) error {
 	line, err := member.Encode(f)
 	if err != nil {
 		return err
 	}
 	_ = tc.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err = tc.Write(line)
+	if _, err = tc.Write(line); err != nil {
+		_ = tc.NetConn().Close() // without the farewell of TLS, for which a peer that does not read would be waited for
+	}
 	return err
 }

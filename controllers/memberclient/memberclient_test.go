@@ -222,6 +222,59 @@ func TestSilenceIsSilence(t *testing.T) {
 	f.eventually("heard again", func() bool { return one(set).Connected })
 }
 
+// TestAFailedWriteEndsTheConnection: on a connection that takes no more a member could not be asked for a sign of life, and one
+// with nothing to tell would never be heard again.
+func TestAFailedWriteEndsTheConnection(t *testing.T) {
+	f := newFixture(t)
+	pair, err := f.authority.Member(f.rs, resources.Env{}, "orders-0", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	id := member.Identity{SetUID: "set-uid", Name: "orders-0", Voter: "uid-orders-0", Incarnation: member.NewIncarnation(1, 7)}
+	hello, err := member.Encode(member.Frame{Message: member.Hello{Oldest: member.OldestVersion, Newest: member.ProtocolVersion, Member: &id, SetUID: id.SetUID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var greeted atomic.Int64
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			if _, err := conn.Write(hello); err == nil { // and then it reads nothing
+				greeted.Add(1)
+			}
+		}
+	}()
+	set := f.connect(memberclient.Endpoint{Name: id.Name, Voter: id.Voter, Addr: l.Addr().String()})
+	order := member.Configure{Set: map[string]string{"maxmemory": strings.Repeat("1", member.MaxLine/2)}}
+	send := func() bool {
+		return set.Send(plan.Target{Name: id.Name, Voter: id.Voter, Incarnation: id.Incarnation}, order) == nil
+	}
+	f.eventually("met", send)
+	first := greeted.Load()
+	f.eventually("full", func() bool {
+		for range 100 {
+			if !send() {
+				return true
+			}
+		}
+		return false
+	})
+	f.eventually("met again", func() bool { return greeted.Load() > first })
+}
+
 func TestForeignersAreNotMet(t *testing.T) {
 	f := newFixture(t)
 	_, foreign := f.member("orders-0", "other-set")
