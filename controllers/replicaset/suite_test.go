@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/understudy-db/understudy/api/member"
 	"github.com/understudy-db/understudy/api/v1alpha1"
@@ -81,7 +83,7 @@ type story struct {
 	kubelet   *kubelet
 	key       types.NamespacedName
 	written   []string
-	operators int
+	operators atomic.Int32
 }
 
 var stories int
@@ -97,20 +99,22 @@ func begin(ctx context.Context) *story {
 	return s
 }
 
-// operator starts an operator for the namespace and returns what stops it.
+// operator starts an operator for the namespace and returns what stops it. One that ends by itself, because it lost its
+// leadership, is started again, as its Deployment would.
 func (s *story) operator(elect bool) (stop func()) {
-	s.operators++
-	level := slog.LevelError
-	if os.Getenv("OPERATOR_LOG") != "" {
-		level = slog.LevelDebug
-	}
-	mgr, err := setup.Manager(config, setup.Options{ServerImage: "understudy/server:test", Routing: resources.RoutingSlice, WatchNamespaces: []string{s.namespace},
-		LeaderElect: elect, Namespace: s.namespace, MetricsAddr: "0", ProbeAddr: "0", LogLevel: level, Workers: 4,
-		ControllerName: fmt.Sprintf("%s-%d", s.namespace, s.operators)})
-	Expect(err).NotTo(HaveOccurred())
+	mgr := s.manager(elect)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer GinkgoRecover()
+		defer close(done)
+		for {
+			if err := mgr.Start(ctx); err == nil || ctx.Err() != nil {
+				return
+			}
+			mgr = s.manager(elect)
+		}
+	}()
 	ended := false
 	stop = func() {
 		if !ended {
@@ -121,6 +125,19 @@ func (s *story) operator(elect bool) (stop func()) {
 	}
 	DeferCleanup(stop)
 	return stop
+}
+
+// manager is one process of an operator.
+func (s *story) manager(elect bool) manager.Manager {
+	level := slog.LevelError
+	if os.Getenv("OPERATOR_LOG") != "" {
+		level = slog.LevelDebug
+	}
+	mgr, err := setup.Manager(config, setup.Options{ServerImage: "understudy/server:test", Routing: resources.RoutingSlice, WatchNamespaces: []string{s.namespace},
+		LeaderElect: elect, Namespace: s.namespace, MetricsAddr: "0", ProbeAddr: "0", LogLevel: level, Workers: 4,
+		ControllerName: fmt.Sprintf("%s-%d", s.namespace, s.operators.Add(1))})
+	Expect(err).NotTo(HaveOccurred())
+	return mgr
 }
 
 // create applies a set of three with these changes and a short lease.
