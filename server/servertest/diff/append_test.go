@@ -186,7 +186,7 @@ func TestKilledUnderAppendfsyncAlways(t *testing.T) {
 				}
 			})
 		}
-		servertest.Await(t, "some writes", func() bool { return told[0].Load() >= 100*(round+1) })
+		servertest.Await(t, "some writes", func() bool { return told[0].Load() >= 300*(round+1) })
 		ours.Kill()
 		stop.Store(true)
 		clients.Wait()
