@@ -155,13 +155,19 @@ func (w *wire) say(text string) {
 // hear reads until something that ends with end came, or the connection ended.
 func (w *wire) hear(end string) string {
 	w.t.Helper()
+	return w.hearUntil(func(all []byte) bool { return end != "" && bytes.HasSuffix(all, []byte(end)) })
+}
+
+// hearUntil reads until it is enough, or the connection ended.
+func (w *wire) hearUntil(enough func(all []byte) bool) string {
+	w.t.Helper()
 	var all []byte
 	buf := make([]byte, 64<<10)
 	for {
 		_ = w.SetReadDeadline(time.Now().Add(patience))
 		n, err := w.Read(buf)
 		all = append(all, buf[:n]...)
-		if err != nil || end != "" && bytes.HasSuffix(all, []byte(end)) {
+		if err != nil || enough(all) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return string(all) + "<silence>"
 			}

@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -68,7 +69,8 @@ func TestImpossibleAcknowledgement(t *testing.T) {
 	for _, offset := range []string{"9223372036854775807", "-9223372036854775808"} {
 		w := dial(t, v.Port())
 		w.say("PSYNC ? -1\r\n")
-		if got := w.hear("\r\n"); !strings.Contains(got, "+FULLRESYNC ") {
+		line := func(all []byte) bool { return bytes.Contains(all, []byte("\r\n")) } // the payload comes right behind it
+		if got := w.hearUntil(line); !strings.Contains(got, "+FULLRESYNC ") {
 			t.Fatalf("PSYNC is answered %.100q", got)
 		}
 		servertest.Await(t, "the replica to be online", func() bool { return strings.Contains(v.Info("slave0"), "state=online") })
