@@ -24,7 +24,7 @@ func TestSynchronousChain(t *testing.T) {
 	}
 	all := roster(1, "a", "b", "c")
 	all.New.K = 2
-	promoteFor(la, 1, all, longLease)
+	promote(la, 1, all)
 	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
 	mustBe[member.Done](t, lc.ask(member.Follow{Order: lc.order(1), Upstream: lb.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
 	la.eventually("writable", func(r member.Report) bool { return r.Writable })

@@ -21,7 +21,7 @@ func deposed(t *testing.T, keys ...string) (*pod, member.Report) {
 	la, lb := a.meet(""), b.meet("")
 	both := roster(1, "a", "b")
 	mustBe[member.Adopted](t, la.ask(member.Adopt{Order: la.order(1)}))
-	promoteFor(la, 1, both, longLease)
+	promote(la, 1, both)
 	mustBe[member.Done](t, lb.ask(member.Follow{Order: lb.order(1), Upstream: la.upstream(), Master: la.inc(), MasterPod: "uid-a"}))
 	la.eventually("writable", func(r member.Report) bool { return r.Writable })
 	c := a.client()

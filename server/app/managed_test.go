@@ -167,12 +167,18 @@ func TestStoppedMasterLosesItsRight(t *testing.T) {
 	a := startPod(t, pki.New(t), "a", "--save", "")
 	l := a.meet("")
 	mustBe[member.Adopted](t, l.ask(member.Adopt{Order: l.order(1)}))
-	promote(l, 1, roster(1, "a", "b", "c"))
-	l.until("a lease request", true, func(f member.Frame) bool { _, ok := f.Message.(member.LeaseRequest); return ok })
-	l.eventually("writable by lease", func(r member.Report) bool { return r.Writable })
+	const lease = 2 * time.Second
+	promoteFor(l, 1, roster(1, "a", "b", "c"), lease)
 	c := a.client()
-	if got := c.do("SET", "k", "1"); got != "OK" {
-		t.Fatal(got)
+	for end := time.Now().Add(20 * time.Second); ; {
+		l.until("a lease request", true, func(f member.Frame) bool { _, ok := f.Message.(member.LeaseRequest); return ok })
+		got := c.do("SET", "k", "1")
+		if got == "OK" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("with a lease: %s", got)
+		}
 	}
 	pid := a.child()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -185,7 +191,7 @@ func TestStoppedMasterLosesItsRight(t *testing.T) {
 	if a.status("/livez") != 200 {
 		t.Error("the supervisor does not answer /livez while the server is stopped")
 	}
-	time.Sleep(2200 * time.Millisecond)
+	time.Sleep(lease + lease/10)
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

@@ -342,10 +342,10 @@ func roster(version uint64, names ...string) member.Rosters {
 
 func promote(l *leader, term member.Term, rosters member.Rosters) {
 	l.p.t.Helper()
-	promoteFor(l, term, rosters, 2*time.Second)
+	promoteFor(l, term, rosters, longLease)
 }
 
-// longLease is one that no busy machine uses up between two heartbeats, for tests in which no lease ends.
+// longLease is one that no busy machine uses up between two heartbeats: in most tests no lease ends.
 const longLease = 10 * time.Second
 
 func promoteFor(l *leader, term member.Term, rosters member.Rosters, lease time.Duration) {

@@ -53,7 +53,7 @@ func (s *set) reign(l *leader) {
 	for _, m := range s.members {
 		names = append(names, m.p.name)
 	}
-	promoteFor(l, s.term, roster(uint64(s.term), names...), longLease)
+	promote(l, s.term, roster(uint64(s.term), names...))
 	s.master = l
 	for _, m := range s.members {
 		if m != l {
