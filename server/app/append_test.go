@@ -1,6 +1,9 @@
 package app
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -76,6 +79,35 @@ func TestMembersWithAnAppendOnlyFile(t *testing.T) {
 	ca3.do("SELECT", "3")
 	if got := ca3.do("GET", "n"); got != `"21"` {
 		t.Errorf("a holds %s", got)
+	}
+}
+
+// TestLineageStandsWhileAMemberStarts: on a slow disk a start takes long, and what looks after the append-only file meanwhile finds the
+// lineage that the file tells, not none.
+func TestLineageStandsWhileAMemberStarts(t *testing.T) {
+	a := startPod(t, pki.New(t), "a", "--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	l := a.meet("")
+	mustBe[member.Adopted](t, l.ask(member.Adopt{Order: l.order(1)}))
+	promote(l, 1, roster(1, "a"))
+	l.eventually("writable", func(r member.Report) bool { return r.Writable })
+	a.client().must("OK", "SET", "k", "v")
+	a.cut()
+	told := func() int {
+		file, err := os.ReadFile(filepath.Join(a.dir, "appendonlydir", "appendonly.aof.1.incr.aof"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(file, []byte(historyField))
+	}
+	before := told()
+	a.slow = "clean-shutdown.json"
+	a.start()
+	if r := a.meet(l.inc()).report(); r.Data.Position().Term != 1 {
+		t.Errorf("after the start: %+v", r.Data)
+	}
+	a.stop()
+	if after := told(); before == 0 || after != before {
+		t.Errorf("the file told the lineage %d times before the start, and %d times after it", before, after)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/understudy-db/understudy/server/engine"
 	"github.com/understudy-db/understudy/server/link"
 	"github.com/understudy-db/understudy/server/manage"
+	"github.com/understudy-db/understudy/server/manage/mtls"
 	"github.com/understudy-db/understudy/server/repl"
 	"github.com/understudy-db/understudy/server/saving"
 	"github.com/understudy-db/understudy/server/session"
@@ -50,13 +51,19 @@ func (a *App) bring() error {
 		return err
 	}
 	a.node.Booted(link.Boot{Loaded: loaded.Found, Meta: loaded.Meta, Tail: loaded.Tail, Placed: a.saver.Placed})
+	var id *mtls.Identity
+	if a.member != nil {
+		if id, err = a.prepareManaged(loaded); err != nil {
+			return err
+		}
+	}
 	a.saver.Start()
 	if a.loaded != nil {
 		a.loaded()
 	}
 	a.Engine.SetState(0, engine.Loading)
 	if a.member != nil {
-		if err := a.startManaged(loaded); err != nil {
+		if err := a.startManaged(id); err != nil {
 			return err
 		}
 		a.transport.Start()

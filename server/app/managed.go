@@ -58,31 +58,32 @@ func (a *App) managedLinks() *link.Managed {
 	}
 }
 
-// startManaged parks the server and begins to listen to the operator.
-func (a *App) startManaged(loaded saving.Loaded) error {
+// prepareManaged makes the driver, and the identity under which it will listen. The lineage is the driver's to tell: no file of the data
+// set may be written before.
+func (a *App) prepareManaged(loaded saving.Loaded) (*mtls.Identity, error) {
 	child, ok, err := supervise.FromEnvironment()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !ok {
-		return errors.New("managed needs supervise: start the server with --supervise --managed")
+		return nil, errors.New("managed needs supervise: start the server with --supervise --managed")
 	}
 	cfg := a.Settings
 	history, err := historyOf(loaded)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.member.state = manage.State{FS: disk, Dir: cmp.Or(cfg.String(settings.StateDir), cfg.Dir())}
 	if err := a.recallPassword(); err != nil {
-		return err
+		return nil, err
 	}
 	id, err := mtls.New(cfg.String(settings.ManagementCertDir), cfg.String(settings.SetUID))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	whole, err := a.member.recallClean(loaded, cfg.Dir(), cfg.Bool(settings.AppendOnly))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	o := manage.Options{
 		Identity: member.Identity{SetUID: cfg.String(settings.SetUID), Name: cfg.String(settings.PodName),
@@ -95,9 +96,15 @@ func (a *App) startManaged(loaded saving.Loaded) error {
 	}
 	d, err := manage.New(o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.member.child, a.member.driver = child, d
+	return id, nil
+}
+
+// startManaged parks the server and begins to listen to the operator.
+func (a *App) startManaged(id *mtls.Identity) error {
+	child, d := a.member.child, a.member.driver
 	a.Engine.RegisterInfo("understudy", a.primaryInfo)
 	a.Engine.RegisterInfo("understudy", func(w *engine.InfoWriter) { w.Field("divergent_tail_file", d.Divergent()) })
 	d.Start()

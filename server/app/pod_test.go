@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/understudy-db/understudy/api/member"
+	"github.com/understudy-db/understudy/server/fsys"
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/servertest/pki"
 	"github.com/understudy-db/understudy/server/servertest/port"
@@ -30,9 +31,24 @@ func TestMain(m *testing.M) {
 		if err := loseWithPower(); err != nil {
 			panic(err)
 		}
+		slowDown()
 		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
+}
+
+// slowFile names a file that takes long to open.
+const slowFile = "UNDERSTUDY_TEST_SLOW_FILE"
+
+func slowDown() {
+	if name := os.Getenv(slowFile); name != "" {
+		disk = fsys.NewFaulty(disk, func(op fsys.Op) error {
+			if op.Name == "open" && filepath.Base(op.Path) == name {
+				time.Sleep(3 * time.Second)
+			}
+			return nil
+		})
+	}
 }
 
 const setUID = "0a1b2c3d-set"
@@ -51,6 +67,7 @@ type pod struct {
 	exited           chan error // has the outcome once the container ended
 	power            string     // not empty: its disks lose what was not synced; see powerDisk
 	seed             uint64     // of what its system writes by itself
+	slow             string     // not empty: a file that takes long to open; see slowFile
 }
 
 func freePort(t *testing.T) int { return port.Free(t) }
@@ -103,6 +120,7 @@ func (p *pod) start() {
 	if p.power != "" {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d %s %s %s", powerDisk, p.seed, p.power, p.dir, p.state))
 	}
+	cmd.Env = append(cmd.Env, slowFile+"="+p.slow)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
