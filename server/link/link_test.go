@@ -255,13 +255,20 @@ func TestMinReplicasToWrite(t *testing.T) {
 
 // TestTimeoutsBreakAStalledLink, and what was missed comes by a partial resync.
 func TestTimeoutsBreakAStalledLink(t *testing.T) {
-	master, replica := Start(t, append(bigBacklog, "--repl-timeout", "2", "--repl-ping-replica-period", "1")...), Start(t, "--repl-timeout", "2")
+	master, replica := Start(t, append(bigBacklog, "--repl-ping-replica-period", "1")...), Start(t)
 	link := NewProxy(t, master.Port())
 	replicate(t, replica, via(link))
+	MustAgree(t, master, replica)
+	timeout := func(seconds string) { // short while the link is stalled only: a busy machine may be silent for as long
+		master.Must("CONFIG", "SET", "repl-timeout", seconds)
+		replica.Must("CONFIG", "SET", "repl-timeout", seconds)
+	}
 	link.Stall(true)
+	timeout("2")
 	master.Must("SET", "missed", "1")
 	Await(t, "the replica to notice", func() bool { return strings.Contains(replica.Log(), "MASTER timeout: no data nor PING received...") })
 	Await(t, "the master to notice", func() bool { return master.Info("connected_slaves") == "0" })
+	timeout("60")
 	link.Stall(false)
 	AwaitLink(t, replica)
 	MustAgree(t, master, replica)
