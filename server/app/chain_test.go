@@ -63,7 +63,7 @@ func TestSynchronousChain(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	_ = writer.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = writer.nc.SetReadDeadline(time.Now().Add(patience))
 	if v, err := writer.r.Read(); err != nil || v.String() != "OK" {
 		t.Errorf("the answer, when the end goes on: %v, %v", v, err)
 	}

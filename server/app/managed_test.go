@@ -170,7 +170,7 @@ func TestStoppedMasterLosesItsRight(t *testing.T) {
 	const lease = 2 * time.Second
 	promoteFor(l, 1, roster(1, "a", "b", "c"), lease)
 	c := a.client()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(patience); ; {
 		l.until("a lease request", true, func(f member.Frame) bool { _, ok := f.Message.(member.LeaseRequest); return ok })
 		got := c.do("SET", "k", "1")
 		if got == "OK" {
@@ -195,7 +195,7 @@ func TestStoppedMasterLosesItsRight(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.nc.SetDeadline(time.Now().Add(patience))
 	if v, err := c.r.Read(); err == nil && v.String() == "OK" {
 		t.Error("a write was acknowledged after the lease had run out")
 	}

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is how long a test waits for what has to come: far longer than a busy machine takes.
+const patience = time.Minute
+
 // slowFile names a file that takes long to open.
 const slowFile = "UNDERSTUDY_TEST_SLOW_FILE"
 
@@ -146,7 +149,7 @@ func (p *pod) mustEnd() {
 			p.t.Errorf("exit: %v", err)
 		}
 		p.exited <- err
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		p.t.Fatal("the container does not end")
 	}
 }
@@ -188,7 +191,7 @@ type leader struct {
 func (p *pod) meet(after member.Incarnation) *leader {
 	p.t.Helper()
 	var deaths []member.Death
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		l, err := p.dial()
 		if err != nil {
 			continue
@@ -204,7 +207,7 @@ func (p *pod) meet(after member.Incarnation) *leader {
 }
 
 func (p *pod) dial() (*leader, error) {
-	nc, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", p.management, p.ca.Client("understudy://"+setUID+"/operator"))
+	nc, err := tls.DialWithDialer(&net.Dialer{Timeout: 20 * time.Second}, "tcp", p.management, p.ca.Client("understudy://"+setUID+"/operator"))
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +216,7 @@ func (p *pod) dial() (*leader, error) {
 	if err := l.say(member.Hello{Oldest: 1, Newest: 1, Leader: "test", SetUID: setUID}); err != nil {
 		return nil, err
 	}
-	_ = nc.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_ = nc.SetReadDeadline(time.Now().Add(patience))
 	f, err := member.ReadFrame(l.r)
 	if err != nil {
 		nc.Close()
@@ -245,7 +248,7 @@ func (l *leader) order(term member.Term) member.Order {
 // until reads on until a message satisfies ok; lease requests are granted on the way when grant is set.
 func (l *leader) until(what string, grant bool, ok func(member.Frame) bool) member.Message {
 	l.p.t.Helper()
-	end := time.Now().Add(20 * time.Second)
+	end := time.Now().Add(patience)
 	for {
 		_ = l.nc.SetReadDeadline(end)
 		f, err := member.ReadFrame(l.r)
@@ -288,7 +291,7 @@ func (l *leader) report() member.Report {
 
 func (l *leader) eventually(what string, ok func(member.Report) bool) {
 	l.p.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if ok(l.report()) {
 			return
 		}
@@ -328,7 +331,7 @@ func (c *client) do(words ...string) string {
 	for i, w := range words {
 		args[i] = []byte(w)
 	}
-	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.nc.SetDeadline(time.Now().Add(patience))
 	if _, err := c.nc.Write(resp.AppendCommand(nil, args...)); err != nil {
 		return "(" + err.Error() + ")"
 	}

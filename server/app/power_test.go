@@ -49,7 +49,7 @@ func (p *pod) cut() {
 	_ = syscall.Kill(child, syscall.SIGKILL) // it would end with its parent, a little later
 	<-p.exited
 	p.exited <- errors.New("no power")
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", child)) // while there are others the files are open
 		if _, state, _ := bytes.Cut(stat, []byte(") ")); err != nil || bytes.HasPrefix(state, []byte("Z")) && len(threads) < 2 {
@@ -116,7 +116,7 @@ func TestFirstWritesOfAReignAreItsOwn(t *testing.T) {
 		mustBe[member.Adopted](t, l.ask(member.Adopt{Order: l.order(term)}))
 		c := p.client()
 		promote(l, term, roster(1, "a"))
-		for end := time.Now().Add(10 * time.Second); c.do("SET", "k", fmt.Sprint(term)) != "OK"; {
+		for end := time.Now().Add(patience); c.do("SET", "k", fmt.Sprint(term)) != "OK"; {
 			if time.Now().After(end) {
 				t.Fatal("not writable")
 			}
@@ -220,7 +220,7 @@ func (d *darkness) settle() {
 	rc := r.p.client()
 	defer rc.nc.Close()
 	var seen [2]string
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		seen = [2]string{c.do("DEBUG", "DIGEST"), rc.do("DEBUG", "DIGEST")}
 		if seen[0] == seen[1] {
 			break

@@ -111,7 +111,7 @@ func TestSessionsAreCarried(t *testing.T) {
 func (p *pod) blocks(n int) {
 	p.t.Helper()
 	c, info := p.client(), ""
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if info = c.do("INFO", "clients"); strings.Contains(info, fmt.Sprintf(`blocked_clients:%d\r`, n)) {
 			return
 		}
@@ -189,7 +189,7 @@ func TestSwitchoverThatFails(t *testing.T) {
 	if got := r.reply(); got != "(integer) 1" {
 		t.Errorf("relayed: %s", got)
 	}
-	for end := time.Now().Add(20 * time.Second); a.p.told("primary_relays") != 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); a.p.told("primary_relays") != 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the master goes on relaying")
 		}
@@ -322,7 +322,7 @@ func TestAbuseOfThePrimaryPort(t *testing.T) {
 			if what == "half" {
 				continue
 			}
-			_ = nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_ = nc.SetReadDeadline(time.Now().Add(patience))
 			buf := make([]byte, 100)
 			for got := ""; ; {
 				n, err := nc.Read(buf)
@@ -349,7 +349,7 @@ func TestAbuseOfThePrimaryPort(t *testing.T) {
 		if _, err := c.nc.Write(text); err != nil {
 			t.Fatal(err)
 		}
-		_ = c.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = c.nc.SetReadDeadline(time.Now().Add(patience))
 		buf := make([]byte, 100)
 		n, _ := c.nc.Read(buf)
 		if !strings.HasPrefix(string(buf[:n]), "\x00NO ") {

@@ -139,7 +139,7 @@ func (c *client) send(words ...string) {
 }
 
 func (c *client) reply() string {
-	_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.nc.SetDeadline(time.Now().Add(patience))
 	v, err := c.r.Read()
 	if err != nil {
 		return "(" + err.Error() + ")"
@@ -192,7 +192,7 @@ func (k *counter) round(c *client, depth int) error {
 	for range depth {
 		batch = resp.AppendCommand(batch, []byte("INCR"), []byte(k.key))
 	}
-	_ = k.nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = k.nc.SetDeadline(time.Now().Add(patience))
 	sent := time.Now()
 	if _, err := k.nc.Write(batch); err != nil {
 		return err

@@ -40,7 +40,7 @@ func startAlone(t *testing.T, dir string, args ...string) *alone {
 			_ = s.cmd.Wait()
 		}
 	})
-	for range 2000 {
+	for range 6000 {
 		nc, err := net.Dial("unix", socket)
 		if err != nil {
 			time.Sleep(10 * time.Millisecond)
@@ -295,7 +295,7 @@ func dialAlone(t *testing.T, dir string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	return nc
 }
 

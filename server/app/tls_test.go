@@ -67,7 +67,7 @@ func TestTLSCarriesEverything(t *testing.T) {
 		for i := range n {
 			all = resp.AppendCommandStrings(all, "ECHO", fmt.Sprint("word ", i))
 		}
-		_ = c.nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.nc.SetDeadline(time.Now().Add(patience))
 		go c.nc.Write(all)
 		time.Sleep(50 * time.Millisecond) // let replies pile up
 		for i := range n {
@@ -85,7 +85,7 @@ func TestTLSCarriesEverything(t *testing.T) {
 		}
 		other.do("SUBSCRIBE", "news")
 		c.do("PUBLISH", "news", big)
-		_ = other.nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = other.nc.SetDeadline(time.Now().Add(patience))
 		if v, err := other.r.Read(); err != nil || len(v.Elems) != 3 || string(v.Elems[2].Str) != big {
 			t.Errorf("the message did not come: %v", err)
 		}
