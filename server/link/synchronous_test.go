@@ -76,7 +76,7 @@ func TestSynchronousTogetherWithMinReplicasToWrite(t *testing.T) {
 	if n := master.Must("WAIT", "2", "0"); n.Int != 2 {
 		t.Errorf("WAIT 2: %s", n)
 	}
-	master.Must("CONFIG", "SET", "min-replicas-to-write", "0")
+	master.Must("CONFIG", "SET", "min-replicas-to-write", "0", "synchronous-timeout", "300") // a write may come before their ends are noticed
 	one.Must("REPLICAOF", "NO", "ONE")
 	two.Must("REPLICAOF", "NO", "ONE")
 	Await(t, "no replica", func() bool {
