@@ -1,9 +1,6 @@
 package app
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -82,8 +79,8 @@ func TestMembersWithAnAppendOnlyFile(t *testing.T) {
 	}
 }
 
-// TestLineageStandsWhileAMemberStarts: on a slow disk a start takes long, and what looks after the append-only file meanwhile finds the
-// lineage that the file tells, not none.
+// TestLineageStandsWhileAMemberStarts: on a slow disk a start takes long, and what looks after the append-only file meanwhile neither
+// loses the lineage that the file tells nor meets a driver that is being made, which the race detector would tell at the end.
 func TestLineageStandsWhileAMemberStarts(t *testing.T) {
 	a := startPod(t, pki.New(t), "a", "--save", "", "--appendonly", "yes", "--appendfsync", "always")
 	l := a.meet("")
@@ -92,22 +89,14 @@ func TestLineageStandsWhileAMemberStarts(t *testing.T) {
 	l.eventually("writable", func(r member.Report) bool { return r.Writable })
 	a.client().must("OK", "SET", "k", "v")
 	a.cut()
-	told := func() int {
-		file, err := os.ReadFile(filepath.Join(a.dir, "appendonlydir", "appendonly.aof.1.incr.aof"))
-		if err != nil {
-			t.Fatal(err)
+	for _, slow := range []string{"clean-shutdown.json", ""} {
+		a.slow = slow
+		a.start()
+		l = a.meet(l.inc())
+		if r := l.report(); r.Data.Position().Term != 1 {
+			t.Errorf("after a start, slow on %q: %+v", slow, r.Data)
 		}
-		return bytes.Count(file, []byte(historyField))
-	}
-	before := told()
-	a.slow = "clean-shutdown.json"
-	a.start()
-	if r := a.meet(l.inc()).report(); r.Data.Position().Term != 1 {
-		t.Errorf("after the start: %+v", r.Data)
-	}
-	a.stop()
-	if after := told(); before == 0 || after != before {
-		t.Errorf("the file told the lineage %d times before the start, and %d times after it", before, after)
+		a.stop()
 	}
 }
 
