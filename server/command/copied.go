@@ -12,14 +12,17 @@ type copied struct {
 	n, longest int
 }
 
-const copiedPiece = 64 << 10
+const (
+	copiedPiece = 64 << 10
+	firstPiece  = 256 // of many values each may be small
+)
 
 func (l *copied) add(m []byte, score float64) {
 	if need := len(m) + binary.MaxVarintLen64 + 8; need > cap(l.now)-len(l.now) {
 		if len(l.now) > 0 {
 			l.full = append(l.full, l.now)
 		}
-		l.now = make([]byte, 0, max(copiedPiece, need))
+		l.now = make([]byte, 0, max(min(2*cap(l.now), copiedPiece), firstPiece, need))
 	}
 	l.now = binary.LittleEndian.AppendUint64(l.now, math.Float64bits(score))
 	l.now = append(binary.AppendUvarint(l.now, uint64(len(m))), m...)

@@ -83,7 +83,7 @@ func (c *Ctx) longCombine(sets []operand, compute func(sets []operand, emit func
 		l, copies := c.copySets(sets)
 		n, limit := 0, c.ReplyLimit
 		l.Rest = func() {
-			compute(copies(), func(m []byte) bool {
+			compute(copies, func(m []byte) bool {
 				l.Reply.Next().Bulk(m)
 				n++
 				return limit <= 0 || l.Reply.Len() < limit
@@ -99,56 +99,37 @@ func (c *Ctx) longSetCard(sets []operand, limit int64) bool {
 	return c.long(func() *Long {
 		l, copies := c.copySets(sets)
 		l.Rest = func() {
-			n, _ := intersectionCard(copies(), limit, 0)
+			n, _ := intersectionCard(copies, limit, 0)
 			l.Reply.Head().Int(n)
 		}
 		return l
 	})
 }
 
-// copySets makes a Long that copies sets; what copies gives is complete after its last step, and made without the lock: to
-// add a member to a set takes longer than to copy it.
-func (c *Ctx) copySets(sets []operand) (l *Long, copies func() []operand) {
-	list := make([]operand, len(sets))
+// copySets makes a Long that copies sets; the copies are complete after its last step.
+func (c *Ctx) copySets(sets []operand) (l *Long, copies []operand) {
+	copies = make([]operand, len(sets))
+	seen := make(map[string]*copiedSet, len(sets))
 	var big []store.Entry
-	var into []*store.Set // of the cut's values, in order
-	var got []*copied
+	var got []*copiedSet // of the cut's values, in order
 	for i := range sets {
-		list[i] = operand{key: append([]byte{}, sets[i].key...), there: sets[i].there}
-		if !sets[i].there || twin(list[:i], list[i].key) >= 0 {
-			continue // one gets the other's when it is complete
-		}
-		list[i].Set = newSet()
-		if e, _ := c.DB.Peek(sets[i].key); e.Size() > 0 {
-			big, into, got = append(big, e), append(into, &list[i].Set), append(got, &copied{})
+		key := string(sets[i].key)
+		copies[i] = operand{key: []byte(key), there: sets[i].there, copy: seen[key]}
+		if !sets[i].there || copies[i].copy != nil {
 			continue
 		}
-		sets[i].Each(func(m []byte) bool { list[i].Add(m); return true })
+		k := &copiedSet{}
+		copies[i].copy, seen[key] = k, k
+		if e, _ := c.DB.Peek(sets[i].key); e.Size() > 0 {
+			big, got = append(big, e), append(got, k)
+			continue
+		}
+		sets[i].each(func(m []byte) bool { k.add(m, 0); return true })
 	}
 	cut := c.DB.CutValues(&image{field: func(id uint64, f store.Entry) { got[id-1].add(f.Key(), 0) }}, big...)
 	l = &Long{Reply: resp.NewPieces(c.Out.Proto())}
 	l.Step, l.End = cutSteps(cut)
-	return l, func() []operand {
-		for i, members := range got {
-			members.each(func(m []byte, _ float64) bool { into[i].Add(m); return true })
-		}
-		for i := range list {
-			if j := twin(list[:i], list[i].key); j >= 0 {
-				list[i].Set = list[j].Set
-			}
-		}
-		return list
-	}
-}
-
-// twin is the place of the set at a key, -1 when it is not among them.
-func twin(sets []operand, key []byte) int {
-	for i := range sets {
-		if string(sets[i].key) == string(key) {
-			return i
-		}
-	}
-	return -1
+	return l, copies
 }
 
 // newSet makes a set in a store of its own, so that its handle outlives writes to others.

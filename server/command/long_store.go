@@ -231,7 +231,7 @@ func (c *Ctx) longSetStore(sets []operand, compute func(sets []operand, into *me
 		l, copies := c.copySets(sets)
 		l.Rest = func() {
 			set := &members{}
-			m.noInts = compute(copies(), set)
+			m.noInts = compute(copies, set)
 			m.set = set
 		}
 		return l
@@ -245,9 +245,8 @@ func (c *Ctx) longZstore(o *zalgebra, how zmethod) bool {
 		sources = append(sources, o.list[i].key)
 	}
 	return c.longMade(c.Args[1], sources, func(m *Made) *Long {
-		l, ready := c.copySources(o)
+		l := c.copySources(o)
 		l.Rest = func() {
-			ready()
 			list := how.compute(o)
 			list.sort()
 			m.zset = list

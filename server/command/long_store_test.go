@@ -2,6 +2,7 @@ package command
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/understudy-db/understudy/server/resp"
@@ -58,5 +59,45 @@ func TestDroppedReplyLetsItsBlobsGo(t *testing.T) {
 		if out.Reset(); b.released != 2 {
 			t.Fatalf("used %v: %d were let go in the end", used, b.released)
 		}
+	}
+}
+
+// TestManySmallInputsTakeLittleRoom: set algebra goes on with copies of its inputs, of which there may be ten thousand with one member each.
+func TestManySmallInputsTakeLittleRoom(t *testing.T) {
+	s := store.New(store.Options{})
+	c, o, n := &Ctx{Store: s, DB: s.DB(0), Out: resp.NewWriter(nil)}, &zalgebra{how: sumScores}, 3000
+	var sets []operand
+	for i := range n {
+		key := []byte(strconv.Itoa(i % (n - 1))) // one comes twice
+		set, _ := s.DB(0).SetForWrite(key)
+		set.Add([]byte("member"))
+		sets = append(sets, operand{key: key, there: true})
+		o.list = append(o.list, zsource{key: key, weight: 1})
+	}
+	for i := range n {
+		e, _ := s.DB(0).Peek(sets[i].key)
+		set := e.Set()
+		sets[i].set, o.list[i].set = set, &set
+	}
+	room := func(k *copied) int {
+		if k.n != 1 || len(k.full) > 0 {
+			t.Fatalf("%d elements were copied, in %d pieces", k.n, len(k.full)+1)
+		}
+		return cap(k.now)
+	}
+	_, copies := c.copySets(sets)
+	c.copySources(o)
+	total := 0
+	for i := range n {
+		total += room(&copies[i].copy.copied) + room(&o.list[i].copy.copied)
+	}
+	if total > 2*n*firstPiece {
+		t.Errorf("%d inputs of a member each took %d bytes twice", n, total)
+	}
+	if first, last := copies[0].copy, copies[n-1].copy; first != last || o.list[0].copy != o.list[n-1].copy {
+		t.Error("an input that comes twice was copied twice")
+	}
+	if list := o.union(); len(list.items) != 1 || list.items[0].score != float64(n) {
+		t.Errorf("the union has %v", list.items)
 	}
 }

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"bytes"
-
 	"github.com/understudy-db/understudy/server/resp"
 	"github.com/understudy-db/understudy/server/store"
 )
@@ -13,9 +11,8 @@ func (c *Ctx) goesOn(o *zalgebra, work int) bool { return c.isLong(work) && o.al
 // longZlist is zlist on copies of the inputs.
 func (c *Ctx) longZlist(o *zalgebra, how zmethod) bool {
 	return c.long(func() *Long {
-		l, ready := c.copySources(o)
+		l := c.copySources(o)
 		l.Rest = func() {
-			ready()
 			list := how.compute(o)
 			list.sort()
 			membersHeader(l.Reply.Head(), int64(len(list.items)), o.withScores)
@@ -30,9 +27,8 @@ func (c *Ctx) longZlist(o *zalgebra, how zmethod) bool {
 // longZcard is ZINTERCARD on copies of the inputs.
 func (c *Ctx) longZcard(o *zalgebra) bool {
 	return c.long(func() *Long {
-		l, ready := c.copySources(o)
+		l := c.copySources(o)
 		l.Rest = func() {
-			ready()
 			o.budget = 0
 			n, _ := o.number()
 			l.Reply.Head().Int(n)
@@ -41,78 +37,57 @@ func (c *Ctx) longZcard(o *zalgebra) bool {
 	})
 }
 
-// copySources makes a Long that copies the inputs. After its last step ready puts the copies in their place.
-func (c *Ctx) copySources(o *zalgebra) (l *Long, ready func()) {
-	copies := make([]*copied, len(o.list))
+// copiedScores is a copy of an input, in which members are found as soon as somebody looks for one.
+type copiedScores struct {
+	copied
+	list *scoredList
+}
+
+func (k *copiedScores) find(member []byte) (score float64, ok bool) {
+	if k.list == nil {
+		k.list = &scoredList{}
+		k.each(func(m []byte, score float64) bool {
+			k.list.merge(m, score, sumScores)
+			return true
+		})
+	}
+	return k.list.find(member)
+}
+
+// copySources makes a Long that copies the inputs and puts the copies in their place, where they are complete after its last step.
+func (c *Ctx) copySources(o *zalgebra) *Long {
+	seen := make(map[string]*copiedScores, len(o.list))
 	var big []store.Entry
-	var into []int // of the cut's values, in order
+	var got []*copiedScores // of the cut's values, in order
+	var sets []bool         // likewise
 	for i := range o.list {
 		s := &o.list[i]
-		if s.len() == 0 {
+		if k := seen[string(s.key)]; s.len() == 0 || k != nil {
+			s.copy = k
 			continue
 		}
-		if j := o.twin(i); j < i {
-			copies[i] = copies[j]
-			continue
-		}
-		k := &copied{}
-		copies[i] = k
+		k := &copiedScores{}
+		s.copy, seen[string(s.key)] = k, k
 		if e, _ := c.DB.Peek(s.key); e.Size() > 0 {
-			big, into = append(big, e), append(into, i)
+			big, got, sets = append(big, e), append(got, k), append(sets, s.set != nil)
 			continue
 		}
 		s.each(func(m []byte, score float64) bool { k.add(m, score); return true })
 	}
-	sets := make([]bool, len(o.list))
-	for i := range o.list {
-		sets[i] = o.list[i].set != nil
-	}
 	cut := c.DB.CutValues(&image{field: func(id uint64, f store.Entry) {
-		i := into[id-1]
 		score := 1.0
-		if !sets[i] {
+		if !sets[id-1] {
 			score = f.Score()
 		}
-		copies[i].add(f.Key(), score)
+		got[id-1].add(f.Key(), score)
 	}}, big...)
 	for i := range o.list { // what they name may go at any time from here on
 		s := &o.list[i]
 		s.key, s.z, s.set = nil, nil, nil
 	}
-	l = &Long{Reply: resp.NewPieces(c.Out.Proto())}
+	l := &Long{Reply: resp.NewPieces(c.Out.Proto())}
 	l.Step, l.End = cutSteps(cut)
-	return l, func() {
-		made := map[*copied]*scoredList{}
-		for i, k := range copies {
-			if k == nil {
-				continue
-			}
-			if made[k] == nil {
-				made[k] = k.indexed()
-			}
-			o.list[i].copy = made[k]
-		}
-	}
-}
-
-// twin is the place of the first input with the key of another.
-func (o *zalgebra) twin(i int) int {
-	for j := range o.list {
-		if bytes.Equal(o.list[j].key, o.list[i].key) {
-			return j
-		}
-	}
-	panic("unreachable")
-}
-
-// indexed makes a list in which members are found.
-func (l *copied) indexed() *scoredList {
-	list := &scoredList{}
-	l.each(func(m []byte, score float64) bool {
-		list.merge(m, score, sumScores)
-		return true
-	})
-	return list
+	return l
 }
 
 // longSearch is run on a copy of what lies in the shape.

@@ -35,19 +35,56 @@ func firstMember(b []byte) (m, rest []byte) {
 
 // operand is a set that takes part in an operation: of a missing key it is empty.
 type operand struct {
-	store.Set
+	set   store.Set
+	copy  *copiedSet // takes the place of set
 	key   []byte
 	there bool
 }
 
-func (o *operand) size() int {
-	if !o.there {
-		return 0
-	}
-	return o.Len()
+// copiedSet is a copy of a set, in which members are found as soon as somebody looks for one: to make a set takes longer than to copy it.
+type copiedSet struct {
+	copied
+	set  store.Set
+	made bool
 }
 
-func (o *operand) has(m []byte) bool { return o.there && o.Has(m) }
+func (k *copiedSet) has(m []byte) bool {
+	if !k.made {
+		k.set, k.made = newSet(), true
+		k.copied.each(func(m []byte, _ float64) bool { k.set.Add(m); return true })
+	}
+	return k.set.Has(m)
+}
+
+func (o *operand) size() int {
+	switch {
+	case !o.there:
+		return 0
+	case o.copy != nil:
+		return o.copy.n
+	}
+	return o.set.Len()
+}
+
+func (o *operand) has(m []byte) bool {
+	switch {
+	case !o.there:
+		return false
+	case o.copy != nil:
+		return o.copy.has(m)
+	}
+	return o.set.Has(m)
+}
+
+func (o *operand) each(fn func(m []byte) bool) {
+	switch {
+	case !o.there:
+	case o.copy != nil:
+		o.copy.each(func(m []byte, _ float64) bool { return fn(m) })
+	default:
+		o.set.Each(fn)
+	}
+}
 
 func (o *operand) same(p *operand) bool { return bytes.Equal(o.key, p.key) }
 
@@ -70,7 +107,7 @@ func (c *Ctx) operands(keys [][]byte) (sets []operand, ok bool) {
 	for i := range sets { // only now, since a lookup may have deleted a key, which makes handles stale
 		if o := &sets[i]; o.there {
 			e, _ := c.DB.Peek(o.key)
-			o.Set = e.Set()
+			o.set = e.Set()
 		}
 	}
 	return sets, true
@@ -140,6 +177,22 @@ func (c *Ctx) combine(work func(sets []operand) int, compute func(sets []operand
 		return
 	}
 	c.replySet(func(emit func(m []byte) bool) { compute(sets, emit) })
+}
+
+// bySize orders sets by their sizes times sign; equal ones keep their order.
+func bySize(sets []operand, sign int) {
+	type sized struct {
+		n int
+		o operand
+	}
+	list := make([]sized, len(sets))
+	for i := range sets {
+		list[i] = sized{sign * sets[i].size(), sets[i]}
+	}
+	slices.SortStableFunc(list, func(a, b sized) int { return a.n - b.n })
+	for i := range list {
+		sets[i] = list[i].o
+	}
 }
 
 func allSizes(sets []operand) (n int) {
@@ -233,16 +286,16 @@ func intersectWithin(sets []operand, budget int, emit func(m []byte) bool) (whol
 			return true
 		}
 	}
-	slices.SortStableFunc(sets, func(a, b operand) int { return a.Len() - b.Len() })
+	bySize(sets, 1)
 	first, looked := &sets[0], 0
 	whole = true
-	first.Each(func(m []byte) bool {
+	first.each(func(m []byte) bool {
 		if looked++; budget > 0 && looked > budget {
 			whole = false
 			return false
 		}
 		for i := 1; i < len(sets); i++ {
-			if o := &sets[i]; !o.same(first) && !o.Has(m) {
+			if o := &sets[i]; !o.same(first) && !o.has(m) {
 				return true
 			}
 		}
@@ -272,10 +325,7 @@ func unite(sets []operand, emit func(m []byte) bool) {
 		given = map[string]struct{}{}
 	}
 	for i, more := 0, true; i < len(sets) && more; i++ {
-		if !sets[i].there {
-			continue
-		}
-		sets[i].Each(func(m []byte) bool {
+		sets[i].each(func(m []byte) bool {
 			if given != nil {
 				if _, again := given[string(m)]; again {
 					return true
@@ -302,7 +352,7 @@ func cmdSdiffstore(c *Ctx) {
 	ints := c.Store.Config.SetMaxIntsetEntries
 	c.combineStore("sdiffstore", firstSize, func(sets []operand, into *members) bool {
 		noInts := subtract(sets, func(m []byte) bool { into.add(m); return true })
-		return noInts || takesAway(sets) && sets[0].Len() > ints
+		return noInts || takesAway(sets) && sets[0].size() > ints
 	})
 }
 
@@ -318,8 +368,8 @@ func subtract(sets []operand, emit func(m []byte) bool) (noInts bool) {
 	if takesAway(sets) {
 		return subtractAll(sets, emit)
 	}
-	slices.SortStableFunc(sets[1:], func(a, b operand) int { return b.size() - a.size() })
-	first.Each(func(m []byte) bool {
+	bySize(sets[1:], -1)
+	first.each(func(m []byte) bool {
 		for i := 1; i < len(sets); i++ {
 			if sets[i].has(m) {
 				return true
@@ -347,17 +397,15 @@ func takesAway(sets []operand) bool {
 func subtractAll(sets []operand, emit func(m []byte) bool) (noInts bool) {
 	first, gone := &sets[0], map[string]struct{}{}
 	for i := range sets[1:] {
-		if o := &sets[1+i]; o.there {
-			o.Each(func(m []byte) bool {
-				if first.Has(m) {
-					gone[string(m)] = struct{}{}
-				}
-				return true
-			})
-		}
+		sets[1+i].each(func(m []byte) bool {
+			if first.has(m) {
+				gone[string(m)] = struct{}{}
+			}
+			return true
+		})
 	}
 	going, onlyInts := true, true
-	first.Each(func(m []byte) bool {
+	first.each(func(m []byte) bool {
 		if onlyInts {
 			_, onlyInts = ParseInt(m)
 		}

@@ -193,8 +193,14 @@ type streamRead struct {
 	n       int64
 }
 
+// readAtOnce is how many entries of a stream take no longer to read than it takes to hold the stream so that they can be read later.
+const readAtOnce = 4
+
 // longXread is xread of streams that have very many entries to give.
 func (c *Ctx) longXread(r *readCall) bool {
+	if 0 < r.count && r.count <= readAtOnce {
+		return false
+	}
 	var streams []store.Stream
 	var places []int
 	reach := 0
@@ -208,7 +214,7 @@ func (c *Ctx) longXread(r *readCall) bool {
 			streams, places, reach = append(streams, s), append(places, i), reach+streamReach(&s, r.count)
 		}
 	}
-	if !c.isLong(reach) {
+	if !c.isLong(reach) || reach <= readAtOnce*len(streams) {
 		return false
 	}
 	began := c.long(func() *Long {

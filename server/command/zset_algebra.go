@@ -123,7 +123,7 @@ type zsource struct {
 	key    []byte
 	z      *store.ZSet
 	set    *store.Set
-	copy   *scoredList // of one of the two
+	copy   *copiedScores // of one of the two
 	weight float64
 }
 
@@ -134,7 +134,7 @@ func (s *zsource) len() int {
 	case s.set != nil:
 		return s.set.Len()
 	case s.copy != nil:
-		return len(s.copy.items)
+		return s.copy.n
 	}
 	return 0
 }
@@ -158,11 +158,7 @@ func (s *zsource) each(fn func(member []byte, score float64) bool) {
 	case s.set != nil:
 		s.set.Each(func(member []byte) bool { return fn(member, 1) })
 	case s.copy != nil:
-		for _, it := range s.copy.items {
-			if !fn(s.copy.member(it), it.score) {
-				return
-			}
-		}
+		s.copy.each(fn)
 	}
 }
 

@@ -27,8 +27,12 @@ func (e *Engine) watchKeys(ctx *command.Ctx) {
 }
 
 func (e *Engine) watchKey(c *Client, ctx *command.Ctx, key []byte) {
-	for _, w := range c.watches {
-		if w.db == c.DB && w.key == string(key) {
+	there := e.watched[c.DB][string(key)]
+	if len(c.watches) < len(there) {
+		there = c.watches
+	}
+	for _, w := range there {
+		if w.c == c && w.db == c.DB && w.key == string(key) {
 			return
 		}
 	}

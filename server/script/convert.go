@@ -60,7 +60,7 @@ func (r *reader) value() lua.LValue {
 		return r.bulk(n)
 	case '=':
 		s := r.bulk(n)
-		t := r.l.NewTable()
+		t := r.l.CreateTable(0, 2)
 		t.RawSetString("format", s[:3])
 		t.RawSetString("string", s[4:])
 		return r.field("verbatim_string", t)
@@ -91,7 +91,7 @@ func (r *reader) value() lua.LValue {
 }
 
 func (r *reader) field(name string, v lua.LValue) *lua.LTable {
-	t := r.l.NewTable()
+	t := r.l.CreateTable(0, 1) // NewTable has room for 32 fields
 	t.RawSetString(name, v)
 	return t
 }
@@ -112,7 +112,7 @@ func failure(l *lua.LState, msg string) *lua.LTable {
 			rest = rest[1:]
 		}
 	}
-	t := l.NewTable()
+	t := l.CreateTable(0, 2)
 	t.RawSetString("err", lua.LString(code+" "+rest))
 	return t
 }

@@ -38,7 +38,14 @@ func TestRandomCommandsLong(t *testing.T) {
 func TestLongReplies(t *testing.T) {
 	ours, real := startLong(t)
 	sides := []Doer{real, ours}
-	const n = 3000
+	const n, few = 3000, 400
+	ofMany := func(kind, last string, words ...string) []string { // more of them than there are, and one twice
+		for i := range few + 5 {
+			words = append(words, kind+":"+strconv.Itoa(i))
+		}
+		return append(words, last)
+	}
+	manyKeys := strconv.Itoa(few + 6)
 	for _, d := range sides {
 		for i := range n {
 			name := "member:" + strconv.Itoa(i*7919%n)
@@ -54,6 +61,10 @@ func TestLongReplies(t *testing.T) {
 			d.Do("SET", "weight:"+strconv.Itoa(i), strconv.Itoa(i*17%n))
 			d.Do("HSET", "object:"+strconv.Itoa(i), "f", name, "name", name)
 			d.Do("GEOADD", "places", fmt.Sprint(float64(i%173)*2-172), fmt.Sprint(float64(i%167)-83), name)
+		}
+		for i := range few {
+			d.Do("SADD", "set:"+strconv.Itoa(i), strconv.Itoa(i), strconv.Itoa(i+7), "member:"+strconv.Itoa(i%40))
+			d.Do("ZADD", "zset:"+strconv.Itoa(i), strconv.Itoa(i%9), "member:"+strconv.Itoa(i%40), "1", "a")
 		}
 		d.Do("SADD", "small", "member:4", "x", "y")
 		d.Do("SET", "text", strings.Repeat("abcdefgh", 40))
@@ -89,6 +100,8 @@ func TestLongReplies(t *testing.T) {
 		{"GEOSEARCH", "places", "FROMLONLAT", "10", "40", "BYRADIUS", "9000", "km", "ASC", "WITHCOORD", "WITHDIST", "WITHHASH"},
 		{"GEOSEARCH", "places", "FROMMEMBER", "member:7", "BYBOX", "5000", "9000", "km"}, {"GEOSEARCH", "places", "FROMLONLAT", "1", "1", "BYRADIUS", "20000", "km", "COUNT", "700", "ANY"},
 		{"GEORADIUS", "places", "170", "20", "7000", "km", "COUNT", "900", "DESC"}, {"GEORADIUS_RO", "places", "0", "0", "30000", "km"}, {"GEORADIUSBYMEMBER", "places", "member:1", "9000", "mi"},
+		ofMany("set", "set:3", "SUNION"), ofMany("set", "set:3", "SDIFF", "set"), ofMany("set", "set:3", "SUNIONSTORE", "to"), ofMany("set", "set:3", "SDIFFSTORE", "to2", "set"),
+		ofMany("zset", "zset:3", "ZUNION", manyKeys), ofMany("zset", "zset:3", "ZUNIONSTORE", "to", manyKeys), ofMany("set", "zset:3", "ZUNIONSTORE", "to2", manyKeys),
 		{"SUNIONSTORE", "to", "set", "set2", "numbers"}, {"SINTERSTORE", "to", "set", "set2"}, {"SDIFFSTORE", "set3", "set2", "small"}, {"SUNIONSTORE", "set2", "set2", "set3"},
 		{"SDIFFSTORE", "to", "numbers", "missing"}, {"SINTERSTORE", "to", "set", "set"}, {"SDIFFSTORE", "to", "set", "set"},
 		{"ZUNIONSTORE", "to", "3", "zset", "set", "zset2", "WEIGHTS", "1", "2", "3"}, {"ZINTERSTORE", "to2", "2", "to", "zset2"}, {"ZDIFFSTORE", "to2", "2", "zset", "zset2"},
@@ -102,7 +115,7 @@ func TestLongReplies(t *testing.T) {
 		{"LCS", "text", "text2"}, {"LCS", "text", "text2", "LEN"}, {"LCS", "text2", "text", "IDX", "WITHMATCHLEN", "MINMATCHLEN", "2"},
 		{"HRANDFIELD", "one", "-300", "WITHVALUES"}, {"ZRANDMEMBER", "one:z", "-300", "WITHSCORES"}, {"SRANDMEMBER", "one:s", "-5000"},
 		{"XRANGE", "stream", "-", "+"}, {"XRANGE", "stream", "100", "2000", "COUNT", "1500"}, {"XREVRANGE", "stream", "2500", "1000"}, {"XRANGE", "stream", "9999", "+"},
-		{"XREAD", "STREAMS", "stream", "0"}, {"XREAD", "STREAMS", "stream", "nothing", "stream2", "stream", "900", "0", "5", "0-0"}, {"XREAD", "COUNT", "2", "STREAMS", "stream2", "stream", "1", "2"},
+		{"XREAD", "STREAMS", "stream", "0"}, {"XREAD", "STREAMS", "stream", "nothing", "stream2", "stream", "900", "0", "5", "0-0"}, {"XREAD", "COUNT", "5", "STREAMS", "stream2", "stream", "1", "2"},
 		{"COPY", "set", "to", "DB", "1", "REPLACE"}, {"COPY", "zset", "to2", "DB", "1", "REPLACE"}, {"COPY", "hash", "to3", "DB", "1", "REPLACE"}, {"XREAD", "COUNT", "1700", "STREAMS", "stream", "1000"}, {"XREAD", "BLOCK", "1", "STREAMS", "stream", "2000"},
 	} {
 		for _, version := range []string{"2", "3"} {
