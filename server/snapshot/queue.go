@@ -278,8 +278,9 @@ func (q *queue) abort(err error) {
 	q.change.Broadcast()
 }
 
-// drop releases all that still waits. The writer and the spiller have ended.
-func (q *queue) drop() {
+// drop releases all that still waits and returns why the queue failed. The writer and the spiller have ended; somebody may still cancel
+// the snapshot.
+func (q *queue) drop() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for p := range q.all {
@@ -290,4 +291,5 @@ func (q *queue) drop() {
 		_ = q.file.Close() // its contents are of no use to anybody any more
 		q.file = nil
 	}
+	return q.fail
 }

@@ -189,8 +189,7 @@ func (s *Snapshot) run() {
 	s.lock.Exclusive(s.cut.End)
 	s.q.close()
 	helpers.Wait()
-	s.err = s.q.fail
-	s.q.drop()
+	s.err = s.q.drop()
 	for _, h := range s.enc.values {
 		h.early = stream{}
 	}

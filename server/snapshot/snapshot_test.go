@@ -489,3 +489,24 @@ func TestKeyDelayIsKeptAndCanceled(t *testing.T) {
 		t.Errorf("canceled in a delay: %v after %v", err, time.Since(from))
 	}
 }
+
+// TestCanceledAtItsEnd: a snapshot may be canceled while it ends by itself. It is whole then, or says that it is not.
+func TestCanceledAtItsEnd(t *testing.T) {
+	s := store.New(store.Options{Seed: 1})
+	s.DB(0).SetString([]byte("k"), []byte("v"), 0)
+	for range 500 {
+		var out bytes.Buffer
+		snap, canceled := Start(&mutex{}, s, &out, Options{}), make(chan struct{})
+		go func() {
+			defer close(canceled)
+			snap.Cancel()
+		}()
+		if err := snap.Wait(); err == nil {
+			got, _ := load(t, out.Bytes())
+			diff(t, got, image(s))
+		} else if !errors.Is(err, ErrCanceled) {
+			t.Fatal(err)
+		}
+		<-canceled
+	}
+}
