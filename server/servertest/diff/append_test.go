@@ -87,6 +87,12 @@ func placeOf(t *testing.T, p *servertest.Process) string {
 	return strconv.FormatInt(notes.Place().Offset, 10)
 }
 
+// written waits until the append-only file has all: while a sync is under way, redis-server puts a write off for up to two seconds.
+func written(t *testing.T, p servertest.Peer) {
+	t.Helper()
+	servertest.Await(t, "the file", func() bool { return p.Info("aof_buffer_length") == "0" })
+}
+
 func copyDir(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(filepath.Join(to, "appendonlydir"), os.DirFS(filepath.Join(from, "appendonlydir"))); err != nil {
@@ -103,7 +109,7 @@ func appendOnlyFilesOfOurs(t *testing.T, s uint64) {
 		replica := servertest.StartRedis(t, "--replicaof", "127.0.0.1 "+fmt.Sprint(ours.Port())) // so that there are places to note
 		servertest.AwaitLink(t, replica)
 		fillAppendOnly(t, ours, s, 1500)
-		servertest.Await(t, "the file", func() bool { return ours.Info("aof_buffer_length") == "0" })
+		written(t, ours)
 		dir := t.TempDir()
 		copyDir(t, ours.Dir(), dir)
 		manifest := filepath.Join(dir, "appendonlydir", "appendonly.aof.manifest")
@@ -133,6 +139,7 @@ func appendOnlyFilesOfTheirs(t *testing.T, s uint64) {
 		dir := t.TempDir()
 		real := servertest.StartRedis(t, "--appendonly", "yes", "--dir", dir, "--aof-use-rdb-preamble", preamble)
 		fillAppendOnly(t, real, s, 1500)
+		written(t, real)
 		ours := servertest.StartProcess(t, "--appendonly", "yes")
 		ours.Kill()
 		if err := os.RemoveAll(filepath.Join(ours.Dir(), "appendonlydir")); err != nil {
@@ -146,7 +153,7 @@ func appendOnlyFilesOfTheirs(t *testing.T, s uint64) {
 			p.Must("SET", "later", "1")
 			p.Must("SELECT", "0")
 		}
-		servertest.Await(t, "the file", func() bool { return ours.Info("aof_buffer_length") == "0" })
+		written(t, ours)
 		back := t.TempDir()
 		copyDir(t, ours.Dir(), back)
 		again := servertest.StartRedis(t, "--appendonly", "yes", "--dir", back)
