@@ -330,6 +330,32 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestWatchedOnce: a key that a client names again is watched once, whether it is looked for among the client's keys or among those
+// who watch it; the same name in another database is another key.
+func TestWatchedOnce(t *testing.T) {
+	b := newBench(t)
+	few, many := b.client(), b.client()
+	b.run(few, "WATCH k") // has fewer keys than the second has, and k more watchers than it has keys
+	b.run(many, "WATCH a b k c a", "WATCH k k")
+	b.run(b.client(), "WATCH k")
+	b.run(few, "WATCH k", "SELECT 1", "WATCH k k")
+	b.run(many, "SELECT 1", "WATCH k")
+	for db, want := range []map[string]int{{"a": 1, "b": 1, "c": 1, "k": 3}, {"k": 2}} {
+		for key, n := range want {
+			if got := len(b.e.watched[db][key]); got != n {
+				t.Errorf("database %d: %s is watched %d times, by %d clients", db, key, got, n)
+			}
+		}
+	}
+	if len(few.watches) != 2 || len(many.watches) != 5 {
+		t.Errorf("the clients watch %d and %d keys, not 2 and 5", len(few.watches), len(many.watches))
+	}
+	b.run(few, "UNWATCH")
+	if got := len(b.e.watched[0]["k"]) + len(b.e.watched[1]["k"]); got != 3 {
+		t.Errorf("%d watches are left of two other clients", got)
+	}
+}
+
 // TestExpireEffort leaves few expired keys among many others: the less effort, the more of them stay.
 func TestExpireEffort(t *testing.T) {
 	const keys, every = 20_000, 50
